@@ -1,0 +1,36 @@
+# `make run`: the main job in short. `make test`: the tests. Both set themselves up.
+# A machine with an NVIDIA driver gets the CUDA build of MXNet, any other the CPU build.
+
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+DRIVER := $(shell $(PYTHON) -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null && echo yes)
+REQUIREMENTS := $(if $(DRIVER),requirements-cu112.txt,requirements.txt)
+READY := .venv/ready-$(REQUIREMENTS)
+
+.PHONY: help run test slow lint
+help:
+	@echo 'make run    train a VAE, and a VAE against a discriminator, and compare (3 minutes)'
+	@echo 'make test   run the tests'
+	@echo 'make slow   run the tests that take minutes'
+	@echo 'make lint   run the linter'
+
+run: $(READY)
+	.venv/bin/python -m training demo
+
+test: $(READY)
+	.venv/bin/python -m pytest
+
+slow: $(READY)
+	.venv/bin/python -m pytest -m slow
+
+lint: $(READY)
+	.venv/bin/python -m ruff check .
+
+# Made anew from nothing: both builds of MXNet install into the same folder, and an
+# installation that was cut off has no mark
+$(READY): $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "this project needs Python 3.11; $(PYTHON) is %d.%d (make PYTHON=... names another)" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import platform, sys; p = platform.system(), platform.machine(); sys.exit(p != ("Linux", "x86_64") and "this project needs Linux on x86-64, for MXNet 1.9.1; this is %s on %s" % p)'
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --requirement $(REQUIREMENTS)
+	@touch $@

@@ -1,0 +1,67 @@
+"""Fixtures: small idx files, and a machine without data, cache or network."""
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import models  # noqa: F401  sets up floats and libraries before MXNet starts
+
+REAL_DATA = os.environ.get('VAEGAN_DATA')
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """An idx file of bytes, gzipped where the name says so."""
+    header = struct.pack(f'>I{array.ndim}I', 0x800 | array.ndim, *array.shape)
+    opener = gzip.open if path.suffix == '.gz' else open
+    with opener(path, 'wb') as file:
+        file.write(header + array.tobytes())
+
+
+def write_mnist(folder: Path, n_train: int = 160, n_test: int = 20) -> None:
+    """Four small idx files: blurred strokes in place of digits."""
+    rng = np.random.default_rng(0)
+    for split, n in (('train', n_train), ('t10k', n_test)):
+        rows, columns = np.mgrid[:28, :28]
+        centre, slope = rng.uniform(8, 20, (n, 1, 1)), rng.uniform(-1, 1, (n, 1, 1))
+        distance = columns - centre - slope * (rows - 14)
+        stroke = np.exp(-(distance / 2) ** 2) * (np.abs(rows - 14) < 10)
+        write_idx(folder / f'{split}-images-idx3-ubyte', (255 * stroke).astype(np.uint8))
+        write_idx(folder / f'{split}-labels-idx1-ubyte', rng.integers(0, 10, n, np.uint8))
+
+
+@pytest.fixture(scope='session')
+def mnist_root(tmp_path_factory) -> Path:
+    """A folder with 160 training and 20 test images."""
+    folder = tmp_path_factory.mktemp('mnist')
+    write_mnist(folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def real_data_root() -> Path | None:
+    """Where the tests were told to look for the real sets, if they were."""
+    return Path(REAL_DATA) if REAL_DATA else None
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_the_tests(monkeypatch, tmp_path_factory) -> None:
+    """No data of the user's, an empty cache, no mirrors."""
+    from data import mnist
+    monkeypatch.delenv('VAEGAN_DATA', raising=False)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
+    monkeypatch.setattr(mnist, 'MIRRORS', ())
+
+
+@pytest.fixture
+def cli(capsys):
+    """Runs the command line in this process: arguments -> (exit status, stdout, stderr)."""
+    from training import __main__ as main
+
+    def call(argv: list[str]) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main.main(argv)
+        return status, *capsys.readouterr()
+    return call

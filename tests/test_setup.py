@@ -1,0 +1,154 @@
+"""Requirements, the choice of device, and what is said where something is missing."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import mxnet
+import pytest
+
+from training import device
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = [line.split('#')[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    return dict(line.split('==') for line in lines if line)
+
+
+def test_both_requirement_files_are_in_step():
+    cpu, cuda = pins('requirements.txt'), pins('requirements-cu112.txt')
+    assert cpu.pop('mxnet') == cuda.pop('mxnet-cu112') == '1.9.1'
+    assert {k: v for k, v in cuda.items() if not k.startswith('nvidia-')} == cpu
+
+
+def test_installed_versions_are_the_pinned_ones():
+    for name, version in pins('requirements.txt').items():
+        if name != 'mxnet':
+            assert metadata.version(name) == version
+
+
+def test_every_direct_requirement_is_pinned_with_all_it_needs():
+    known = {re.sub(r'[-_.]+', '-', name).lower() for name in pins('requirements.txt')}
+    for name in pins('requirements.txt'):
+        if name == 'mxnet':
+            continue
+        for need in metadata.requires(name) or []:
+            if ';' not in need:
+                bare = re.split(r'[\s<>=!~;\[(]', need)[0]
+                assert re.sub(r'[-_.]+', '-', bare).lower() in known, need
+
+
+@pytest.fixture
+def cards(monkeypatch):
+    """Pretends that the machine has these cards, and MXNet's CUDA build."""
+    def pretend(*capabilities, cuda_build=True):
+        monkeypatch.setattr(device, 'compute_capabilities', lambda: list(capabilities))
+        monkeypatch.setattr(mxnet.runtime.Features, 'is_enabled', lambda *_: cuda_build)
+    return pretend
+
+
+@pytest.mark.parametrize('spec, expected', [
+    ('auto', mxnet.gpu(0)), ('gpu', mxnet.gpu(0)), ('gpu:1', mxnet.gpu(1)), ('cpu', mxnet.cpu())])
+def test_usable_card_is_used(cards, spec, expected):
+    cards((7, 5), (8, 9))
+    assert device.resolve(spec) == expected
+
+
+@pytest.mark.parametrize('capability', [(3, 7), (9, 0), (12, 0)])
+def test_card_without_code_is_refused_or_passed_over_aloud(cards, capsys, capability):
+    cards(capability)
+    assert device.resolve('auto') == mxnet.cpu()
+    assert 'running on the CPU' in capsys.readouterr().err
+    with pytest.raises(device.DeviceError, match='compute capability'):
+        device.resolve('gpu')
+
+
+@pytest.mark.parametrize('spec, capabilities, cuda_build, message', [
+    ('gpu', [], True, 'no NVIDIA card'), ('gpu:0', [(8, 0)], False, 'CPU build'),
+    ('gpu:2', [(8, 0)] * 2, True, 'there are 2 cards'),
+    ('tpu', [], True, 'expected auto'), ('gpu:x', [(8, 0)], True, 'expected auto'),
+    ('gpu:-1', [(8, 0)], True, 'expected auto'), ('', [], True, 'expected auto'),
+])
+def test_device_that_is_not_there_is_refused(cards, spec, capabilities, cuda_build, message):
+    cards(*capabilities, cuda_build=cuda_build)
+    with pytest.raises(device.DeviceError, match=message):
+        device.resolve(spec)
+
+
+def test_auto_without_a_card_is_the_cpu_in_silence(cards, capsys):
+    cards()
+    assert device.resolve('auto') == mxnet.cpu()
+    assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('failure, message', [
+    ("OSError('libcuda.so.1: cannot open shared object file')", 'NVIDIA driver'),
+    ("AttributeError('PZERO')", 'NumPy'), ("ModuleNotFoundError('mxnet')", 'pip install'),
+])
+@pytest.mark.parametrize('command', [
+    ['-c', 'import models'], ['-m', 'training', 'run', 'DenseVAE_on_MNIST/5_3_400_bce_50']])
+def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, message, command):
+    (tmp_path / 'mxnet.py').write_text(f'raise {failure}\n')
+    environment = os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'}
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True,
+                          env=environment, cwd=tmp_path)
+    last = done.stderr.splitlines()[-1]
+    assert message in last and 'pip install -r requirements.txt' in last
+    if command[0] == '-m':
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+
+
+def test_libraries_are_loaded_in_the_order_they_need(tmp_path):
+    from models import _cuda
+    compiler = shutil.which('gcc')
+    if compiler is None:
+        pytest.skip('no C compiler')
+    (tmp_path / 'b.c').write_text('int vaegan_b(void) { return 3; }')
+    (tmp_path / 'a.c').write_text('int vaegan_b(void); int vaegan_a(void) { return vaegan_b(); }')
+    build = [compiler, '-shared', '-fPIC']
+    subprocess.run([*build, 'b.c', '-o', 'libz_b.so', '-Wl,-soname,libz_b.so'], cwd=tmp_path,
+                   check=True)
+    subprocess.run([*build, 'a.c', '-o', 'liba_a.so', '-L.', '-lz_b'], cwd=tmp_path, check=True)
+    assert not _cuda._load(tmp_path / 'liba_a.so')
+    _cuda.preload([tmp_path])
+    assert _cuda._load(tmp_path / 'liba_a.so')
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    for name in ('Makefile', 'requirements.txt', 'requirements-cu112.txt'):
+        shutil.copy(ROOT / name, folder)
+    return subprocess.run(['make', *arguments], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(not shutil.which('make'), reason='no make')
+@pytest.mark.parametrize('driver, requirements', [('', 'requirements.txt'),
+                                                  ('yes', 'requirements-cu112.txt')])
+def test_make_installs_the_build_for_the_machine(tmp_path, driver, requirements):
+    done = make(tmp_path, '--dry-run', 'run', f'DRIVER={driver}')
+    assert f'--requirement {requirements}\n' in done.stdout
+    assert '.venv/bin/python -m training demo' in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which('make'), reason='no make')
+def test_make_refuses_another_python(tmp_path):
+    other = tmp_path / 'python3.9'
+    other.write_text('#!/bin/sh\nexec ' + sys.executable + ' -c "import sys, builtins; '
+                     'sys.version_info = (3, 9, 2); exec(sys.argv[2])" "$@"\n')
+    other.chmod(0o755)
+    done = make(tmp_path, 'test', f'PYTHON={other}')
+    lines = [line for line in done.stderr.splitlines() if not line.startswith('make')]
+    assert done.returncode == 2 and len(lines) == 1 and 'needs Python 3.11' in lines[0]
+    assert not (tmp_path / '.venv').exists()
+
+
+def test_another_python_is_refused_in_one_line():
+    code = ("import sys; sys.version_info = (3, 9, 2)\n"
+            "import runpy; runpy.run_module('training')")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.count('\n') == 1 and 'needs Python 3.11' in done.stderr

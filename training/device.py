@@ -1,0 +1,87 @@
+"""Which device a run uses: `--ctx auto|cpu|gpu|gpu:N`."""
+import ctypes
+import os
+import re
+import sys
+
+import mxnet
+
+# MXNet's CUDA wheel has machine code for 5.0, 6.0, 7.0, 8.0 and 8.6, and no PTX to compile
+# for others; code for x.y runs on x.z with z >= y
+LOWEST, BEYOND = (5, 0), (9, 0)
+CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
+
+
+class DeviceError(ValueError):
+    """A device that is not there or cannot be used; the message is for the user."""
+
+
+def resolve(spec: str) -> mxnet.Context:
+    """The context of a `--ctx` value. DeviceError if it cannot be had.
+
+    auto takes the first card, or the CPU where there is none that works, and says why.
+    """
+    if spec == 'cpu':
+        return mxnet.cpu()
+    asked = re.fullmatch(r'gpu(?::(\d{1,4}))?', spec)
+    if spec != 'auto' and not asked:
+        raise DeviceError(f'--ctx {spec}: expected auto, cpu, gpu or gpu:N')
+    index = int(asked[1] or 0) if asked else 0
+    problem = _problem(index)
+    if problem is None:
+        return mxnet.gpu(index)
+    if asked:
+        raise DeviceError(f'--ctx {spec}: {problem}')
+    if compute_capabilities():
+        print(f'{problem}; running on the CPU', file=sys.stderr)
+    return mxnet.cpu()
+
+
+def _problem(index: int) -> str | None:
+    """Why a card cannot be used; None if it can."""
+    capabilities = compute_capabilities()
+    if not capabilities:
+        return 'no NVIDIA card, or no driver for it'
+    if not mxnet.runtime.Features().is_enabled('CUDA'):
+        return ('this is the CPU build of MXNet; the CUDA build is installed with '
+                'pip install -r requirements-cu112.txt in an environment of its own')
+    if index >= len(capabilities):
+        return f'there are {len(capabilities)} cards, the last is gpu:{len(capabilities) - 1}'
+    if not LOWEST <= capabilities[index] < BEYOND:
+        found = '.'.join(map(str, capabilities[index]))
+        return (f'gpu:{index} has compute capability {found}, but MXNet 1.9.1 has code for '
+                '5.x to 8.x only')
+    return None
+
+
+def _driver() -> ctypes.CDLL | None:
+    try:
+        driver = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return None
+    return driver if driver.cuInit(0) == 0 else None
+
+
+def compute_capabilities() -> list[tuple[int, int]]:
+    """(major, minor) of each NVIDIA card that the driver shows; empty without one."""
+    driver, count = _driver(), ctypes.c_int()
+    if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    found = []
+    for index in range(count.value):
+        card, value, capability = ctypes.c_int(), ctypes.c_int(), []
+        driver.cuDeviceGet(ctypes.byref(card), index)
+        for attribute in (CAPABILITY_MAJOR, CAPABILITY_MINOR):
+            driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, card)
+            capability.append(value.value)
+        found.append(tuple(capability))
+    return found
+
+
+def describe(ctx: mxnet.Context) -> str:
+    """The device in words, for config.json."""
+    if ctx.device_type == 'gpu':
+        capability = '.'.join(map(str, compute_capabilities()[ctx.device_id]))
+        return f'gpu:{ctx.device_id} (compute capability {capability})'
+    threads = os.environ.get('OMP_NUM_THREADS') or len(os.sched_getaffinity(0))
+    return f'cpu ({threads} threads)'
