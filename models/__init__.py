@@ -1,0 +1,93 @@
+"""Gluon HybridBlocks by name: `build_vae(row, shape)` and `build_discriminator(row)`.
+
+Importing this package loads MXNet, and with the CUDA build NVIDIA's libraries before it:
+import it before anything else that uses MXNet.
+"""
+from models._float import flush_denormals
+
+flush_denormals()  # before MXNet starts its threads
+
+from models import _cuda  # noqa: F401  before MXNet is imported
+
+# isort: split
+from mxnet import MXNetError, sym
+from mxnet.gluon import HybridBlock
+
+from models.conv import SIZE, ConvDecoder, conv_disc, conv_vae
+from models.dense import dense_logreg, dense_vae
+from models.resnet import resnet
+
+DEEP_DECODER_CHANNELS = 64  # DeepConvVAE's, whatever its encoder's
+
+
+class ModelError(ValueError):
+    """A net that is not known or does not fit; the message is for the user."""
+
+
+VAES = {
+    'DenseVAE': lambda row, shape: dense_vae(shape, row.n_latent, row.n_hlayers, row.n_hnodes),
+    'ConvVAE': lambda row, shape: conv_vae(shape, row.n_latent, row.vae_base_channels),
+    'DeepConvVAE': lambda row, shape: conv_vae(shape, row.n_latent, row.vae_base_channels,
+                                               DEEP_DECODER_CHANNELS),
+    'ConvDecoder': lambda row, shape: ConvDecoder(shape[0], row.n_latent,
+                                                  row.vae_base_channels),
+}
+DISCRIMINATORS = {
+    'DenseLogReg': lambda row: dense_logreg(row.disc_hlayers, row.disc_hnodes),
+    'ConvDisc': lambda row: conv_disc(row.disc_base_channels),
+    'DeepConvDisc': lambda row: conv_disc(row.disc_base_channels, stages=4),
+    'ResNet': lambda row: resnet(),
+}
+NEEDS = {  # fields of the row without which a net cannot be built
+    'DenseVAE': ('n_hlayers', 'n_hnodes'), 'DenseLogReg': ('disc_hlayers', 'disc_hnodes'),
+    'ConvVAE': ('vae_base_channels',), 'DeepConvVAE': ('vae_base_channels',),
+    'ConvDecoder': ('vae_base_channels',),
+    'ConvDisc': ('disc_base_channels',), 'DeepConvDisc': ('disc_base_channels',),
+}
+
+
+def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
+    """The row's VAE, or the plain GAN's decoder, for images of (channels, height, width).
+
+    Not initialised. ModelError for an unknown name, a missing field, a size that does not fit.
+    """
+    builder = _look_up(VAES, row, row.vae)
+    if row.vae != 'DenseVAE' and tuple(shape[1:]) != (SIZE, SIZE):
+        raise ModelError(f'{row.vae} makes {SIZE} x {SIZE} images, '
+                         f'but {row.data} has {shape[1]} x {shape[2]}')
+    return builder(row, shape)
+
+
+def build_discriminator(row) -> HybridBlock:
+    """The row's discriminator: images (b, c, h, w) -> logits (b, 1). Not initialised.
+
+    `gluoncv:<name>` is any classification net of GluonCV's model zoo, with one class.
+    """
+    if row.disc.startswith('gluoncv:'):
+        from models.zoo import one_logit_net  # GluonCV needs OpenCV, and that libGL
+        try:
+            return one_logit_net(row.disc.removeprefix('gluoncv:'))
+        except ValueError as error:
+            raise ModelError(f'disc={row.disc!r}: {error}') from None
+    return _look_up(DISCRIMINATORS, row, row.disc)(row)
+
+
+def check_discriminator(disc: HybridBlock, name: str, shape: tuple[int, int, int]) -> None:
+    """ModelError unless the net turns images of (channels, height, width) into logits (b, 1)."""
+    try:
+        outputs = disc(sym.var('x')).infer_shape(x=(2, *shape))[1]
+    except (MXNetError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise ModelError(f'{name} does not take images of {shape}: {reason}') from None
+    if outputs != [(2, 1)]:
+        raise ModelError(f'{name} gives {outputs} for two images of {shape}, expected [(2, 1)]')
+
+
+def _look_up(builders: dict, row, name: str):
+    if name not in builders:
+        known = list(builders) + (['gluoncv:<name>'] if builders is DISCRIMINATORS else [])
+        raise ModelError(f'unknown net {name!r}: expected one of {", ".join(known)}')
+    missing = [field for field in NEEDS.get(name, ()) if getattr(row, field) is None]
+    if missing:
+        raise ModelError(f'{name} needs a value for {", ".join(missing)}')
+    return builders[name]

@@ -1,0 +1,63 @@
+"""Convolutional nets for 64 x 64 images: ConvVAE and its decoder, ConvDisc, and deeper ones.
+
+The encoder's stride of 1, its BatchNorm and relu on mean and log variance (never negative)
+are the original's. Decoder and discriminator are DCGAN's (Radford et al., 2016).
+"""
+from mxnet.gluon import HybridBlock, nn
+
+from models.vae import VAE
+
+SIZE = 64  # pixels a side: the decoder's four doublings of 4 x 4
+
+
+def _norm_relu(net: nn.HybridSequential, layer: HybridBlock) -> None:
+    net.add(layer, nn.BatchNorm(), nn.Activation('relu'))
+
+
+def conv_encoder(n_latent: int, base_channels: int) -> nn.HybridSequential:
+    """Images (b, c, 64, 64) -> mean and log variance (b, 2z), none of them negative."""
+    net = nn.HybridSequential()
+    _norm_relu(net, nn.Conv2D(base_channels, 4, use_bias=False))        # (b, c, 61, 61)
+    _norm_relu(net, nn.Conv2D(2 * base_channels, 4, use_bias=False))    # (b, 2c, 58, 58)
+    _norm_relu(net, nn.Dense(2 * n_latent))                             # (b, 2z)
+    return net
+
+
+class ConvDecoder(HybridBlock):
+    """Latents or noise (b, z) -> images (b, channels, 64, 64) in [0, 1]."""
+
+    def __init__(self, channels: int, n_latent: int, base_channels: int):
+        super().__init__()
+        self.n_latent = n_latent
+        self.net = net = nn.HybridSequential()
+        _norm_relu(net, nn.Conv2DTranspose(8 * base_channels, 4, use_bias=False))  # 4 x 4
+        for factor in (4, 2, 1):                                        # 8, 16, 32 a side
+            _norm_relu(net, nn.Conv2DTranspose(factor * base_channels, 4, 2, 1,
+                                               use_bias=False))
+        net.add(nn.Conv2DTranspose(channels, 4, 2, 1, use_bias=False,
+                                   activation='sigmoid'))               # 64 x 64
+
+    def hybrid_forward(self, F, z):
+        return self.net(z.reshape((0, 0, 1, 1)))                        # (b, ch, 64, 64)
+
+
+def conv_vae(shape: tuple[int, int, int], n_latent: int, base_channels: int,
+             decoder_channels: int | None = None) -> VAE:
+    """ConvVAE; with `decoder_channels` other than the encoder's, DeepConvVAE."""
+    return VAE(conv_encoder(n_latent, base_channels),
+               ConvDecoder(shape[0], n_latent, decoder_channels or base_channels), n_latent)
+
+
+def conv_disc(base_channels: int, stages: int = 3) -> nn.HybridSequential:
+    """ConvDisc (3 stages) and DeepConvDisc (4); images (b, c, h, w) -> logits (b, 1).
+
+    Every stage doubles the channels and halves the side; all but the first normalise.
+    """
+    net = nn.HybridSequential()
+    for stage in range(stages):
+        net.add(nn.Conv2D(base_channels * 2 ** stage, 4, 2, 1, use_bias=False))
+        if stage:
+            net.add(nn.BatchNorm())
+        net.add(nn.LeakyReLU(0.2))                                      # side 32, 16, 8, 4
+    net.add(nn.Dense(1))                                                # (b, 1)
+    return net

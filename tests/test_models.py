@@ -1,0 +1,212 @@
+"""Nets: sizes, shapes, and gradients that reach everything."""
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mxnet import autograd, nd
+
+import models
+from training.experiments import EXPERIMENTS, Experiment
+
+MNIST, FACES = (1, 28, 28), (3, 64, 64)
+
+
+def experiment(**fields) -> Experiment:
+    return Experiment(**{'name': '', 'data': 'anime', 'vae': 'DenseVAE', 'n_latent': 5,
+                         'n_hlayers': 1, 'n_hnodes': 8, 'solo_epochs': 1} | fields)
+
+
+def shrunk(row: Experiment) -> Experiment:
+    """The row's nets, a few channels and nodes wide."""
+    small = {'n_latent': 3, 'n_hnodes': 6, 'vae_base_channels': 2, 'disc_hnodes': 4,
+             'disc_base_channels': 2}
+    return replace(row, **{k: v for k, v in small.items() if getattr(row, k) is not None})
+
+
+def shape_of(row: Experiment) -> tuple[int, int, int]:
+    return MNIST if row.data == 'MNIST' else FACES
+
+
+def vae_inputs(row: Experiment, batch: int) -> list:
+    rng = np.random.default_rng(0)
+    x = nd.array(rng.random((batch, *shape_of(row)), np.float32))
+    eps = nd.array(rng.standard_normal((batch, row.n_latent), np.float32))
+    return [eps] if row.vae == 'ConvDecoder' else [x, eps]
+
+
+def count(net, *inputs) -> tuple[int, int]:
+    """Trainable parameters and running statistics; nothing is allocated."""
+    net.infer_shape(*inputs)
+    sizes = {True: 0, False: 0}
+    for parameter in net.collect_params().values():
+        sizes[parameter.grad_req != 'null'] += int(np.prod(parameter.shape))
+    return sizes[True], sizes[False]
+
+
+CONV_512 = 'ConvVAE_on_anime/512_32_200_seeded'
+CONV_1024 = 'ConvVAE_ResNet_on_anime/1024_32_200_10_1'
+DEEP = 'DeepConvVAE_DeepConvDisc_on_anime/1024_32_64_200_10_1_initlr2e-4'
+CONV_DISC = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/'
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('DenseVAE_on_MNIST/5_3_400_bce_50', (1_276_394, 0)),
+    ('DenseVAE_on_anime/512_5_1024_200_seeded', (35_150_848, 0)),
+    (CONV_512, (223_288_448, 3_200)),
+    (CONV_DISC + '256_16_16_200_10', (55_823_936, 1_600)),
+    (CONV_1024, (445_851_776, 5_248)),
+    (DEEP, (452_112_960, 6_208)),
+])
+def test_full_size_vae_has_the_published_number_of_parameters(name, expected):
+    row = EXPERIMENTS[name]
+    vae = models.build_vae(row, shape_of(row))
+    assert count(vae, *vae_inputs(row, 1)) == expected
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50', (157_201, 0)),
+    ('DenseVAE_DenseLogReg_on_anime/512_5_1024_1_1024_200_10_seeded', (12_584_961, 0)),
+    (CONV_DISC + '256_16_16_200_10', (46_017, 192)),
+    (CONV_DISC + '512_32_32_200_10_seeded', (173_953, 384)),
+    (CONV_DISC + '1024_32_64_200_10_1', (675_585, 768)),
+    (DEEP, (2_765_569, 1_792)),
+    (CONV_1024, (11_180_033, 7_808)),
+])
+def test_full_size_discriminator_has_the_published_number_of_parameters(name, expected):
+    row = EXPERIMENTS[name]
+    assert count(models.build_discriminator(row), nd.zeros((1, *shape_of(row)))) == expected
+
+
+
+
+def poison(net) -> None:
+    for parameter in net.collect_params().values():
+        if parameter.grad_req != 'null':
+            parameter.grad()[:] = np.nan
+
+
+def assert_all_gradients_finite(net) -> None:
+    for name, parameter in net.collect_params().items():
+        if parameter.grad_req != 'null':
+            gradient = parameter.grad().asnumpy()
+            assert np.isfinite(gradient).all(), name
+            feeds_batch_norm = name.endswith('bias') and not np.abs(gradient).max() > 1e-4
+            assert feeds_batch_norm or np.abs(gradient).max() > 0, name
+
+
+def assert_sum_reaches_everything(net, *inputs) -> None:
+    net.initialize()
+    net(*inputs)
+    poison(net)
+    with autograd.record():
+        outputs = net(*inputs)
+        outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        loss = sum((output ** 2).sum() for output in outputs)
+    loss.backward()
+    assert_all_gradients_finite(net)
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_vae_of_every_row_has_the_right_shapes_and_gradients(name):
+    row = shrunk(EXPERIMENTS[name])
+    vae = models.build_vae(row, shape_of(row))
+    vae.initialize()
+    outputs = vae(*vae_inputs(row, 2))
+    x_hat = outputs if row.vae == 'ConvDecoder' else outputs[0]
+    assert x_hat.shape == (2, *shape_of(row))
+    assert 0 <= x_hat.min().asscalar() <= x_hat.max().asscalar() <= 1
+    if row.vae != 'ConvDecoder':
+        assert outputs[1].shape == outputs[2].shape == (2, row.n_latent)
+    assert_sum_reaches_everything(models.build_vae(row, shape_of(row)), *vae_inputs(row, 4))
+
+
+@pytest.mark.parametrize('name', ['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50', CONV_DISC +
+                                  '512_32_32_200_10_seeded', DEEP, CONV_1024])
+def test_discriminator_gives_a_logit_an_image(name):
+    row = shrunk(EXPERIMENTS[name])
+    disc = models.build_discriminator(row)
+    x = nd.random.uniform(shape=(3, *shape_of(row)))
+    models.check_discriminator(disc, row.disc, shape_of(row))
+    assert_sum_reaches_everything(disc, x)
+    assert disc(x).shape == (3, 1)
+
+
+def test_conv_encoder_never_gives_negative_mean_or_logvar():
+    row = shrunk(EXPERIMENTS[CONV_512])
+    vae = models.build_vae(row, FACES)
+    vae.initialize()
+    with autograd.train_mode():
+        _, mean, logvar = vae(*vae_inputs(row, 4))
+    assert min(mean.min().asscalar(), logvar.min().asscalar()) == 0
+
+
+def test_same_noise_gives_same_images_and_other_noise_others():
+    row = experiment()
+    vae = models.build_vae(row, MNIST)
+    vae.initialize()
+    x, eps = nd.ones((2, *MNIST)), nd.ones((2, 5))
+    assert (vae(x, eps)[0] == vae(x, eps)[0]).min().asscalar() == 1
+    assert (vae(x, eps)[0] == vae(x, -eps)[0]).min().asscalar() == 0
+
+
+def test_gluoncv_classification_net_is_a_discriminator():
+    row = experiment(disc='gluoncv:cifar_resnet20_v1')
+    disc = models.build_discriminator(row)
+    models.check_discriminator(disc, row.disc, FACES)
+    assert_sum_reaches_everything(disc, nd.random.uniform(shape=(4, *FACES)))
+
+
+@pytest.mark.parametrize('disc, message', [
+    ('ResNext', 'expected one of DenseLogReg, ConvDisc, DeepConvDisc, ResNet, gluoncv:'),
+    ('gluoncv:resnet81', 'not a classification net'),
+    ('gluoncv:ssd_512_resnet50_v1_voc', 'not a classification net'),
+    ('ConvDisc', 'needs a value for disc_base_channels'),
+])
+def test_unknown_or_incomplete_discriminator_is_refused(disc, message):
+    with pytest.raises(models.ModelError, match=message):
+        models.build_discriminator(experiment(disc=disc))
+
+
+def test_gluoncv_net_for_larger_images_is_refused():
+    disc = models.build_discriminator(experiment(disc='gluoncv:inceptionv3'))
+    with pytest.raises(models.ModelError, match='does not take images'):
+        models.check_discriminator(disc, 'gluoncv:inceptionv3', FACES)
+
+
+def test_conv_vae_refuses_images_of_another_size():
+    with pytest.raises(models.ModelError, match='64 x 64'):
+        models.build_vae(experiment(vae='ConvVAE', vae_base_channels=2), MNIST)
+
+
+def run_python(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize('missing', ['cv2', 'gluoncv'])
+def test_everything_but_gluoncv_works_without_it_and_without_opencv(missing):
+    done = run_python(
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        'import models, data\n'
+        'from training import __main__, experiments\n'
+        'row = experiments.get("DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50")\n'
+        'models.build_vae(row, (1, 28, 28)), models.build_discriminator(row)\n'
+        'print("built")')
+    assert done.stdout == 'built\n', done.stderr
+
+
+def test_gluoncv_that_cannot_be_imported_is_one_clear_line():
+    done = run_python(
+        'import sys; sys.modules["gluoncv"] = None\n'
+        'import models\n'
+        'from types import SimpleNamespace\n'
+        'try: models.build_discriminator(SimpleNamespace(disc="gluoncv:resnet18_v1"))\n'
+        'except models.ModelError as error: print(error)')
+    assert 'libGL' in done.stdout and done.stdout.count('\n') == 1, done.stderr
+
+
+def test_denormals_are_flushed_to_zero():
+    done = run_python('import models; from mxnet import nd\n'
+                      'print((nd.ones(8) * 1e-30 * 1e-10).max().asscalar())')
+    assert done.stdout.strip() == '0.0', done.stderr
