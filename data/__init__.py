@@ -1,0 +1,104 @@
+"""Images out of files, as arrays in [0, 1]: `load(name, root)`."""
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SKETCH_TRAIN, SKETCH_TEST = 20_000, 1_000  # images drawn for a sketch set
+
+
+class DataError(ValueError):
+    """Data that are missing or damaged; the message is for the user."""
+
+
+class MissingDataError(DataError):
+    """Data that are nowhere to be found."""
+
+
+class Images:
+    """Images kept as bytes, (n, h, w, c) uint8, that come out as floats when indexed.
+
+    `images[indices]` is (b, c, h, w) float32 in [0, 1], so that the whole set never
+    stands in memory at four bytes a value.
+    """
+
+    def __init__(self, pixels: np.ndarray, layout: str = 'reshape'):
+        self.pixels = pixels
+        self.layout = layout
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, indices) -> np.ndarray:
+        return to_channels_first(self.pixels[indices], self.layout).astype(
+            np.float32) / np.float32(255)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        height, width, channels = self.pixels.shape[1:]
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and held-out images, and where they came from."""
+    train: Images
+    test: Images      # its first ten are the validation images
+    shape: tuple[int, int, int]
+    source: dict      # data, description, files, sha256 (of all pixels, training images first)
+
+    @property
+    def layout(self) -> str:
+        return self.train.layout
+
+
+def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
+         shuffle_seed: int | None = 0) -> Dataset:
+    """The data set MNIST | anime | sketch_digits | sketch_faces, at full size.
+
+    root: folder to look in first. layout: reshape | transpose, see `to_channels_first`.
+    shuffle_seed: of the anime split; none is name order. DataError if it is not to be had.
+    """
+    if name == 'MNIST':
+        from data import mnist
+        train, test, described = mnist.read(root)
+    elif name == 'anime':
+        from data import faces
+        train, test, described = faces.read(root, shuffle_seed)
+    elif name in ('sketch_digits', 'sketch_faces'):
+        from data import sketch
+        drawn = getattr(sketch, name)(SKETCH_TRAIN + SKETCH_TEST)
+        train, test = drawn[:SKETCH_TRAIN], drawn[SKETCH_TRAIN:]
+        described = {'description': 'drawn by this project (data/sketch.py), seed 0'}
+    else:
+        raise DataError(f'unknown data {name!r}: expected MNIST, anime, sketch_digits '
+                        'or sketch_faces')
+    digest = hashlib.sha256(np.ascontiguousarray(train))
+    digest.update(np.ascontiguousarray(test))
+    source = {'data': name, **described, 'sha256': digest.hexdigest()}
+    train, test = Images(train, layout), Images(test, layout)
+    return Dataset(train, test, train.shape, source)
+
+
+def to_channels_first(pixels: np.ndarray, layout: str) -> np.ndarray:
+    """(b, h, w, c) -> (b, c, h, w), by 'transpose' or by the original's 'reshape'.
+
+    The original reshaped, which does not move channels but cuts the row of bytes anew: its
+    nets saw three interleaved bands instead of three colour planes.
+    """
+    batch, height, width, channels = pixels.shape
+    if layout == 'transpose':
+        return pixels.transpose(0, 3, 1, 2)
+    return pixels.reshape(batch, channels, height, width)
+
+
+def to_pixels(x: np.ndarray, layout: str) -> np.ndarray:
+    """The way back: (b, c, h, w) floats in [0, 1] -> (b, h, w, c) uint8."""
+    batch, channels, height, width = x.shape
+    if layout == 'transpose':
+        x = x.transpose(0, 2, 3, 1)
+    else:
+        x = x.reshape(batch, height, width, channels)
+    return np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)

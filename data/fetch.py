@@ -1,0 +1,63 @@
+"""Where files are looked for, and downloads with checksums."""
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from urllib.request import urlopen
+
+from data import DataError
+
+TIMEOUT_SECONDS = 20
+CHUNK = 1 << 20  # bytes
+
+
+def cache_dir() -> Path:
+    """The project's own cache: $XDG_CACHE_HOME/vaegan, by default ~/.cache/vaegan."""
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan'
+
+
+def roots(root: str | Path | None) -> list[Path]:
+    """Folders to look in, in order: the one given, $VAEGAN_DATA, the cache."""
+    given = [root, os.environ.get('VAEGAN_DATA'), cache_dir()]
+    return [Path(folder).expanduser() for folder in given if folder]
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -> None:
+    """Fetch `mirror + name` from the first mirror that has it with the expected sha256.
+
+    The file appears in `folder` whole or not at all. DataError if no mirror serves.
+    """
+    failures = []
+    for mirror in mirrors:
+        try:
+            _download_once(mirror + name, expected, folder / name)
+            return
+        except OSError as error:  # urllib's URLError and every time-out are OSErrors
+            failures.append(f'{mirror} ({getattr(error, "reason", None) or error})')
+        except DataError as error:
+            failures.append(f'{mirror} ({error})')
+    raise DataError('; '.join(failures))
+
+
+def _download_once(url: str, expected: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with urlopen(url, timeout=TIMEOUT_SECONDS) as response, \
+            tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            while chunk := response.read(CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+            file.close()
+            if digest.hexdigest() != expected:
+                raise DataError('its sha256 is not the expected one')
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
