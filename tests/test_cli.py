@@ -1,0 +1,246 @@
+"""The command line, end to end, on small idx files in a temporary folder."""
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import report, tables
+
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+SMALL = ['--set', 'n_hnodes=16', '--set', 'disc_hnodes=8']
+SUFFIX = '_n_hnodes-16_disc_hnodes-8'
+
+
+@pytest.fixture
+def run(cli, mnist_root, tmp_path):
+    """Runs a command on the small idx files, with results in a temporary folder."""
+    def call(command, *arguments):
+        return cli([command, *map(str, arguments), '--data-root', str(mnist_root),
+                    '--results-root', str(tmp_path), '--ctx', 'cpu'])
+    return call
+
+
+def contents(folder) -> dict:
+    return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob('*'))
+            if p.is_file()}
+
+
+def without_seconds(folder) -> list[dict]:
+    return [{k: v for k, v in line.items() if k != 'seconds'}
+            for line in tables.read_statistics(folder)]
+
+
+def test_run_writes_a_whole_result_folder(run, tmp_path):
+    status, out, err = run('run', COMBO, '--epochs', '1+1', *SMALL)
+    assert status == 0, err
+    folder = tmp_path / f'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1+1{SUFFIX}'
+    assert str(folder) in out
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        [f'{i}.png' for i in range(10)] + ['strip.png', 'training_statistics.csv', 'config.json',
+                                           'README.md', 'vae.params', 'disc.params'])
+    lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
+    assert [line['phase'] for line in lines] == ['solo', 'combo']
+    assert lines[0]['disc_loss'] == '' and float(lines[1]['disc_loss']) > 0
+    combo = {k: float(v) for k, v in lines[1].items() if k != 'phase'}
+    assert combo['vae_loss'] == pytest.approx(
+        combo['kl'] + combo['pixel'] + combo['adversarial'], rel=1e-5)
+    config = json.loads((folder / 'config.json').read_text())
+    assert config['row']['n_hnodes'] == 16 and config['seed'] == 0
+    assert len(config['data']['sha256']) == 64
+    assert 'NOT the published experiment' in (folder / 'README.md').read_text()
+
+
+def test_pictures_are_plain_pixels_scaled_up(run, tmp_path, mnist_root):
+    import data
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    folder = tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'
+    test = data.load('MNIST', mnist_root).test.pixels[:10, ..., 0]
+    strip = np.asarray(Image.open(folder / 'strip.png'))
+    for i in range(10):
+        original = np.asarray(Image.open(tmp_path / f'MNIST_test_images/{i}.png'))
+        assert (original == np.kron(test[i], np.ones((4, 4), np.uint8))).all()
+        picture = np.asarray(Image.open(folder / f'{i}.png'))
+        assert (picture == np.kron(picture[::4, ::4], np.ones((4, 4), np.uint8))).all()
+        left = i * (112 + report.GAP)
+        assert (strip[:112, left:left + 112] == original).all()
+        assert (strip[112 + report.GAP:, left:left + 112] == picture).all()
+
+
+def test_same_command_twice_gives_the_same_run_and_another_seed_another(run, tmp_path):
+    folder = tmp_path / f'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1{SUFFIX}'
+    assert run('run', COMBO, '--epochs', 1, *SMALL)[0] == 0
+    first, statistics = contents(folder), without_seconds(folder)
+    assert run('run', COMBO, '--epochs', 1, *SMALL, '--force')[0] == 0
+    again = contents(folder)
+    for path, content in first.items():
+        if path.name not in ('training_statistics.csv', 'README.md'):  # they hold seconds
+            assert again[path] == content, path
+    assert without_seconds(folder) == statistics
+    assert run('run', COMBO, '--epochs', 1, '--seed', 1, *SMALL)[0] == 0
+    other = tmp_path / 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1_seed1'
+    other = other.with_name(next(p.name for p in other.parent.iterdir() if 'seed1' in p.name))
+    assert contents(other)[next(p for p in first if p.name == 'vae.params')] \
+        != first[next(p for p in first if p.name == 'vae.params')]
+
+
+def test_strips_draws_the_same_pictures_again(run, tmp_path):
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    folder = tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'
+    before = contents(folder)
+    for picture in folder.glob('*.png'):
+        picture.unlink()
+    status, out, _ = run('strips', 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
+    assert status == 0 and str(folder / 'strip.png') in out
+    assert contents(folder) == before
+    assert run('strips', '--match', 'DenseVAE_on_*')[0] == 0
+    assert contents(folder) == before
+
+
+def test_finished_run_is_not_overwritten(run, tmp_path):
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    before = contents(tmp_path)
+    status, _, err = run('run', SOLO, '--epochs', 1, '--limit', 64)
+    assert status == 2 and '--force' in err
+    assert run('run', '--match', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    assert contents(tmp_path) == before
+
+
+def test_failed_run_leaves_nothing_that_looks_finished(run, tmp_path, monkeypatch):
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    before = contents(tmp_path)
+    monkeypatch.setattr(report, 'write_pictures', lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run('run', SOLO, '--epochs', 2, '--limit', 64)
+    with pytest.raises(ZeroDivisionError):
+        run('run', SOLO, '--epochs', 1, '--limit', 64, '--force')
+    finished = {p: c for p, c in contents(tmp_path).items()
+                if not any(part.endswith('.unfinished') for part in p.parts)}
+    assert finished == before
+    status, _, err = run('strips', '--match', '*_2_*')
+    assert status == 2 and 'no finished run' in err
+
+
+def test_dry_run_prints_the_row_and_writes_nothing(run, tmp_path):
+    status, out, _ = run('run', COMBO, '--epochs', 2, '--step', 'shared', '--dry-run')
+    [row] = json.loads(out)
+    assert status == 0 and row['run'] == COMBO.replace('_50', '_2_shared')
+    assert row['step'] == 'shared' and row['combo_epochs'] == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
+    twins = ['ConvVAE_ResNet_on_anime/512_32_200_10_seeded',
+             'ConvVAE_ResNet_on_anime/512_32_200_10_1']
+    folder = tmp_path / twins[0]
+    folder.mkdir(parents=True)
+    report.write_config(folder, dict.fromkeys(report.CONFIG_FIELDS))
+    report.write_csv_header(folder)
+    report.append_record(folder, {'epoch': 199, 'phase': 'combo', 'vae_loss': 6900.25,
+                                  'seconds': 12.0})
+    status, out, _ = cli(['list', '--json', '--results-root', str(tmp_path)])
+    lines = {line['name']: line for line in json.loads(out)}
+    assert status == 0 and len(lines) == 30
+    assert [lines[name]['our_vae_loss'] for name in twins] == [6900.25] * 2
+    assert lines[twins[1]]['published_vae_loss'] == pytest.approx(6829.60254)
+    assert '6900.25' in cli(['list', '--results-root', str(tmp_path)])[1]
+
+
+def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
+    from training import __main__ as main
+    monkeypatch.setattr(main, 'DEMO_EPOCHS', 1)
+    status, out, err = run('demo')
+    assert status == 0, err
+    assert 'MNIST' in err and 'edge sharpness' in out and 'discriminator loss' in out
+    for path in [line.strip() for line in out.splitlines() if line.endswith('strip.png')]:
+        assert Image.open(path).size == (1156, 228)
+    assert run('demo')[0] == 0  # again, over its own results
+
+
+def test_demo_falls_back_to_drawn_digits_and_says_so(cli, tmp_path, monkeypatch):
+    import data
+    from training import __main__ as main
+    monkeypatch.setattr(main, 'DEMO_EPOCHS', 1)
+    monkeypatch.setattr(main, 'DEMO_IMAGES', 64)
+    monkeypatch.setattr(data, 'SKETCH_TRAIN', 128)
+    monkeypatch.setattr(data, 'SKETCH_TEST', 20)
+    status, out, err = cli(['demo', '--results-root', str(tmp_path), '--ctx', 'cpu'])
+    assert status == 0, err
+    assert 'NOT on MNIST' in err and '_on_sketch_digits' in out
+    assert not any('on_MNIST' in str(p) for p in tmp_path.rglob('*'))
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['run', 'DenseVAE_on_MNIST/5_3_400_bce_51'], 'near names: DenseVAE_on_MNIST/5_3_400_bce_50'),
+    (['run', SOLO, '--epochs', 'many'], "--epochs 'many': expected N"),
+    (['run', SOLO, '--epochs', '0'], 'at least one epoch'),
+    (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, vae'),
+    (['run', SOLO, '--step', 'both'], 'one of published, shared'),
+    (['run', SOLO, '--seed', 'x'], "seed='x': expected a whole number"),
+    (['run', SOLO, '--limit', '0'], 'limit=0: expected a finite number above 0'),
+    (['run', SOLO, '--ctx', 'gpu'], 'gpu'),
+    (['run', SOLO, '--ctx', 'tpu'], 'auto'),
+    (['run', SOLO, '--set', 'vae=ConvVAE'], 'vae_base_channels'),
+    (['run', COMBO, '--set', 'disc=Net'], 'expected one of DenseLogReg'),
+    (['run', '--match', '*CIFAR*'], 'no experiment matches'),
+    (['strips', '--match', '*'], 'no finished run'),
+    (['strips', SOLO], 'no finished run there; make one with: python -m training run'),
+    (['strips', 'nothing'], 'unknown experiment'),
+])
+def test_bad_input_is_one_line_and_changes_nothing(cli, mnist_root, tmp_path, arguments, message):
+    where = ['--data-root', str(mnist_root), '--results-root', str(tmp_path)]
+    status, _, err = cli([*arguments, *where])
+    error = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert status == 2 and len(error) == 1 and message in error[0]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('command', [['run', SOLO, '--epochs', '1'], ['demo']])
+def test_results_root_that_cannot_be_written_is_one_line(cli, mnist_root, tmp_path, command):
+    occupied = tmp_path / 'file'
+    occupied.write_text('mine')
+    status, _, err = cli([*command, '--data-root', str(mnist_root), '--results-root',
+                          str(occupied)])
+    assert status == 2 and str(occupied) in err.splitlines()[-1]
+    assert occupied.read_text() == 'mine'
+
+
+@pytest.mark.parametrize('damage, message', [
+    (lambda p: p.write_bytes(p.read_bytes()[:-100]), 'not a whole parameter file'),
+    (lambda p: p.unlink(), 'make them with: python -m training run'),
+    (lambda p: p.write_bytes((p.parents[1] / '5_3_400_l2_1_n_hnodes-8_n64' / 'vae.params')
+                             .read_bytes()), 'another net'),
+])
+def test_damaged_parameters_are_one_line(run, tmp_path, damage, message):
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    assert run('run', SOLO.replace('bce', 'l2'), '--epochs', 1, '--limit', 64,
+               '--set', 'n_hnodes=8')[0] == 0
+    folder = tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'
+    damage(folder / 'vae.params')
+    before = contents(tmp_path)
+    status, _, err = run('strips', 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
+    assert status == 2 and message in err.splitlines()[-1]
+    assert contents(tmp_path) == before
+
+
+def test_strips_refuses_other_data(run, tmp_path, mnist_root, cli, tmp_path_factory):
+    from tests.conftest import write_idx
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    other = tmp_path_factory.mktemp('other')
+    for name, n in (('train', 160), ('t10k', 20)):
+        write_idx(other / f'{name}-images-idx3-ubyte', np.zeros((n, 28, 28), np.uint8))
+        write_idx(other / f'{name}-labels-idx1-ubyte', np.zeros(n, np.uint8))
+    status, _, err = cli(['strips', 'DenseVAE_on_MNIST/5_3_400_bce_1_n64', '--results-root',
+                          str(tmp_path), '--data-root', str(other)])
+    assert status == 2 and 'trained on data with sha256' in err
+
+
+@pytest.mark.parametrize('command', ['list', 'run', 'strips', 'demo'])
+def test_help_shows_an_example(capsys, command):
+    from training import __main__ as main
+    with pytest.raises(SystemExit) as stop:
+        main.main([command, '--help'])
+    assert stop.value.code == 0
+    assert f'example: python -m training {command}' in capsys.readouterr().out

@@ -1,0 +1,163 @@
+"""The registry against the published table, and what runs are called."""
+import csv
+import re
+import shlex
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from training import __main__ as main
+from training import cli, experiments, naming
+from training.experiments import EXPERIMENTS, ExperimentError
+
+ROOT = Path(__file__).resolve().parent.parent
+PUBLISHED = {line['name']: line
+             for line in csv.DictReader(open(ROOT / 'results' / 'published.csv'))}
+COLUMNS = {'data': 'data', 'vae': 'vae', 'disc': 'disc', 'n_latent': 'n_latent',
+           'n_hlayers': 'n_hlayers', 'n_hnodes': 'n_hnodes', 'pixel_loss': 'pixel_loss',
+           'vae_base_channels': 'vae_base_channels', 'disc_hlayers': 'disc_hlayers',
+           'disc_hnodes': 'disc_hnodes', 'disc_base_channels': 'disc_base_channels',
+           'solo_epochs': 'solo_epochs', 'combo_epochs': 'combo_epochs', 'lr': 'lr',
+           'disc_weight': 'disc_weight', 'pbp_weight': 'pbp_weight',
+           'pbp_decay': 'pbp_decay_per_25'}
+UNUSED_WITHOUT = {'disc_weight': 'disc', 'pbp_weight': 'pixel_loss'}  # field: what gives it sense
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+MIX = 'ConvVAE_ResNet_on_anime/512_32_50+150_10_1'
+
+
+def test_all_thirty_published_experiments_are_there_in_order():
+    assert len(PUBLISHED) == 30
+    assert list(EXPERIMENTS) == list(PUBLISHED)
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+@pytest.mark.parametrize('field', COLUMNS)
+def test_row_has_the_published_configuration(name, field):
+    row, published = EXPERIMENTS[name], PUBLISHED[name][COLUMNS[field]]
+    value = getattr(row, field)
+    if not published:
+        gives_sense = UNUSED_WITHOUT.get(field)
+        no_discriminator = name.startswith('ConvDecoder') or not row.disc
+        assert value is None or (gives_sense and no_discriminator and value == 1)
+    else:
+        assert type(value)(published) == value
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_only_v1_rows_are_in_name_order(name):
+    versions, data = PUBLISHED[name]['in_readme'], PUBLISHED[name]['data']
+    unshuffled = versions == 'v1' and data == 'anime'
+    assert EXPERIMENTS[name].shuffle_seed == (None if unshuffled else 0)
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_published_numbers_name_their_source(name):
+    assert 'xuganyu96/VAE-GAN-learnable-loss at bb30d9f' in PUBLISHED[name]['source']
+
+
+def test_published_procedure_is_the_default():
+    for row in EXPERIMENTS.values():
+        assert (row.step, row.layout, row.batch_size, row.seed) == ('published', 'reshape', 64, 0)
+        assert row.limit is None and row.max_disc_loss == 999
+
+
+def test_rows_with_equal_configurations_are_trained_once():
+    first = 'ConvVAE_ResNet_on_anime/512_32_200_10_seeded'
+    twin = EXPERIMENTS['ConvVAE_ResNet_on_anime/512_32_200_10_1']
+    assert experiments.canonical(twin).name == first
+    assert len({experiments.canonical(row).name for row in EXPERIMENTS.values()}) == 29
+
+
+def test_unknown_name_is_refused_with_near_ones():
+    with pytest.raises(ExperimentError, match='near names: DenseVAE_on_MNIST/5_3_400_bce_50'):
+        experiments.get('DenseVAE_on_MNIST/5_3_400_bce_5')
+
+
+@pytest.mark.parametrize('name, text, expected', [
+    ('DenseVAE_on_MNIST/5_3_400_bce_50', '7', (7, 0)), (COMBO, '7', (0, 7)),
+    (COMBO, '3+4', (3, 4)), (MIX, '1+2', (1, 2)), (MIX, '0+2', (0, 2)),
+])
+def test_epochs(name, text, expected):
+    row = experiments.with_epochs(EXPERIMENTS[name], text)
+    assert (row.solo_epochs, row.combo_epochs) == expected
+
+
+@pytest.mark.parametrize('name, text', [
+    (COMBO, ''), (COMBO, 'ten'), (COMBO, '-1'), (COMBO, '1.5'), (COMBO, '1+'), (COMBO, '0'),
+    (COMBO, '0+0'), (COMBO, '9999999'), (MIX, '5'),
+    ('DenseVAE_on_MNIST/5_3_400_bce_50', '1+1'), ('ConvDecoder_ResNet_on_anime/512_32_200', '1+1'),
+])
+def test_bad_epochs_are_refused(name, text):
+    with pytest.raises(ExperimentError):
+        experiments.with_epochs(EXPERIMENTS[name], text)
+
+
+@pytest.mark.parametrize('assignment, message', [
+    ('latents=5', 'a field of data, vae, n_latent'), ('n_latent', 'expected field=value'),
+    ('n_latent=five', 'a whole number'), ('n_latent=5.0', 'a whole number'),
+    ('lr=fast', 'a number'), ('lr=nan', 'above 0'), ('lr=0', 'above 0'), ('lr=-1', 'above 0'),
+    ('pbp_weight=-0.1', 'not below 0'), ('disc_weight=inf', 'finite'), ('seed=-1', 'not below'),
+    ('step=both', 'published, shared'), ('layout=hwc', 'reshape, transpose'),
+    ('data=CIFAR', 'MNIST, anime'), ('vae=VAE', 'DenseVAE'), ('pixel_loss=none', 'bce, l2'),
+    ('name=x', 'a field of'), ('disc=none', 'no discriminator'), ('batch_size=0', 'above 0'),
+    ('n_latent=none', 'a whole number'), ('limit=0', 'above 0'),
+])
+def test_bad_field_is_refused(assignment, message):
+    with pytest.raises(ExperimentError, match=re.escape(message)):
+        experiments.with_field(EXPERIMENTS[COMBO], assignment)
+
+
+def test_field_keeps_its_type():
+    row = experiments.with_field(EXPERIMENTS[COMBO], 'disc_weight=3')
+    assert row.disc_weight == 3.0 and isinstance(row.disc_weight, float)
+    assert experiments.with_field(row, 'limit=none').limit is None
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_published_run_keeps_its_published_name(name):
+    assert naming.run_name(EXPERIMENTS[name]) == name
+
+
+@pytest.mark.parametrize('name, changes, expected', [
+    (COMBO, {'combo_epochs': 2}, 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_2'),
+    (COMBO, {'solo_epochs': 1, 'combo_epochs': 2},
+     'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1+2'),
+    (COMBO, {'limit': 3200, 'step': 'shared', 'seed': 1, 'layout': 'transpose'},
+     'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50_shared_transpose_n3200_seed1'),
+    (MIX, {'solo_epochs': 5, 'combo_epochs': 15}, 'ConvVAE_ResNet_on_anime/512_32_5+15_10_1'),
+    ('ConvVAE_ResNet_on_anime/1024_32_200_10_1_initlr2e-4', {'combo_epochs': 3},
+     'ConvVAE_ResNet_on_anime/1024_32_100+3_10_1_initlr2e-4'),
+    (COMBO, {'data': 'sketch_digits'}, 'DenseVAE_DenseLogReg_on_sketch_digits/5_3_400_1_200_50'),
+    (COMBO, {'n_latent': 9, 'disc': 'gluoncv:resnet18_v1'}, 'DenseVAE_DenseLogReg_on_MNIST/'
+     '5_3_400_1_200_50_n_latent-9_disc-gluoncv-resnet18_v1'),
+])
+def test_changed_run_says_so_in_its_name(name, changes, expected):
+    assert naming.run_name(replace(EXPERIMENTS[name], **changes)) == expected
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_no_run_with_other_epochs_takes_a_published_name(name):
+    row = EXPERIMENTS[name]
+    other = replace(row, solo_epochs=row.solo_epochs and 7, combo_epochs=row.combo_epochs and 9)
+    assert naming.run_name(other) not in EXPERIMENTS
+
+
+@pytest.mark.parametrize('changes', [
+    {}, {'combo_epochs': 2, 'limit': 5, 'disc_weight': 2.5}, {'solo_epochs': 1, 'seed': 4},
+    {'data': 'sketch_digits', 'step': 'shared', 'layout': 'transpose'},
+])
+def test_command_of_a_run_gives_the_same_run(changes):
+    row = replace(EXPERIMENTS[COMBO], **changes)
+    words = shlex.split(naming.command(row))
+    assert words[:3] == ['python', '-m', 'training']
+    args = cli.parser(main.COMMANDS, ROOT).parse_args(words[3:])
+    assert main._changed(experiments.get(args.name), args) == row
+
+
+def test_match_is_a_shell_pattern():
+    names = [row.name for row in experiments.match('*_on_MNIST/*')]
+    assert names == [name for name in PUBLISHED if fnmatch(name, '*MNIST*')]
+    with pytest.raises(ExperimentError, match='no experiment matches'):
+        experiments.match('*CIFAR*')

@@ -1,0 +1,236 @@
+"""One step of each kind against a plain NumPy computation in float64, gradients by hand."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mxnet import cpu, nd
+
+import models  # noqa: F401  before MXNet
+from training import loop, steps
+from training.experiments import Experiment
+
+SHAPE, BATCH, Z = (1, 4, 4), 6, 3
+LR, PIXEL, ADVERSARIAL = 1e-3, 0.7, 2.5
+TOLERANCE = 1e-5  # relative to each array's largest value
+
+
+def row(**fields) -> Experiment:
+    return Experiment(**{'name': '', 'data': 'MNIST', 'vae': 'DenseVAE', 'n_latent': Z,
+                         'n_hlayers': 2, 'n_hnodes': 7, 'disc': 'DenseLogReg',
+                         'disc_hlayers': 1, 'disc_hnodes': 5, 'combo_epochs': 1,
+                         'lr': LR} | fields)
+
+
+def players(experiment: Experiment, shape=SHAPE):
+    vae = models.build_vae(experiment, shape)
+    return loop.make_players(experiment, vae, models.build_discriminator(experiment), shape,
+                             cpu())
+
+
+def batch(shape=SHAPE) -> np.ndarray:
+    return np.random.default_rng(1).random((BATCH, *shape)).astype(np.float32)
+
+
+def draw(which: int) -> nd.NDArray:
+    return nd.array(np.random.default_rng(which).standard_normal((BATCH, Z)))
+
+
+class MLP:
+    """Dense layers, relu between them; forward keeps what backward needs."""
+
+    def __init__(self, net, last=lambda v: v):
+        arrays = [p.data().asnumpy().astype(np.float64) for p in net.collect_params().values()]
+        self.layers = list(zip(arrays[::2], arrays[1::2], strict=True))
+
+    def forward(self, x):
+        tape, value = [], x
+        for i, (weight, bias) in enumerate(self.layers):
+            tape.append(value)
+            value = value @ weight.T + bias
+            if i < len(self.layers) - 1:
+                value = np.maximum(value, 0)
+        return value, tape
+
+    def backward(self, tape, gradient):
+        """Gradients of weights and biases in order, and of the input."""
+        found = []
+        for i in reversed(range(len(self.layers))):
+            found = [gradient.T @ tape[i], gradient.sum(axis=0), *found]
+            gradient = gradient @ self.layers[i][0]
+            if i:
+                gradient = gradient * (tape[i] > 0)
+        return found, gradient
+
+    def adam(self, gradients):
+        """Parameters after the first Adam step."""
+        parameters = [array for layer in self.layers for array in layer]
+        return [p - LR * np.sqrt(1 - 0.999) / (1 - 0.9) * 0.1 * g
+                / (np.sqrt(0.001 * g ** 2) + 1e-8)
+                for p, g in zip(parameters, gradients, strict=True)]
+
+
+def sigmoid(v):
+    return 1 / (1 + np.exp(-v))
+
+
+def add(left, right):
+    return [a + b for a, b in zip(left, right, strict=True)]
+
+
+class Reference:
+    """The VAE and its discriminator, and the terms of their losses."""
+
+    def __init__(self, nets):
+        self.encoder, self.decoder = MLP(nets.vae.encoder), MLP(nets.vae.decoder)
+        self.disc = MLP(nets.disc)
+
+    def generate(self, x, eps):
+        code, encoder_tape = self.encoder.forward(x)
+        mean, logvar = code[:, :Z], code[:, Z:]
+        z = mean + np.exp(logvar / 2) * eps
+        logit, decoder_tape = self.decoder.forward(z)
+        return SimpleNamespace(x_hat=sigmoid(logit), mean=mean, logvar=logvar, eps=eps,
+                               encoder_tape=encoder_tape, decoder_tape=decoder_tape)
+
+    def vae_gradients(self, run, d_x_hat, d_kl):
+        """From d loss / d x_hat, and the weight of the KL term: encoder's, then decoder's."""
+        d_logit = d_x_hat * run.x_hat * (1 - run.x_hat)
+        decoder, d_z = self.decoder.backward(run.decoder_tape, d_logit)
+        d_mean = d_z + d_kl * run.mean / BATCH
+        d_logvar = (d_z * run.eps * np.exp(run.logvar / 2) / 2
+                    + d_kl * (np.exp(run.logvar) - 1) / 2 / BATCH)
+        encoder, _ = self.encoder.backward(run.encoder_tape,
+                                           np.concatenate([d_mean, d_logvar], axis=1))
+        return encoder + decoder
+
+    def pixel_terms(self, run, x):
+        """KL, bce, d bce / d x_hat."""
+        kl = (-0.5 * (1 + run.logvar - run.mean ** 2 - np.exp(run.logvar))).sum(1).mean()
+        inside, outside = run.x_hat + 1e-10, 1 - run.x_hat + 1e-10
+        bce = -(x * np.log(inside) + (1 - x) * np.log(outside)).sum(1).mean()
+        return kl, bce, (-x / inside + (1 - x) / outside) / BATCH
+
+    def disc_step(self, x, fakes):
+        """Loss, accuracies, gradients; the discriminator is updated."""
+        real, real_tape = self.disc.forward(x)
+        fake, fake_tape = self.disc.forward(fakes)
+        loss = (np.log1p(np.exp(-real)) + np.log1p(np.exp(fake))).mean()
+        gradients = add(self.disc.backward(real_tape, (sigmoid(real) - 1) / BATCH)[0],
+                        self.disc.backward(fake_tape, sigmoid(fake) / BATCH)[0])
+        updated = self.disc.adam(gradients)
+        self.disc.layers = list(zip(updated[::2], updated[1::2], strict=True))
+        return loss, (real > 0).mean(), (fake < 0).mean(), updated
+
+    def adversarial_term(self, run):
+        """BCE(disc(x_hat), 1) and its gradient with respect to x_hat."""
+        logit, tape = self.disc.forward(run.x_hat)
+        return (np.log1p(np.exp(-logit)).mean(),
+                self.disc.backward(tape, (sigmoid(logit) - 1) / BATCH)[1])
+
+    def updated_vae(self, gradients):
+        n = 2 * len(self.encoder.layers)
+        return self.encoder.adam(gradients[:n]) + self.decoder.adam(gradients[n:])
+
+
+def reference_combo(reference, x, draws, shared: bool):
+    runs = [reference.generate(x, draws[0 if shared else which]) for which in range(3)]
+    loss_disc, real, fake, disc = reference.disc_step(x, runs[steps.FOR_DISC].x_hat)
+    fooled, d_fooled = reference.adversarial_term(runs[steps.FOR_ADVERSARIAL])
+    kl, bce, d_bce = reference.pixel_terms(runs[steps.FOR_PIXELS], x)
+    gradients = add(
+        reference.vae_gradients(runs[steps.FOR_ADVERSARIAL], ADVERSARIAL * d_fooled, 0),
+        reference.vae_gradients(runs[steps.FOR_PIXELS], PIXEL * d_bce, 1))
+    total = kl + PIXEL * bce + ADVERSARIAL * fooled
+    return ([total, loss_disc, kl, bce, fooled, real, fake], gradients,
+            reference.updated_vae(gradients), disc)
+
+
+def assert_close(ours, expected):
+    for mine, reference in zip(ours, expected, strict=True):
+        assert np.abs(mine - reference).max() <= TOLERANCE * np.abs(reference).max() + 1e-12
+
+
+def arrays(net, what='data'):
+    return [getattr(p, what)().asnumpy() for p in net.collect_params().values()]
+
+
+@pytest.mark.parametrize('step', ['published', 'shared'])
+def test_combo_step_is_the_one_computed_by_hand(step):
+    nets, x = players(row(step=step)), batch()
+    reference = Reference(nets)
+    draws = [draw(which).asnumpy().astype(np.float64) for which in range(3)]
+    terms, gradients, vae, disc = reference_combo(
+        reference, x.reshape(BATCH, -1).astype(np.float64), draws, shared=step == 'shared')
+    ours = steps.COMBO_STEPS[step](nets, nd.array(x), draw, steps.Weights(PIXEL, ADVERSARIAL))
+    np.testing.assert_allclose(ours.asnumpy().ravel(), terms, rtol=TOLERANCE)
+    assert_close(arrays(nets.vae, 'grad'), gradients)
+    assert_close(arrays(nets.vae), vae)
+    assert_close(arrays(nets.disc), disc)
+
+
+def test_published_and_shared_step_differ():
+    x = nd.array(batch())
+    results = [steps.COMBO_STEPS[step](players(row()), x, draw, steps.Weights(1.0, 1.0)).asnumpy()
+               for step in ('published', 'shared')]
+    assert np.abs(results[0] - results[1]).max() > 1e-3
+
+
+def test_solo_step_has_pixel_weight_one_and_leaves_the_discriminator_alone():
+    nets, x = players(row()), batch()
+    reference, before = Reference(nets), arrays(nets.disc)
+    flat = x.reshape(BATCH, -1).astype(np.float64)
+    run = reference.generate(flat, draw(0).asnumpy())
+    kl, bce, d_bce = reference.pixel_terms(run, flat)
+    gradients = reference.vae_gradients(run, d_bce, 1)
+    ours = steps.solo(nets, nd.array(x), draw, steps.Weights(PIXEL, ADVERSARIAL))
+    np.testing.assert_allclose(ours.asnumpy().ravel(), [kl + bce, kl, bce], rtol=TOLERANCE)
+    assert_close(arrays(nets.vae), reference.updated_vae(gradients))
+    assert all((a == b).all() for a, b in zip(arrays(nets.disc), before, strict=True))
+
+
+CONV = {'data': 'anime', 'vae': 'ConvVAE', 'vae_base_channels': 2, 'n_hlayers': None,
+        'n_hnodes': None, 'disc': 'ConvDisc', 'disc_base_channels': 2, 'lr': 1e-12}
+
+
+def running_mean(net) -> np.ndarray:
+    return next(p.data().asnumpy() for name, p in net.collect_params().items()
+                if name.endswith('running_mean'))
+
+
+@pytest.mark.parametrize('step, vae_passes', [('published', 3), ('shared', 1)])
+def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes):
+    faces = (3, 64, 64)
+    nets, x = players(row(**CONV), faces), nd.array(batch(faces))
+    first_layer = nets.vae.encoder[0](x).asnumpy().mean(axis=(0, 2, 3))
+    steps.COMBO_STEPS[step](nets, x, draw, steps.Weights(1.0, 1.0))
+    # Every pass sees the same images here, and so moves the mean by the same tenth of the way
+    np.testing.assert_allclose(running_mean(nets.vae), first_layer * (1 - 0.9 ** vae_passes),
+                               rtol=1e-4)
+
+
+def test_discriminators_running_statistics_move_for_real_fake_and_fake():
+    faces = (3, 64, 64)
+    nets, x = players(row(**CONV), faces), nd.array(batch(faces))
+    steps.combo_shared(nets, x, draw, steps.Weights(1.0, 1.0))
+    moved = running_mean(nets.disc)
+    nets = players(row(**CONV), faces)
+    real, fake = (nets.disc[2](nets.disc[1](nets.disc[0](images))).asnumpy().mean((0, 2, 3))
+                  for images in (x, train_mode_images(nets.vae, x)))
+    np.testing.assert_allclose(moved, 0.1 * (0.81 * real + 0.9 * fake + fake), rtol=1e-3)
+
+
+def train_mode_images(vae, x):
+    from mxnet import autograd
+    with autograd.train_mode():
+        return vae(x, draw(0))[0]
+
+
+def test_plain_gan_step_updates_discriminator_then_generator():
+    gan = row(**CONV | {'vae': 'ConvDecoder', 'pixel_loss': None, 'lr': 1e-3})
+    nets, x = players(gan, (3, 64, 64)), nd.array(batch((3, 64, 64)))
+    before = [arrays(net) for net in (nets.vae, nets.disc)]
+    terms = steps.gan(nets, x, draw, steps.Weights(1.0, 1.0)).asnumpy().ravel()
+    assert len(terms) == len(steps.GAN) and np.isfinite(terms).all()
+    assert terms[0] == terms[2]  # the generator's loss is its adversarial term, weight 1
+    for net, old in zip((nets.vae, nets.disc), before, strict=True):
+        assert any((a != b).any() for a, b in zip(arrays(net), old, strict=True))

@@ -1,0 +1,74 @@
+"""The options of every command."""
+import argparse
+from pathlib import Path
+
+
+def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
+    """The command line; commands: name -> function of the parsed arguments."""
+    top = argparse.ArgumentParser(
+        prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Rerun the published VAE and VAE + discriminator experiments.',
+        epilog='examples:\n'
+               '  python -m training list\n'
+               '  python -m training run DenseVAE_on_MNIST/5_3_400_bce_50\n'
+               '  python -m training strips --match "*_on_MNIST/*"\n'
+               '  python -m training demo')
+    subs = top.add_subparsers(dest='name_of_command', required=True, metavar='COMMAND')
+
+    def add(name: str, summary: str, example: str) -> argparse.ArgumentParser:
+        sub = subs.add_parser(name, help=summary, description=summary,
+                              epilog=f'example: python -m training {example}')
+        sub.set_defaults(command=commands[name])
+        return sub
+
+    sub = add('list', 'the experiments, with published numbers and ours',
+              'list --match "*_on_MNIST/*"')
+    sub.add_argument('--match', metavar='GLOB', default='*', help='names to show')
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument('--json', action='store_true', help='as JSON, for programs')
+    form.add_argument('--markdown', action='store_true', help="as the README's table")
+    _add_results_root(sub, images)
+
+    sub = add('run', 'train an experiment and write its result folder',
+              'run DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50 --epochs 2 --step shared')
+    _add_names(sub)
+    sub.add_argument('--epochs', metavar='N|S+C', help='epochs, or solo + combo epochs')
+    sub.add_argument('--limit', metavar='N', help='the first N training images only')
+    sub.add_argument('--step', metavar='published|shared',
+                     help='three passes of the VAE in a combo step, or one')
+    sub.add_argument('--layout', metavar='reshape|transpose',
+                     help="how images become channel-first: the original's way, or the right one")
+    sub.add_argument('--seed', metavar='N', help='of weights, order and noise; never the split')
+    sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
+                     help='any other field of the row; may be repeated')
+    sub.add_argument('--force', action='store_true', help='replace a finished run')
+    sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
+    _add_places(sub, images)
+
+    sub = add('strips', 'draw the pictures of finished runs again from their parameters',
+              'strips DenseVAE_on_MNIST/5_3_400_bce_50')
+    _add_names(sub)
+    _add_places(sub, images)
+
+    sub = add('demo', 'in short: a VAE alone, then a VAE against a discriminator', 'demo')
+    _add_places(sub, images.parent / 'demo')
+    return top
+
+
+def _add_names(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_mutually_exclusive_group(required=True)
+    group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
+    group.add_argument('--match', metavar='GLOB', help='all names that match a shell pattern')
+
+
+def _add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
+    sub.add_argument('--results-root', metavar='DIR', type=Path, default=default,
+                     help='where result folders are (default: the project\'s '
+                          f'results/{default.name})')
+
+
+def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
+    sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto', help='device')
+    sub.add_argument('--data-root', metavar='DIR', type=Path,
+                     help='folder to look for data in first, then $VAEGAN_DATA and the cache')
+    _add_results_root(sub, results)

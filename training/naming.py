@@ -1,0 +1,75 @@
+"""What a run is called: its folder, its caption and the command that repeats it.
+
+Built from the differences between a row and the published one, here and nowhere else.
+"""
+import re
+import shlex
+
+from training.experiments import EXPERIMENTS, Experiment
+
+OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}'}  # own options
+EPOCHS = {'solo_epochs', 'combo_epochs'}
+
+
+def changes(row: Experiment) -> dict:
+    """The fields in which a row differs from the published one of its name."""
+    published = EXPERIMENTS[row.name]
+    return {k: v for k, v in row.configuration().items() if v != getattr(published, k)}
+
+
+def run_name(row: Experiment) -> str:
+    """The folder a run of this row goes to: the published name, if its configuration is that.
+
+    Every difference shows: the data after `_on_`, the epochs in their token, anything else
+    as a suffix.
+    """
+    published, changed = EXPERIMENTS[row.name], changes(row)
+    model, hparams = row.name.split('/')
+    if 'data' in changed:
+        model = model.replace(f'_on_{published.data}', f'_on_{row.data}')
+    if changed.keys() & EPOCHS:
+        tokens = hparams.split('_')
+        tokens[_epochs_token(published)] = epochs_text(row)
+        hparams = '_'.join(tokens)
+    for field, value in changed.items():
+        if field not in EPOCHS | {'data'}:
+            suffix = OPTIONS.get(field, f'_{field}-{{}}').format(value)
+            hparams += re.sub(r'[^\w.+-]', '-', suffix)
+    return f'{model}/{hparams}'
+
+
+def command(row: Experiment) -> str:
+    """The shell command that runs this row."""
+    words, changed = ['python', '-m', 'training', 'run', row.name], changes(row)
+    if changed.keys() & EPOCHS:
+        words += ['--epochs', epochs_text(row)]
+    for field, value in changed.items():
+        if field in OPTIONS:
+            words += [f'--{field}', str(value)]
+        elif field not in EPOCHS:
+            words += ['--set', f'{field}={value}']
+    return shlex.join(words)
+
+
+def caption(row: Experiment) -> str:
+    """One sentence: as published, or what differs."""
+    differences = ', '.join(f'{k} {v}' for k, v in changes(row).items())
+    if not differences:
+        return 'The published experiment, by the published procedure, in full.'
+    return f'NOT the published experiment {row.name}: {differences}.'
+
+
+def epochs_text(row: Experiment) -> str:
+    """'N', or 'S+C' where solo and combo epochs have to be told apart."""
+    published = EXPERIMENTS[row.name]
+    if published.solo_epochs and published.combo_epochs:
+        return f'{row.solo_epochs}+{row.combo_epochs}'
+    other_kind = row.solo_epochs if published.combo_epochs else row.combo_epochs
+    return f'{row.solo_epochs}+{row.combo_epochs}' if other_kind else str(row.epochs)
+
+
+def _epochs_token(published: Experiment) -> int:
+    """Where the epochs stand in a published name: as a sum, or as a total."""
+    tokens = published.name.split('/')[1].split('_')
+    both = f'{published.solo_epochs}+{published.combo_epochs}'
+    return tokens.index(both if both in tokens else str(published.epochs))
