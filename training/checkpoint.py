@@ -20,10 +20,13 @@ class ParamsError(ValueError):
 def save(net, path: Path) -> None:
     """Write a Gluon net's parameters and running statistics, whole or not at all."""
     temporary = path.with_name(f'.{path.name}.tmp')
-    net.save_parameters(str(temporary))
-    with open(temporary, 'rb') as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        net.save_parameters(str(temporary))
+        with open(temporary, 'rb') as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(net, path: Path, ctx) -> None:

@@ -1,0 +1,114 @@
+"""What is committed: bands around the published losses, whole folders, a README that is true."""
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import mnist
+from training import __main__ as main
+from training import experiments, report, tables
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / 'results' / 'images'
+RUNS = report.finished_runs(IMAGES)
+SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+PUBLISHED = tables.published_numbers(ROOT / 'results' / 'published.csv')
+
+
+@pytest.mark.parametrize('run, published, epoch, column, tolerance', [
+    (SOLO, 108.1919, 40, 'vae_loss', 0.005), (L2, 28.6754, 40, 'vae_loss', 0.005),
+    (COMBO, 118.3175, 49, 'vae_loss', 0.02), (COMBO, 0.35413, 49, 'disc_loss', 0.15),
+    (f'{COMBO}_shared', 118.3175, 49, 'vae_loss', 0.02),
+    (f'{COMBO}_shared', 0.35413, 49, 'disc_loss', 0.15),
+])
+def test_loss_is_within_the_band_of_the_published_one(run, published, epoch, column, tolerance):
+    statistics = tables.read_statistics(RUNS[run])
+    assert len(statistics) == 50
+    assert statistics[epoch][column] == pytest.approx(published, rel=tolerance)
+
+
+@pytest.mark.parametrize('run', RUNS)
+def test_result_folder_is_whole(run):
+    folder = RUNS[run]
+    row = report.read_config(folder)['row']
+    wanted = {report.STRIP, report.CONFIG, tables.STATISTICS, 'README.md', *(
+        f'{i}.png' for i in range(10))}
+    assert wanted <= {p.name for p in folder.iterdir()}
+    statistics = tables.read_statistics(folder)
+    assert len(statistics) == row['solo_epochs'] + row['combo_epochs']
+    assert all(np.isfinite(line['vae_loss']) for line in statistics)
+
+
+@pytest.mark.parametrize('run', RUNS)
+def test_readme_of_a_result_folder_is_what_its_numbers_say(run, tmp_path):
+    folder = shutil.copytree(RUNS[run], tmp_path / 'folder')
+    report.write_readme(folder, PUBLISHED[report.read_config(folder)['name']])
+    assert (folder / 'README.md').read_text() == (RUNS[run] / 'README.md').read_text()
+
+
+@pytest.mark.parametrize('run', RUNS)
+def test_pictures_are_the_strip_in_pieces(run):
+    strip = np.asarray(Image.open(RUNS[run] / report.STRIP))
+    pieces = [np.asarray(Image.open(RUNS[run] / f'{i}.png')) for i in range(10)]
+    side = pieces[0].shape[0]
+    for i, piece in enumerate(pieces):
+        left = i * (side + report.GAP)
+        assert (strip[-side:, left:left + side] == piece).all()
+
+
+@pytest.mark.parametrize('run', RUNS)
+def test_strip_is_drawn_again_from_the_committed_parameters(run, tmp_path, real_data_root, cli):
+    folder = RUNS[run]
+    if not (folder / 'vae.params').exists():
+        pytest.skip('parameters over 10 MB are not in git')
+    if real_data_root is None or not mnist.find(real_data_root):
+        pytest.skip('VAEGAN_DATA names no MNIST')
+    copy = shutil.copytree(folder, tmp_path / run)
+    for picture in copy.glob('*.png'):
+        picture.unlink()
+    status, _, err = cli(['strips', run, '--results-root', str(tmp_path), '--ctx', 'cpu',
+                          '--data-root', str(real_data_root)])
+    assert status == 0, err
+    again, before = (np.asarray(Image.open(f / report.STRIP)).astype(int)
+                     for f in (copy, folder))
+    assert np.abs(again - before).max() <= 1  # another CPU may round the last bit otherwise
+
+
+def test_readme_shows_the_numbers_of_the_runs(cli):
+    status, table, _ = cli(['list', '--match', '*_on_MNIST/*', '--markdown'])
+    assert status == 0
+    assert table.strip() in (ROOT / 'README.md').read_text()
+
+
+def test_readme_shows_the_strips_of_the_runs():
+    text = (ROOT / 'README.md').read_text()
+    for run in (SOLO, L2, COMBO, f'{COMBO}_shared'):
+        assert f'results/images/{run}/{report.STRIP}' in text
+
+
+def test_readme_names_files_that_exist():
+    import re
+    links = re.findall(r'\]\(([^)#:]+)\)', (ROOT / 'README.md').read_text())
+    assert len(links) > 10
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_readme_names_every_command():
+    text = (ROOT / 'README.md').read_text()
+    for command in main.COMMANDS:
+        assert f'python -m training {command}' in text
+
+
+def test_published_names_are_the_registrys():
+    assert list(PUBLISHED) == list(experiments.EXPERIMENTS)
+
+
+@pytest.mark.parametrize('run', RUNS)
+def test_config_speaks_of_no_machine(run):
+    config = json.loads((RUNS[run] / report.CONFIG).read_text())
+    assert not [v for v in json.dumps(config).split('"') if v.startswith('/')]
