@@ -49,10 +49,6 @@ class Dataset:
     shape: tuple[int, int, int]
     source: dict      # data, description, files, sha256 (of all pixels, training images first)
 
-    @property
-    def layout(self) -> str:
-        return self.train.layout
-
 
 def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
          shuffle_seed: int | None = 0) -> Dataset:

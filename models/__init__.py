@@ -3,6 +3,9 @@
 Importing this package loads MXNet, and with the CUDA build NVIDIA's libraries before it:
 import it before anything else that uses MXNet.
 """
+import io
+from contextlib import redirect_stdout
+
 from models._float import flush_denormals
 
 flush_denormals()  # before MXNet starts its threads
@@ -75,7 +78,8 @@ def build_discriminator(row) -> HybridBlock:
 def check_discriminator(disc: HybridBlock, name: str, shape: tuple[int, int, int]) -> None:
     """ModelError unless the net turns images of (channels, height, width) into logits (b, 1)."""
     try:
-        outputs = disc(sym.var('x')).infer_shape(x=(2, *shape))[1]
+        with redirect_stdout(io.StringIO()):  # MXNet prints before it raises
+            outputs = disc(sym.var('x')).infer_shape(x=(2, *shape))[1]
     except (MXNetError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[-1][:200]
         raise ModelError(f'{name} does not take images of {shape}: {reason}') from None

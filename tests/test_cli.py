@@ -210,7 +210,7 @@ def test_results_root_that_cannot_be_written_is_one_line(cli, mnist_root, tmp_pa
 @pytest.mark.parametrize('damage, message', [
     (lambda p: p.write_bytes(p.read_bytes()[:-100]), 'not a whole parameter file'),
     (lambda p: p.unlink(), 'make them with: python -m training run'),
-    (lambda p: p.write_bytes((p.parents[1] / '5_3_400_l2_1_n_hnodes-8_n64' / 'vae.params')
+    (lambda p: p.write_bytes((p.parents[1] / '5_3_400_l2_1_n64_n_hnodes-8' / 'vae.params')
                              .read_bytes()), 'another net'),
 ])
 def test_damaged_parameters_are_one_line(run, tmp_path, damage, message):

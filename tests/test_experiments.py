@@ -125,7 +125,7 @@ def test_published_run_keeps_its_published_name(name):
     (COMBO, {'solo_epochs': 1, 'combo_epochs': 2},
      'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1+2'),
     (COMBO, {'limit': 3200, 'step': 'shared', 'seed': 1, 'layout': 'transpose'},
-     'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50_shared_transpose_n3200_seed1'),
+     'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50_n3200_shared_transpose_seed1'),
     (MIX, {'solo_epochs': 5, 'combo_epochs': 15}, 'ConvVAE_ResNet_on_anime/512_32_5+15_10_1'),
     ('ConvVAE_ResNet_on_anime/1024_32_200_10_1_initlr2e-4', {'combo_epochs': 3},
      'ConvVAE_ResNet_on_anime/1024_32_100+3_10_1_initlr2e-4'),

@@ -169,10 +169,12 @@ def test_unknown_or_incomplete_discriminator_is_refused(disc, message):
         models.build_discriminator(experiment(disc=disc))
 
 
-def test_gluoncv_net_for_larger_images_is_refused():
+def test_gluoncv_net_for_larger_images_is_refused_without_further_words(capfd):
     disc = models.build_discriminator(experiment(disc='gluoncv:inceptionv3'))
+    capfd.readouterr()
     with pytest.raises(models.ModelError, match='does not take images'):
         models.check_discriminator(disc, 'gluoncv:inceptionv3', FACES)
+    assert capfd.readouterr() == ('', '')
 
 
 def test_conv_vae_refuses_images_of_another_size():

@@ -1,6 +1,5 @@
 """The command line, and the only file that wires nets, data, loop and report together."""
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,7 +136,7 @@ def load_run(folder: Path, args) -> FinishedRun:
     import models
     from training import checkpoint, device
     config = report.read_config(folder)
-    row = Experiment(name=config['name'], **config['row'])
+    row = _row_of(config, folder)
     path = folder / 'vae.params'
     if not path.exists():
         raise checkpoint.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
@@ -151,6 +150,13 @@ def load_run(folder: Path, args) -> FinishedRun:
     checkpoint.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)
     return FinishedRun(folder, row, dataset, vae, ctx)
+
+
+def _row_of(config: dict, folder: Path) -> Experiment:
+    try:
+        return Experiment(name=config['name'], **config['row'])
+    except TypeError as error:
+        raise report.ReportError(f'{folder / report.CONFIG}: not a row ({error})') from None
 
 
 def _result_folders(args) -> list[Path]:
@@ -184,7 +190,7 @@ def _run(row: Experiment, dataset, args) -> FinishedRun:
         models.check_discriminator(disc, row.disc, dataset.shape)
     players = loop.make_players(row, vae, disc, dataset.shape, ctx)
     final = args.results_root / naming.run_name(row)
-    folder = _fresh_folder(final)
+    folder = report.begin(final)
     print(f'{naming.run_name(row)}: {row.epochs} epochs on {ctx}')
     report.write_config(folder, _config(row, dataset, device.describe(ctx)))
     report.write_csv_header(folder)
@@ -200,7 +206,7 @@ def _run(row: Experiment, dataset, args) -> FinishedRun:
     if disc:
         checkpoint.save(disc, folder / 'disc.params')
     _finish(row, dataset, vae, ctx, folder, args.results_root)
-    _replace(final, folder)
+    report.finish(folder, final)
     print(final)
     return FinishedRun(final, row, dataset, vae, ctx)
 
@@ -235,24 +241,6 @@ def _config(row: Experiment, dataset, device_name: str) -> dict:
             'device': device_name, 'seed': row.seed,
             'versions': {'python': sys.version.split()[0], 'mxnet': mxnet.__version__,
                          'numpy': numpy.__version__}}
-
-
-def _fresh_folder(final: Path) -> Path:
-    folder = final.with_name(final.name + report.UNFINISHED)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _replace(final: Path, folder: Path) -> None:
-    if final.exists():
-        replaced = final.with_name(f'{final.name}.replaced{report.UNFINISHED}')
-        final.rename(replaced)
-        folder.rename(final)
-        shutil.rmtree(replaced)
-    else:
-        folder.rename(final)
 
 
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,

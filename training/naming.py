@@ -7,14 +7,16 @@ import shlex
 
 from training.experiments import EXPERIMENTS, Experiment
 
-OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}'}  # own options
+# Fields with an option of their own, in the order in which names show them
+OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}'}
 EPOCHS = {'solo_epochs', 'combo_epochs'}
 
 
 def changes(row: Experiment) -> dict:
-    """The fields in which a row differs from the published one of its name."""
-    published = EXPERIMENTS[row.name]
-    return {k: v for k, v in row.configuration().items() if v != getattr(published, k)}
+    """The fields in which a row differs from the published one of its name; options first."""
+    published, configuration = EXPERIMENTS[row.name], row.configuration()
+    return {k: configuration[k] for k in OPTIONS | configuration
+            if configuration[k] != getattr(published, k)}
 
 
 def run_name(row: Experiment) -> str:

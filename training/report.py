@@ -1,6 +1,7 @@
 """Result folders: pictures, statistics, configuration and README. Never imports MXNet."""
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,26 @@ GAP = 4           # white pixels between the pictures of a strip
 
 class ReportError(ValueError):
     """A result folder that cannot be read; the message is for the user."""
+
+
+def begin(final: Path) -> Path:
+    """A fresh folder for a run, under a name that nothing takes for a finished one's."""
+    folder = final.with_name(final.name + UNFINISHED)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def finish(folder: Path, final: Path) -> None:
+    """Give a run's folder its name, in place of an earlier run's."""
+    if final.exists():
+        replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
+        final.rename(replaced)
+        folder.rename(final)
+        shutil.rmtree(replaced)
+    else:
+        folder.rename(final)
 
 
 def write_csv_header(folder: Path) -> None:

@@ -1,0 +1,138 @@
+"""The loop: phases, weights, means, draws; eager and hybridized alike."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mxnet import cpu, nd
+
+import models
+from training import draws, loop, steps
+from training.experiments import Experiment
+
+SHAPE = (1, 6, 6)
+ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
+                 disc_hlayers=1, disc_hnodes=3, solo_epochs=1, combo_epochs=1, batch_size=8)
+
+
+def images(n: int) -> np.ndarray:
+    return np.random.default_rng(2).random((n, *SHAPE)).astype(np.float32)
+
+
+def players(row: Experiment):
+    vae, disc = models.build_vae(row, SHAPE), models.build_discriminator(row)
+    return loop.make_players(row, vae, disc, SHAPE, cpu())
+
+
+def train(row: Experiment, nets=None, n: int = 20) -> list[dict]:
+    nets = nets or players(row)
+    return [{k: v for k, v in record.items() if k != 'seconds'}
+            for record in loop.train(nets, images(n), images(9), row, cpu())]
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Steps that only note what they were given; disc_loss counts the combo steps."""
+    noted = []
+
+    def solo(players, x, draw, weights):
+        noted.append(('solo', len(x), weights))
+        return nd.array([1, 2, len(x)])
+
+    def combo(players, x, draw, weights):
+        noted.append(('combo', len(x), weights))
+        return nd.array([0, len(noted), 0, 0, 0, 0, 0])
+
+    monkeypatch.setattr(steps, 'solo', solo)
+    monkeypatch.setattr(steps, 'COMBO_STEPS', {'published': combo})
+    return noted
+
+
+def test_solo_epochs_come_first_and_the_short_batch_is_kept(seen):
+    records = train(replace(ROW, solo_epochs=2))
+    assert [record['phase'] for record in records] == ['solo', 'solo', 'combo']
+    assert [record['epoch'] for record in records] == [0, 1, 2]
+    assert [(kind, n) for kind, n, _ in seen] == [('solo', 8), ('solo', 8), ('solo', 4)] * 2 + [
+        ('combo', 8), ('combo', 8), ('combo', 4)]
+    assert records[0]['pixel'] == pytest.approx((8 + 8 + 4) / 3)  # a mean over batches
+
+
+def test_limit_takes_the_first_images(seen):
+    train(replace(ROW, limit=11))
+    assert [n for _, n, _ in seen] == [8, 3, 8, 3]
+
+
+def pixel_weights(seen) -> list[float]:
+    return [weights.pixel for kind, _, weights in seen if kind == 'combo']
+
+
+def test_pixel_weight_decays_every_25th_epoch_counting_solo_ones(seen):
+    train(replace(ROW, solo_epochs=20, combo_epochs=32, pbp_weight=2.0, pbp_decay=0.5,
+                  batch_size=32))
+    # after epochs 24 and 49 of 0 .. 51
+    assert pixel_weights(seen) == [2.0] * 5 + [1.0] * 25 + [0.5] * 2
+
+
+def test_pixel_weight_does_not_decay_in_solo_epochs(seen):
+    train(replace(ROW, solo_epochs=30, combo_epochs=2, pbp_decay=0.5, batch_size=32))
+    assert pixel_weights(seen) == [1.0, 1.0]
+
+
+def test_gate_switches_the_adversarial_term_off_after_a_worse_epoch(seen):
+    train(replace(ROW, solo_epochs=0, combo_epochs=4, max_disc_loss=2, batch_size=32,
+                  disc_weight=3.0))
+    assert [weights.adversarial for _, _, weights in seen] == [3.0, 3.0, 3.0, 0.0]
+
+
+@pytest.mark.parametrize('step', ['published', 'shared'])
+def test_eager_and_hybridized_agree_to_the_bit(step):
+    results = []
+    for hybridized in (True, False):
+        nets = players(replace(ROW, step=step))
+        nets.vae.hybridize(hybridized)
+        nets.disc.hybridize(hybridized)
+        records = train(replace(ROW, step=step), nets)
+        results.append((records, [p.data().asnumpy().tolist() for net in (nets.vae, nets.disc)
+                                  for p in net.collect_params().values()]))
+    assert results[0] == results[1]
+
+
+def test_seed_decides_everything():
+    assert train(ROW) == train(ROW)
+    assert train(ROW) != train(replace(ROW, seed=1))
+
+
+def test_initial_weights_do_not_depend_on_what_was_drawn_before():
+    first = players(ROW).vae.collect_params().values()
+    nd.random.uniform(shape=(7,))
+    again = players(ROW).vae.collect_params().values()
+    assert all((a.data() == b.data()).asnumpy().all() for a, b in zip(first, again, strict=True))
+
+
+def test_draws_depend_on_their_key_alone():
+    keys = [(seed, purpose, epoch, batch, which) for seed in (0, 1) for purpose in (1, 2)
+            for epoch in (0, 1) for batch in (0, 1) for which in (0, 1)]
+    drawn = [draws.noise(*key, (3, 2)).tobytes() for key in keys]
+    assert len(set(drawn)) == len(keys)
+    assert draws.noise(*keys[5], (3, 2)).tobytes() == drawn[5]
+    assert sorted(draws.order(0, 3, 50)) == list(range(50))
+    assert (draws.order(0, 3, 50) != draws.order(0, 4, 50)).any()
+
+
+def test_held_out_loss_is_kl_plus_pixel_loss():
+    row, x = replace(ROW, batch_size=4), images(9)
+    nets = players(row)
+    total = 0.0
+    for batch, start in enumerate((0, 4, 8)):
+        part = x[start:start + 4].astype(np.float64)
+        eps = draws.noise(row.seed, draws.HELD_OUT, 0, batch, 0, (len(part), 2))
+        x_hat, mean, logvar = (v.asnumpy().astype(np.float64)
+                               for v in nets.vae(nd.array(part), nd.array(eps)))
+        total += -0.5 * (1 + logvar - mean ** 2 - np.exp(logvar)).sum()
+        total -= (part * np.log(x_hat + 1e-10) + (1 - part) * np.log(1 - x_hat + 1e-10)).sum()
+    assert loop.held_out_loss(nets, x, row, cpu()) == pytest.approx(total / 9, rel=1e-5)
+
+
+def test_more_pictures_begin_with_the_same_ten():
+    nets, x = players(ROW), images(20)
+    ten = loop.generate(nets.vae, x, ROW, cpu())
+    np.testing.assert_allclose(loop.generate(nets.vae, x, ROW, cpu(), 20)[:10], ten, rtol=1e-5)

@@ -1,0 +1,25 @@
+"""Measures of pictures on pictures whose values are known."""
+import numpy as np
+import pytest
+
+from training import metrics
+
+
+def test_mean_squared_error_of_a_constant_difference():
+    x = np.random.default_rng(0).random((3, 5, 4, 1))
+    assert metrics.mean_squared_error(x + 0.5, x) == pytest.approx(0.25)
+
+
+def test_ramp_has_the_sharpness_of_its_slope():
+    rows, columns = np.mgrid[:8, :8]
+    ramp = (0.03 * rows + 0.04 * columns)[None, :, :, None]
+    assert metrics.edge_sharpness(ramp) == pytest.approx(0.05)
+    assert metrics.edge_sharpness(ramp.repeat(3, axis=3)) == pytest.approx(0.05)
+
+
+def test_blur_makes_less_sharp():
+    digit = np.zeros((1, 12, 12, 1))
+    digit[:, 3:9, 5:7] = 1
+    blurred = (np.roll(digit, 1, 2) + 2 * digit + np.roll(digit, -1, 2)) / 4
+    blurred = (np.roll(blurred, 1, 1) + 2 * blurred + np.roll(blurred, -1, 1)) / 4
+    assert metrics.edge_sharpness(blurred) < metrics.edge_sharpness(digit)
