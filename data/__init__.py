@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-SKETCH_TRAIN, SKETCH_TEST = 20_000, 1_000  # images drawn for a sketch set
+SKETCHES = {'sketch_digits': (20_000, 1_000), 'sketch_faces': (8_000, 1_000)}  # train, test
 
 
 class DataError(ValueError):
@@ -63,14 +63,15 @@ def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
     elif name == 'anime':
         from data import faces
         train, test, described = faces.read(root, shuffle_seed)
-    elif name in ('sketch_digits', 'sketch_faces'):
+    elif name in SKETCHES:
         from data import sketch
-        drawn = getattr(sketch, name)(SKETCH_TRAIN + SKETCH_TEST)
-        train, test = drawn[:SKETCH_TRAIN], drawn[SKETCH_TRAIN:]
+        n_train, n_test = SKETCHES[name]
+        drawn = getattr(sketch, name)(n_train + n_test)
+        train, test = drawn[:n_train], drawn[n_train:]
         described = {'description': 'drawn by this project (data/sketch.py), seed 0'}
     else:
-        raise DataError(f'unknown data {name!r}: expected MNIST, anime, sketch_digits '
-                        'or sketch_faces')
+        raise DataError(f'unknown data {name!r}: expected MNIST, anime, '
+                        + ', '.join(SKETCHES))
     digest = hashlib.sha256(np.ascontiguousarray(train))
     digest.update(np.ascontiguousarray(test))
     source = {'data': name, **described, 'sha256': digest.hexdigest()}

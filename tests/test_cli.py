@@ -164,12 +164,33 @@ def test_demo_falls_back_to_drawn_digits_and_says_so(cli, tmp_path, monkeypatch)
     from training import __main__ as main
     monkeypatch.setattr(main, 'DEMO_EPOCHS', 1)
     monkeypatch.setattr(main, 'DEMO_IMAGES', 64)
-    monkeypatch.setattr(data, 'SKETCH_TRAIN', 128)
-    monkeypatch.setattr(data, 'SKETCH_TEST', 20)
+    monkeypatch.setitem(data.SKETCHES, 'sketch_digits', (128, 20))
     status, out, err = cli(['demo', '--results-root', str(tmp_path), '--ctx', 'cpu'])
     assert status == 0, err
     assert 'NOT on MNIST' in err and '_on_sketch_digits' in out
     assert not any('on_MNIST' in str(p) for p in tmp_path.rglob('*'))
+
+
+@pytest.mark.parametrize('name, epochs', [
+    ('ConvVAE_ConvDisc_LeakyReLU_on_anime/1024_32_64_200_10_1', '1+1'),
+    ('DeepConvVAE_DeepConvDisc_on_anime/1024_32_64_200_10_1_initlr2e-4', '0+1'),
+    ('ConvDecoder_ResNet_on_anime/512_32_200', '1'),
+])
+def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epochs):
+    import data
+    monkeypatch.setitem(data.SKETCHES, 'sketch_faces', (8, 10))
+    small = ['n_latent=4', 'vae_base_channels=2', 'batch_size=4', 'data=sketch_faces']
+    where = ['--results-root', str(tmp_path), '--ctx', 'cpu']
+    status, out, err = cli(['run', name, '--epochs', epochs, *where, *(
+        word for field in small for word in ('--set', field))])
+    assert status == 0, err
+    [folder] = tmp_path.glob('*_on_sketch_faces/*')
+    rows = 1 if name.startswith('ConvDecoder') else 2  # a plain GAN has no originals
+    assert Image.open(folder / 'strip.png').size[1] == rows * 128 + (rows - 1) * report.GAP
+    assert (tmp_path / 'sketch_faces_test_images').exists() == (rows == 2)
+    before = contents(folder)
+    status, _, err = cli(['strips', '--match', '*', *where])
+    assert status == 0 and contents(folder) == before, err
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -223,6 +244,16 @@ def test_damaged_parameters_are_one_line(run, tmp_path, damage, message):
     status, _, err = run('strips', 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
     assert status == 2 and message in err.splitlines()[-1]
     assert contents(tmp_path) == before
+
+
+def test_strips_of_many_passes_over_runs_without_parameters(run, tmp_path):
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    assert run('run', SOLO, '--epochs', 2, '--limit', 64)[0] == 0
+    gone = tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'
+    (gone / 'vae.params').unlink()
+    status, out, err = run('strips', '--match', '*')
+    assert status == 0 and f'{gone}: passed over' in err
+    assert out == f'{gone.with_name("5_3_400_bce_2_n64") / "strip.png"}\n'
 
 
 def test_strips_refuses_other_data(run, tmp_path, mnist_root, cli, tmp_path_factory):

@@ -13,6 +13,7 @@ RESULTS = Path(__file__).resolve().parent.parent / 'results'
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
 DEMO_EPOCHS, DEMO_IMAGES = 8, 12_800
+PARAMETERS = 'vae.params'  # in a result folder
 
 
 def list_command(args) -> None:
@@ -72,6 +73,9 @@ def _changed(row: Experiment, args) -> Experiment:
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
     for folder in _result_folders(args):
+        if args.match and not (folder / PARAMETERS).exists():
+            print(f'{folder}: passed over, its {PARAMETERS} is not there', file=sys.stderr)
+            continue
         run = load_run(folder, args)
         pixels, originals = _pictures(run.vae, run.row, run.dataset, run.ctx)
         report.write_pictures(folder, pixels, originals)
@@ -137,7 +141,7 @@ def load_run(folder: Path, args) -> FinishedRun:
     from training import checkpoint, device
     config = report.read_config(folder)
     row = _row_of(config, folder)
-    path = folder / 'vae.params'
+    path = folder / PARAMETERS
     if not path.exists():
         raise checkpoint.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
                                      f'git); make them with: {config["command"]} --force')
@@ -202,7 +206,7 @@ def _run(row: Experiment, dataset, args) -> FinishedRun:
             progress.on_epoch(record)
     finally:
         progress.close()
-    checkpoint.save(vae, folder / 'vae.params')
+    checkpoint.save(vae, folder / PARAMETERS)
     if disc:
         checkpoint.save(disc, folder / 'disc.params')
     _finish(row, dataset, vae, ctx, folder, args.results_root)
