@@ -2,6 +2,7 @@
 import hashlib
 import os
 import tempfile
+from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -38,10 +39,11 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
         try:
             _download_once(mirror + name, expected, folder / name)
             return
-        except OSError as error:  # urllib's URLError and every time-out are OSErrors
-            failures.append(f'{mirror} ({getattr(error, "reason", None) or error})')
-        except DataError as error:
-            failures.append(f'{mirror} ({error})')
+        # urllib's URLError and every time-out are OSErrors; answers that are not HTTP and
+        # redirections to no address are the others. DataError is a ValueError
+        except (OSError, HTTPException, ValueError) as error:
+            reason = str(getattr(error, 'reason', None) or error)
+            failures.append(f'{mirror} ({" ".join(reason.split())})')
     raise DataError('; '.join(failures))
 
 

@@ -1,9 +1,14 @@
 """Parameter files: to the bit and back, and nothing but whole ones of the right net."""
+import resource
+import struct
+import tracemalloc
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mxnet import autograd, cpu, nd
+from mxnet.gluon import nn
 
 import models
 from training import checkpoint
@@ -40,10 +45,22 @@ def test_parameters_come_back_to_the_bit(kind, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['vae.params']
 
 
+def test_running_statistics_of_batch_norm_come_back(tmp_path):
+    vae, again = build('conv'), build('conv', trained=False)
+    checkpoint.save(vae, tmp_path / 'vae.params')
+    checkpoint.load(again, tmp_path / 'vae.params', cpu())
+    norm, norm_again = vae.encoder[1], again.encoder[1]
+    for name, untrained in (('running_mean', 0), ('running_var', 1)):
+        expected = getattr(norm, name).data().asnumpy()
+        assert (expected != untrained).all()
+        assert (getattr(norm_again, name).data().asnumpy() == expected).all()
+
+
 @pytest.mark.parametrize('kind', ROWS)
 def test_file_is_read_as_mxnet_reads_it(kind, tmp_path):
     checkpoint.save(build(kind), tmp_path / 'vae.params')
-    ours, theirs = checkpoint.read(tmp_path / 'vae.params'), nd.load(str(tmp_path / 'vae.params'))
+    ours = checkpoint.read(tmp_path / 'vae.params')
+    theirs = nd.load(str(tmp_path / 'vae.params'))
     assert ours.keys() == theirs.keys()
     assert all((ours[k] == theirs[k].asnumpy()).all() for k in ours)
 
@@ -62,11 +79,12 @@ def test_file_cut_anywhere_is_refused(tmp_path):
     path = tmp_path / 'vae.params'
     checkpoint.save(build('dense'), path)
     content = path.read_bytes()
-    for end in [*range(0, 60, 7), *range(60, len(content), len(content) // 40), len(content) - 1]:
+    net, step = build('dense'), len(content) // 40
+    for end in [*range(0, 60, 7), *range(60, len(content), step), len(content) - 1]:
         path.write_bytes(content[:end])
-        refused(path)
+        refused(path, net)
     path.write_bytes(content + b'0')
-    refused(path)
+    refused(path, net)
 
 
 def test_file_with_a_changed_byte_is_refused_or_read_whole(tmp_path):
@@ -74,14 +92,18 @@ def test_file_with_a_changed_byte_is_refused_or_read_whole(tmp_path):
     checkpoint.save(build('dense'), path)
     content = path.read_bytes()
     shapes = {k: v.shape for k, v in checkpoint.read(path).items()}
+    net = build('dense')
     rng = np.random.default_rng(0)
-    for position in [*range(60), *rng.integers(60, len(content), 300)]:
+    for position in [*range(60), *rng.integers(60, len(content), 100)]:
         path.write_bytes(content[:position] + bytes([content[position] ^ 0xff])
                          + content[position + 1:])
+        before = values(net)
         try:
-            found = checkpoint.read(path)
+            checkpoint.load(net, path, cpu())
         except checkpoint.ParamsError:
+            assert all((a == b).all() for a, b in zip(values(net), before, strict=True))
             continue
+        found = checkpoint.read(path)
         assert sorted(v.shape for v in found.values()) == sorted(shapes.values())
 
 
@@ -94,16 +116,87 @@ def test_parameters_of_another_net_are_refused(tmp_path, changes):
     assert 'another net' in refused(tmp_path / 'vae.params', other)
 
 
+def test_parameters_of_a_net_of_another_kind_are_refused(tmp_path):
+    checkpoint.save(build('dense'), tmp_path / 'vae.params')
+    assert 'another net' in refused(tmp_path / 'vae.params', build('conv'))
+
+
+def test_parameters_too_many_or_too_few_are_refused(tmp_path):
+    net, larger = build('dense'), build('dense')
+    larger.extra = nn.Dense(1, in_units=1)
+    larger.extra.initialize()
+    for saved_net, other, place in ((larger, net, 'file'), (net, larger, 'net')):
+        checkpoint.save(saved_net, tmp_path / 'vae.params')
+        message = refused(tmp_path / 'vae.params', other)
+        assert "'extra." in message and f'only in the {place}' in message
+
+
+def array_header(*shape: int) -> bytes:
+    return struct.pack(f'<IiI{len(shape)}qiii', 0xF993FAC9, 0, len(shape), *shape, 1, 0, 0)
+
+
+LIST = struct.pack('<QQQ', 0x112, 0, 1)  # of one array
+
+
+@pytest.mark.parametrize('content', [
+    struct.pack('<QQQ', 0x112, 0, 2 ** 63),
+    LIST + array_header(2 ** 40),
+    LIST + array_header(*[2 ** 62] * 8),
+    LIST + array_header(2 ** 32, 2 ** 32),  # 0 elements to who counts in 64 bits
+    LIST + struct.pack('<IiI', 0xF993FAC9, 0, 2 ** 32 - 1),
+    LIST + array_header(1) + bytes(4) + struct.pack('<QQ', 1, 2 ** 63),
+    LIST + array_header(1) + bytes(4) + struct.pack('<Q', 2 ** 63),
+], ids=['arrays', 'values', 'overflow', 'overflow to none', 'dimensions', 'name', 'names'])
+def test_header_cannot_claim_the_memory(tmp_path, content):
+    path = tmp_path / 'vae.params'
+    path.write_bytes(content + bytes(1000))
+    tracemalloc.start()
+    refused(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
 def test_missing_file_is_refused(tmp_path):
     assert 'No such file' in refused(tmp_path / 'vae.params')
 
 
-def test_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
+@contextmanager
+def no_file_longer_than(n_bytes: int):
+    """As on a full disk: what is written beyond is lost."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A whole file, which has to be there and alone afterwards."""
     path = tmp_path / 'vae.params'
     checkpoint.save(build('dense'), path)
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint.os, 'fsync', lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        checkpoint.save(build('dense'), path)
+    yield path
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ['vae.params']
+
+
+@pytest.mark.parametrize('missing', [1, 300])
+def test_save_to_a_full_disk_keeps_the_old_file(saved, missing):
+    net = build('dense')
+    with no_file_longer_than(saved.stat().st_size - missing):
+        with pytest.raises(checkpoint.ParamsError, match='not written whole'):
+            checkpoint.save(net, saved)
+
+
+def test_save_that_fails_keeps_the_old_file(saved, monkeypatch):
+    monkeypatch.setattr(checkpoint.os, 'fsync', lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        checkpoint.save(build('dense'), saved)
+
+
+def test_save_of_a_net_without_values_keeps_the_old_file(saved):
+    with pytest.raises(RuntimeError, match='not been initialized'):
+        checkpoint.save(build('dense', trained=False), saved)

@@ -33,8 +33,17 @@ def test_plain_and_gzipped_files_give_the_same_data(root, tmp_path):
     plain = data.load('MNIST', root)
     packed = data.load('MNIST', zipped(shutil.copytree(root, tmp_path / 'packed')))
     assert (plain.train.pixels == packed.train.pixels).all()
-    assert plain.source['sha256'] == packed.source['sha256']
+    pixels = b''.join((root / f'{split}-images-idx3-ubyte').read_bytes()[16:]
+                      for split in ('train', 't10k'))
+    assert plain.source['sha256'] == hashlib.sha256(pixels).hexdigest()
+    assert packed.source['sha256'] == plain.source['sha256']
     assert plain.shape == (1, 28, 28) and len(plain.train) == 160 and len(plain.test) == 20
+
+
+def test_names_with_a_dot_are_known_too(root):
+    for path in list(root.iterdir()):
+        path.rename(root / path.name.replace('-idx', '.idx'))
+    assert len(data.load('MNIST', root).train) == 160
 
 
 @pytest.mark.parametrize('folder', ['.', 'mnist', 'MNIST', 'MNIST/raw'])
@@ -104,6 +113,9 @@ DAMAGES = {
     'gzip cut short': gzipped_then(lambda c: c[:-20]), 'gzip corrupt': gzipped_then(flip),
     'not gzip': gzipped_then(lambda c: b'no gzip at all'),
     'bad checksum': gzipped_then(lambda c: c[:-8] + bytes(4) + c[-4:]),
+    'gzip garbled': gzipped_then(lambda c: c[:10] + b'\xff' * 20 + c[30:]),
+    'gzip with more behind': gzipped_then(lambda c: c + b'more'),
+    'two gzips': gzipped_then(lambda c: c + gzip.compress(b'0')),
 }
 
 
@@ -111,6 +123,17 @@ DAMAGES = {
 def test_damaged_file_is_named_in_one_line(root, damage):
     damage(root / TRAIN)
     with pytest.raises(data.DataError, match=TRAIN) as error:
+        data.load('MNIST', root)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('damage', [
+    cut(0), cut(6), cut(-1), DAMAGES['long'], DAMAGES['not gzip'],
+    lambda p: p.write_bytes(struct.pack('>4I', 2051, 20, 28, 28) + bytes(20 * 28 * 28)),
+], ids=['empty', 'half a header', 'short', 'long', 'not gzip', 'images'])
+def test_damaged_labels_are_named_in_one_line(root, damage):
+    damage(root / TEST_LABELS)
+    with pytest.raises(data.DataError, match=TEST_LABELS) as error:
         data.load('MNIST', root)
     assert '\n' not in str(error.value)
 
@@ -158,12 +181,27 @@ def test_pixels_come_back_from_floats(layout):
     assert (data.to_pixels(data.Images(colours, layout)[:], layout) == colours).all()
 
 
+@pytest.mark.parametrize('value, pixel', [
+    (-1, 0), (0, 0), (0.4 / 255, 0), (0.6 / 255, 1), (253.6 / 255, 254), (1, 255), (2, 255)])
+def test_floats_are_rounded_and_clipped(value, pixel):
+    assert data.to_pixels(np.full((1, 1, 2, 2), value, np.float32), 'reshape').max() == pixel
+
+
+def test_indices_pick_images_in_their_order():
+    pixels = colour_images()
+    picked = data.Images(pixels, 'transpose')[np.array([3, 0, 3])]
+    for x, i in zip(picked, (3, 0, 3), strict=True):
+        for channel in range(3):
+            assert np.allclose(x[channel], pixels[i, :, :, channel] / 255, atol=1e-7)
+
+
 def test_transpose_gives_planes_and_reshape_gives_bands():
     pixels = colour_images()
     planes = data.to_channels_first(pixels, 'transpose')
     assert (planes[:, 1] == pixels[..., 1]).all()
     bands = data.to_channels_first(pixels, 'reshape')
-    assert (bands[:, 0].reshape(5, 2, 4, 3) == pixels[:, :2]).all()  # the top third, interleaved
+    top_thirds = bands[:, 0].reshape(5, 2, 4, 3)
+    assert (top_thirds == pixels[:, :2]).all()
 
 
 def test_real_mnist_is_read_as_written(real_data_root):
@@ -171,7 +209,9 @@ def test_real_mnist_is_read_as_written(real_data_root):
     if not found:
         pytest.skip('VAEGAN_DATA names no MNIST')
     dataset = data.load('MNIST', real_data_root)
-    content = gzip.open(found['t10k-images-idx3-ubyte']).read()[16:]
+    path = found['t10k-images-idx3-ubyte']
+    content = path.read_bytes()
+    content = (gzip.decompress(content) if path.suffix == '.gz' else content)[16:]
     assert dataset.test.pixels.tobytes() == content
     assert (len(dataset.train), len(dataset.test)) == (60_000, 10_000)
     both = dataset.train.pixels.tobytes() + content

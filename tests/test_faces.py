@@ -1,6 +1,9 @@
 """Faces from folders and zips, and the original's split."""
 import io
+import struct
+import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -41,6 +44,27 @@ def test_zip_and_folder_give_the_same_faces_in_name_order(root, tmp_path):
     assert (faces.read_zip(tmp_path / 'faces.zip') == from_folder).all()
 
 
+def test_zip_with_folders_in_it_keeps_the_order_of_the_folder(tmp_path):
+    names = ['b.png', 'a/1.png', 'a-1.png', 'B.jpg']
+    with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as archive:
+        for name, content in zip(names, pictures(4).values(), strict=True):
+            archive.writestr(name, content)
+    with zipfile.ZipFile(tmp_path / 'faces.zip') as archive:
+        archive.extractall(tmp_path / 'faces')
+    from_folder = faces.read_folder(tmp_path / 'faces')
+    assert from_folder[:, 0, 0, 0].tolist() == [3, 1, 2, 0]
+    assert (faces.read_zip(tmp_path / 'faces.zip') == from_folder).all()
+
+
+def test_what_macos_puts_beside_images_is_passed_over(root, tmp_path):
+    with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as archive:
+        archive.writestr('faces/1.png', pictures(1)['000.png'])
+        archive.writestr('__MACOSX/faces/._1.png', bytes(100))
+    assert len(faces.read_zip(tmp_path / 'faces.zip')) == 1
+    (root / 'anime_faces' / '._000.png').write_bytes(bytes(100))
+    assert len(faces.read_folder(root / 'anime_faces')) == 60
+
+
 def test_first_eighty_percent_of_the_shuffled_order_train(root):
     dataset = data.load('anime', root)
     order = faces.split_order(60, 0)
@@ -69,6 +93,36 @@ def test_all_kinds_of_images_become_rgb(root, mode, colour):
     assert np.abs(face[32, 32].astype(int) - picture.convert('RGB').getpixel((0, 0))).max() < 6
 
 
+def decoded(root, picture: Image.Image, **options) -> list[int]:
+    """The colour in the middle of a picture that went through a PNG file."""
+    picture.save(root / 'anime_faces' / '000.png', **options)
+    return faces.read_folder(root / 'anime_faces')[0][32, 32].tolist()
+
+
+@pytest.mark.parametrize('mode, colour, expected', [
+    ('RGBA', (255, 0, 0, 0), 255), ('LA', (0, 0), 255), ('RGBA', (0, 0, 0, 102), 153)])
+def test_what_is_transparent_shows_white(root, mode, colour, expected):
+    assert decoded(root, Image.new(mode, (64, 64), colour)) == [expected] * 3
+
+
+def test_transparent_entries_of_a_palette_show_white(root):
+    picture = Image.new('P', (64, 64), 1)
+    picture.putpalette([0, 0, 0, 10, 20, 30])
+    assert decoded(root, picture) == [10, 20, 30]
+    assert decoded(root, picture, transparency=b'\xff\x00') == [255] * 3
+
+
+@pytest.mark.parametrize('value', [0, 0x0100, 0x8000, 0xffff])
+def test_sixteen_bits_of_grey_are_scaled(root, value):
+    picture = Image.fromarray(np.full((64, 64), value, np.uint16))
+    assert decoded(root, picture) == [value // 256] * 3
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 300), (7, 5), (500, 400)])
+def test_any_size_becomes_64_by_64(root, size):
+    assert decoded(root, Image.new('RGB', size, (10, 20, 30))) == [10, 20, 30]
+
+
 def test_images_are_cropped_at_their_middle(root):
     wide = np.zeros((64, 192, 3), np.uint8)
     wide[:, 64:128] = 255
@@ -77,11 +131,11 @@ def test_images_are_cropped_at_their_middle(root):
 
 
 @pytest.mark.parametrize('prepare, message', [
-    (lambda folder: (folder / '000.png').write_bytes(b'no picture'), '000.png: not a readable'),
+    (lambda folder: (folder / '000.png').write_bytes(b'text'), '000.png: not a readable'),
     (lambda folder: (folder / '000.png').write_bytes(pictures(1)['000.png'][:60]), '000.png'),
     (lambda folder: [p.unlink() for p in folder.iterdir()], 'no .jpeg, .jpg, .png files'),
     (lambda folder: [p.rename(p.with_suffix('.txt')) for p in folder.iterdir()], 'no .jpeg'),
-    (lambda folder: [p.unlink() for p in sorted(folder.iterdir())[:40]], '20 images, expected'),
+    (lambda folder: [p.unlink() for p in sorted(folder.iterdir())[:40]], '20 images'),
 ])
 def test_bad_folder_is_one_line(root, prepare, message):
     prepare(root / 'anime_faces')
@@ -90,10 +144,96 @@ def test_bad_folder_is_one_line(root, prepare, message):
     assert '\n' not in str(error.value)
 
 
-def test_zip_that_is_cut_short_is_one_line(tmp_path):
-    (tmp_path / 'anime_faces.zip').write_bytes(b'PK\3\4' + bytes(50))
-    with pytest.raises(data.DataError, match='not a whole zip'):
-        data.load('anime', tmp_path)
+def png_header(width: int, height: int) -> bytes:
+    """A PNG file that claims a size and has no pixels."""
+    header = b'IHDR' + struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
+        for chunk in (header, b'IDAT', b'IEND'))
+
+
+@pytest.mark.parametrize('side', [8_000, 10_001, 30_000, 2 ** 31 - 1])
+def test_image_that_claims_too_many_pixels_is_one_line_without_a_warning(root, recwarn, side):
+    (root / 'anime_faces' / '000.png').write_bytes(png_header(side, side))
+    with pytest.raises(data.DataError, match='000.png') as error:
+        data.load('anime', root)
+    assert '\n' not in str(error.value) and not recwarn.list
+
+
+def test_postscript_that_is_called_an_image_is_not_run(root):
+    picture = io.BytesIO()
+    Image.new('RGB', (64, 64)).save(picture, 'EPS')
+    (root / 'anime_faces' / '000.png').write_bytes(picture.getvalue())
+    with pytest.raises(data.DataError, match='000.png: .*expected one of PNG, JPEG'):
+        data.load('anime', root)
+
+
+def zipped(path, method: int) -> bytes:
+    """A zip of three noisy pictures, written to a path; its bytes."""
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(path, 'w', method) as archive:
+        for i in range(3):
+            buffer = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).save(buffer, 'PNG')
+            archive.writestr(f'\xe9{i}.png', buffer.getvalue())
+    return path.read_bytes()
+
+
+def test_zip_that_is_cut_anywhere_is_one_line(tmp_path):
+    path = tmp_path / 'anime_faces.zip'
+    content = zipped(path, zipfile.ZIP_STORED)
+    for end in [*range(0, len(content), 50), len(content) - 1]:
+        path.write_bytes(content[:end])
+        with pytest.raises(data.DataError, match='anime_faces.zip: not a whole zip') as error:
+            data.load('anime', tmp_path)
+        assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('method', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED,
+                                    zipfile.ZIP_LZMA])
+def test_zip_with_a_changed_byte_is_refused_or_read_as_it_was(tmp_path, method):
+    path = tmp_path / 'faces.zip'
+    content = zipped(path, method)
+    whole, refusals = faces.read_zip(path), 0
+    directory = content.index(b'PK\1\2')
+    positions = range(0, len(content), 7)
+    for position in positions:
+        changed = bytearray(content)
+        changed[position] ^= 0xff
+        path.write_bytes(changed)
+        try:
+            found = faces.read_zip(path)
+        except data.DataError as error:
+            assert str(path) in str(error)
+            refusals += 1
+        else:  # what is not of any weight, or another member's name in the directory
+            assert position >= directory or (found == whole).all()
+    assert refusals > len(positions) / 2
+
+
+def test_damaged_member_of_a_zip_is_named(tmp_path):
+    content = bytearray(zipped(tmp_path / 'faces.zip', zipfile.ZIP_DEFLATED))
+    start = content.index(b'1.png') + len('1.png')
+    content[start:start + 20] = bytes(20)
+    (tmp_path / 'faces.zip').write_bytes(content)
+    with pytest.raises(data.DataError, match='faces.zip: \xe91.png: not a readable image'):
+        faces.read_zip(tmp_path / 'faces.zip')
+
+
+@pytest.mark.parametrize('claimed', [1000, 20_000_000])
+def test_member_of_a_zip_cannot_claim_the_memory(tmp_path, monkeypatch, claimed):
+    monkeypatch.setattr(faces, 'MAX_FILE_BYTES', 1_000_000)
+    path = tmp_path / 'faces.zip'
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('1.png', bytes(20_000_000))
+    path.write_bytes(path.read_bytes().replace(struct.pack('<I', 20_000_000),
+                                               struct.pack('<I', claimed)))
+    tracemalloc.start()
+    with pytest.raises(data.DataError, match='1.png'):
+        faces.read_zip(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
 
 
 def test_faces_that_are_nowhere_are_one_line(tmp_path):

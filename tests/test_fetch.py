@@ -2,7 +2,9 @@
 import gzip
 import hashlib
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,25 +13,38 @@ from data import fetch, mnist
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
+MIRRORS = mnist.MIRRORS  # the tests run without them
+ODD = {
+    'nothing': b'', 'not_http': b'hello\r\nthere\r\n',
+    'cut_chunk': b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc',
+    'astray': b'HTTP/1.1 302 Found\r\nLocation: http://[x/\r\n\r\n',
+    'endless_header': b'HTTP/1.1 200 OK\r\nX: ' + b'x' * 70_000 + b'\r\n\r\n',
+}
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """/good/ serves the files, /bad/ others, /cut/ half of them, the rest nothing."""
+    """/good/ serves the files, /bad/ others, /cut/ half of them, /slow/ too late."""
     files = {'file': CONTENT}
     asked = []
 
     def do_GET(self):
         _, kind, name = self.path.split('/')
         self.asked.append(self.path)
+        if kind in ODD:
+            self.wfile.write(ODD[kind])
+            return
+        if kind == 'slow':
+            time.sleep(1)
         content = self.files.get(name)
-        if content is None or kind not in ('good', 'bad', 'cut'):
+        if content is None or kind not in ('good', 'bad', 'cut', 'slow'):
             self.send_error(404)
             return
         self.send_response(200)
         self.send_header('Content-Length', str(len(content)))
         self.end_headers()
-        sent = {'good': content, 'bad': bytes(len(content)), 'cut': content[:len(content) // 2]}
-        self.wfile.write(sent[kind])
+        half = len(content) // 2
+        sent = {'bad': bytes(len(content)), 'cut': content[:half]}
+        self.wfile.write(sent.get(kind, content))
 
     def log_message(self, *_):
         pass
@@ -39,7 +54,8 @@ class Mirror(BaseHTTPRequestHandler):
 def mirror(monkeypatch):
     """A server on the loopback interface; kind of mirror -> its address."""
     server = ThreadingHTTPServer(('127.0.0.1', 0), Mirror)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
     monkeypatch.setattr(Mirror, 'asked', [])
     yield lambda kind: f'http://127.0.0.1:{server.server_port}/{kind}/'
     server.shutdown()
@@ -61,6 +77,18 @@ def test_no_mirror_with_the_right_file_leaves_nothing(mirror, tmp_path):
         assert address in str(error.value)
     assert 'sha256' in str(error.value) and 'refused' in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('kind', [*ODD, 'slow'])
+def test_mirror_that_answers_oddly_is_passed_over(mirror, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(fetch, 'TIMEOUT_SECONDS', 0.2)
+    fetch.download('file', (mirror(kind), mirror('good')), DIGEST, tmp_path)
+    assert (tmp_path / 'file').read_bytes() == CONTENT
+    assert Mirror.asked == [f'/{kind}/file', '/good/file']
+    with pytest.raises(data.DataError) as error:
+        fetch.download('other', (mirror(kind),), DIGEST, tmp_path)
+    assert mirror(kind) in str(error.value) and '\n' not in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ['file']
 
 
 @pytest.fixture
@@ -96,6 +124,5 @@ def test_cache_that_cannot_be_written_is_one_line(served_mnist, monkeypatch, tmp
 
 
 def test_there_is_more_than_one_mirror():
-    import importlib
-    source = importlib.util.find_spec('data.mnist').loader.get_source('data.mnist')
-    assert source.count('://') >= 2
+    assert len({urlsplit(mirror).hostname for mirror in MIRRORS}) >= 2
+    assert all(mirror.endswith('/') for mirror in MIRRORS)  # file names are put behind

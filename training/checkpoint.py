@@ -18,15 +18,26 @@ class ParamsError(ValueError):
 
 
 def save(net, path: Path) -> None:
-    """Write a Gluon net's parameters and running statistics, whole or not at all."""
+    """Write a Gluon net's parameters and running statistics, whole or not at all.
+
+    ParamsError if what was written is not what `read` takes.
+    """
     temporary = path.with_name(f'.{path.name}.tmp')
     try:
         net.save_parameters(str(temporary))
         with open(temporary, 'rb') as file:
             os.fsync(file.fileno())
+        _check_written(temporary, path)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_written(temporary: Path, path: Path) -> None:
+    try:
+        read(temporary)
+    except ParamsError:  # MXNet does not notice that a disk is full
+        raise ParamsError(f'{path}: not written whole; the disk may be full') from None
 
 
 def load(net, path: Path, ctx) -> None:
