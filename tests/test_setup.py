@@ -95,7 +95,8 @@ def test_auto_without_a_card_is_the_cpu_in_silence(cards, capsys):
 def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, message, command):
     (tmp_path / 'mxnet.py').write_text(f'raise {failure}\n')
     environment = os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'}
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True,
+    where = ['--results-root', str(tmp_path)] if command[0] == '-m' else []
+    done = subprocess.run([sys.executable, *command, *where], capture_output=True, text=True,
                           env=environment, cwd=tmp_path)
     last = done.stderr.splitlines()[-1]
     assert message in last and 'pip install -r requirements.txt' in last
