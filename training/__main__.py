@@ -49,6 +49,7 @@ def run_command(args) -> None:
         print(json.dumps([{'run': run, 'published': row.name, **row.configuration()}
                           for run, row in chosen.items()], indent=2))
         return
+    ctx = resolve_device(args)
     for run, row in chosen.items():
         folder = args.results_root / run
         if folder.exists() and not args.force:
@@ -56,7 +57,7 @@ def run_command(args) -> None:
                 raise ExperimentError(f'{folder}: a finished run is there; --force replaces it')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
-        _run(row, load_data(row, args), args)
+        _run(row, load_data(row, args), ctx, args.results_root)
 
 
 def _changed(row: Experiment, args) -> Experiment:
@@ -72,11 +73,12 @@ def _changed(row: Experiment, args) -> Experiment:
 
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
-    for folder in _result_folders(args):
+    folders, ctx = _result_folders(args), resolve_device(args)
+    for folder in folders:
         if args.match and not (folder / PARAMETERS).exists():
             print(f'{folder}: passed over, its {PARAMETERS} is not there', file=sys.stderr)
             continue
-        run = load_run(folder, args)
+        run = load_run(folder, ctx, args)
         pixels, originals = _pictures(run.vae, run.row, run.dataset, run.ctx)
         report.write_pictures(folder, pixels, originals)
         print(folder / report.STRIP)
@@ -85,6 +87,7 @@ def strips_command(args) -> None:
 def demo_command(args) -> None:
     """`demo`: the main job in short, and what came out side by side."""
     from data import MissingDataError
+    ctx = resolve_device(args)
     rows = [experiments.with_field(experiments.with_epochs(
         experiments.get(name), str(DEMO_EPOCHS)), f'limit={DEMO_IMAGES}') for name in DEMO_ROWS]
     try:
@@ -94,7 +97,8 @@ def demo_command(args) -> None:
         rows = [experiments.with_field(row, 'data=sketch_digits') for row in rows]
         dataset = load_data(rows[0], args)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
-    runs = {title: _run(row, dataset, args) for title, row in zip(titles, rows, strict=True)}
+    runs = {title: _run(row, dataset, ctx, args.results_root)
+            for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in runs.items()},
                                    {title: _measures(run) for title, run in runs.items()}))
     print('Originals above reconstructions:')
@@ -115,10 +119,16 @@ def _measures(run) -> dict[str, float]:
             'edge sharpness, originals = 1': sharpness}
 
 
+def resolve_device(args):
+    """The context of `--ctx`, before anything else is read or written."""
+    import models  # noqa: F401  before anything that uses MXNet
+    from training import device
+    return device.resolve(args.ctx)
+
+
 def load_data(row: Experiment, args):
     """The row's data set."""
     import data
-    import models  # noqa: F401  before anything that uses MXNet
     dataset = data.load(row.data, args.data_root, row.layout, row.shuffle_seed)
     print(f'data: {row.data}, {dataset.source["description"]}, {len(dataset.train)} training '
           f'and {len(dataset.test)} held-out images', file=sys.stderr)
@@ -135,17 +145,16 @@ class FinishedRun:
     ctx: object
 
 
-def load_run(folder: Path, args) -> FinishedRun:
+def load_run(folder: Path, ctx, args) -> FinishedRun:
     """A finished run with its data and parameters; an error if the data are others."""
     import models
-    from training import checkpoint, device
+    from training import checkpoint
     config = report.read_config(folder)
     row = _row_of(config, folder)
     path = folder / PARAMETERS
     if not path.exists():
         raise checkpoint.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
                                      f'git); make them with: {config["command"]} --force')
-    ctx = device.resolve(args.ctx)
     dataset = load_data(row, args)
     if dataset.source['sha256'] != config['data']['sha256']:
         raise ExperimentError(f'{folder / report.CONFIG}: trained on data with sha256 '
@@ -181,19 +190,18 @@ def _result_folders(args) -> list[Path]:
     return [finished[name]]
 
 
-def _run(row: Experiment, dataset, args) -> FinishedRun:
+def _run(row: Experiment, dataset, ctx, results_root: Path) -> FinishedRun:
     """Train one row; its folder gets its name when all of it is there."""
     import models
     from training import checkpoint, device, loop
     from training.progress import Progress
-    ctx = device.resolve(args.ctx)
     vae = models.build_vae(row, dataset.shape)
     disc = None
     if row.combo_epochs:
         disc = models.build_discriminator(row)
         models.check_discriminator(disc, row.disc, dataset.shape)
     players = loop.make_players(row, vae, disc, dataset.shape, ctx)
-    final = args.results_root / naming.run_name(row)
+    final = results_root / naming.run_name(row)
     folder = report.begin(final)
     print(f'{naming.run_name(row)}: {row.epochs} epochs on {ctx}')
     report.write_config(folder, _config(row, dataset, device.describe(ctx)))
@@ -209,7 +217,7 @@ def _run(row: Experiment, dataset, args) -> FinishedRun:
     checkpoint.save(vae, folder / PARAMETERS)
     if disc:
         checkpoint.save(disc, folder / 'disc.params')
-    _finish(row, dataset, vae, ctx, folder, args.results_root)
+    _finish(row, dataset, vae, ctx, folder, results_root)
     report.finish(folder, final)
     print(final)
     return FinishedRun(final, row, dataset, vae, ctx)
