@@ -6,9 +6,10 @@ import it before anything else that uses MXNet.
 import io
 from contextlib import redirect_stdout
 
-from models._float import flush_denormals
+from models._cpu import flush_denormals, use_all_cores
 
-flush_denormals()  # before MXNet starts its threads
+flush_denormals()
+use_all_cores()
 
 from models import _cuda  # noqa: F401  before MXNet is imported
 

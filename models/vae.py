@@ -18,6 +18,15 @@ class VAE(HybridBlock):
 
     def hybrid_forward(self, F, x, eps):
         """x (b, c, h, w), eps (b, z) ~ N(0, 1) -> x_hat (b, c, h, w), mean, logvar (b, z)."""
-        mean, logvar = F.split(self.encoder(x), num_outputs=2, axis=1)  # (b, z) each
-        z = mean + F.exp(0.5 * logvar) * eps                            # (b, z)
-        return self.decoder(z), mean, logvar
+        mean, logvar = self.split(F, self.encoder(x))                   # (b, z) each
+        return self.decoder(self.latent(F, mean, logvar, eps)), mean, logvar
+
+    @staticmethod
+    def split(F, code):
+        """The encoder's (b, 2z) -> mean, logvar (b, z)."""
+        return F.split(code, num_outputs=2, axis=1)
+
+    @staticmethod
+    def latent(F, mean, logvar, eps):
+        """The reparameterised sample: mean, logvar, eps -> z, all (b, z)."""
+        return mean + F.exp(0.5 * logvar) * eps

@@ -8,6 +8,7 @@ from mxnet import autograd, gluon, init, nd, random
 
 from training import draws, steps
 from training.losses import PIXEL_LOSSES, kl_divergence
+from training.optim import FusedAdam
 from training.steps import Players, Weights
 
 DECAY_INTERVAL = 25     # epochs, counted over solo and combo
@@ -47,7 +48,7 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx) -> Players:
         net.infer_shape(*examples)  # so that weights are drawn now, in the nets' own order
         net.initialize(init.Xavier(), ctx=ctx)
         net.hybridize(static_alloc=True)
-        trainers.append(gluon.Trainer(net.collect_params(), 'adam', {'learning_rate': row.lr}))
+        trainers.append(gluon.Trainer(net.collect_params(), FusedAdam(learning_rate=row.lr)))
     return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1])
 
 

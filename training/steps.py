@@ -2,20 +2,27 @@
 
 A step takes the players, the images x (b, c, h, w), `draw(which)` for noise (b, z) and the
 weights of this epoch; it updates the nets and returns the batch means of its terms, in the
-order of its `TERMS`. Nothing is read back here.
+order of its `TERMS`. On several devices x and the noise are lists, one part of the batch a
+device. Nothing is read back here.
+
+A step is written for one device, as a generator that yields the trainer whose gradients are
+there, and in the end its terms: `_on_devices` runs it on all and updates in between. Each net's
+backward pass gets its gradient by hand (`losses.with_gradient`), so that it runs once and
+gives nothing that nobody uses.
 
 Two properties of MXNet 1.9.1 shape this file. An array that stands in two recorded graphs
 loses its place in the first when the second is recorded: hence `x.detach()`. And BatchNorm
-moves its running statistics in the backward pass, not in the forward pass: hence
-`_generate`.
+moves its running statistics in the backward pass, not in the forward pass.
 """
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
-from training.losses import PIXEL_LOSSES, adversarial, kl_divergence
+from training.losses import PIXEL_LOSSES, adversarial, kl_divergence, with_gradient
 
 SOLO = ('vae_loss', 'kl', 'pixel')
 COMBO = ('vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial', 'disc_real_accuracy',
@@ -24,9 +31,12 @@ GAN = ('vae_loss', 'disc_loss', 'adversarial', 'disc_real_accuracy', 'disc_fake_
 FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which draw of a combo step
 
 
+BATCHNORM_MOMENTUM = 0.9  # Gluon's default, and the original's
+
+
 @dataclass(frozen=True)
 class Players:
-    """The nets and their optimizers. The VAE's gradients add up until they are zeroed."""
+    """The nets and their optimizers."""
     vae: gluon.Block
     vae_trainer: gluon.Trainer
     pixel_loss: str | None
@@ -34,9 +44,22 @@ class Players:
     disc_trainer: gluon.Trainer | None = None
 
     def __post_init__(self) -> None:
-        self.vae.collect_params().setattr('grad_req', 'add')
-        parameters = self.vae.collect_params().values()
-        object.__setattr__(self, 'normalises', any(p.grad_req == 'null' for p in parameters))
+        # The discriminator once more, for the pass that needs the gradient of images only: a
+        # compiled net is made anew whenever other gradients are asked of it
+        critic = None
+        if self.disc is not None:
+            critic = gluon.nn.HybridSequential()
+            critic.add(self.disc)
+            critic.hybridize(static_alloc=True)
+        object.__setattr__(self, 'critic', critic)
+        object.__setattr__(self, 'vae_statistics', _running_statistics(self.vae))
+        object.__setattr__(self, 'encoder_statistics', _running_statistics(
+            getattr(self.vae, 'encoder', None)))
+        object.__setattr__(self, 'disc_statistics', _running_statistics(self.disc))
+
+
+def _running_statistics(net: gluon.Block | None) -> list[gluon.Parameter]:
+    return [p for p in net.collect_params().values() if p.grad_req == 'null'] if net else []
 
 
 @dataclass(frozen=True)
@@ -44,43 +67,68 @@ class Weights:
     """What multiplies the terms of the VAE's loss in a combo epoch."""
     pixel: float
     adversarial: float
+    n_images: int | None = None  # of the whole batch, on all devices; none: those of x
 
 
 Draw = Callable[[int], NDArray]
+Step = Iterator[gluon.Trainer | NDArray]
 
 
-def solo(players: Players, x: NDArray, draw: Draw, weights: Weights) -> NDArray:
+def _on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
+    @functools.wraps(step)
+    def run(players: Players, x: NDArray | list[NDArray], draw: Callable,
+            weights: Weights) -> NDArray:
+        parts = x if isinstance(x, list) else [x]
+        n_images = weights.n_images or sum(len(part) for part in parts)
+        runs = [step(players, part, draw if part is x else lambda which, i=i: draw(which)[i],
+                     weights, 1 / n_images) for i, part in enumerate(parts)]
+        for yielded in zip(*runs, strict=True):
+            if isinstance(yielded[0], gluon.Trainer):
+                yielded[0].step(1)
+        return functools.reduce(
+            NDArray.__add__, (terms.as_in_context(parts[0].context) for terms in yielded))
+    return run
+
+
+@_on_devices
+def solo(players: Players, x: NDArray, draw: Draw, weights: Weights, scale: float) -> Step:
     """The VAE alone on KL + pixel loss, weight 1 whatever the row's. Returns SOLO (3,)."""
     with autograd.record():
-        kl, pixel = _pixel_terms(players, x, *players.vae(x, draw(0)))
-        loss = kl + pixel
-    _update_vae(players, loss)
-    return nd.stack(loss, kl, pixel)
+        x_hat, mean, logvar = players.vae(x, draw(0))
+    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, 1.0)
+    autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
+    yield players.vae_trainer
+    yield nd.stack(kl + pixel, kl, pixel)
 
 
-def combo_published(players: Players, x: NDArray, draw: Draw, weights: Weights) -> NDArray:
-    """The discriminator, then the VAE, from three passes of the VAE. Returns COMBO (7,).
+@_on_devices
+def combo_published(players: Players, x: NDArray, draw: Draw, weights: Weights,
+                    scale: float) -> Step:
+    """The discriminator, then the VAE, from three latents of each image. Returns COMBO (7,).
 
-    As the original: the noise is drawn anew for the generated images the discriminator sees,
-    for the adversarial term, and for KL and pixel loss. One backward a term: the sum is the
-    same gradient, and two passes of a conv VAE in one graph crash MXNet's CPU build.
+    As the original: noise is drawn anew for the generated images that the discriminator sees,
+    for the adversarial term, and for KL and pixel loss. The original ran the encoder each
+    time, on the same images and with the same weights; once gives the same three times.
     """
-    disc_terms = _update_disc(players, x, _generate(players, x, draw(FOR_DISC)))
-    _zero_grad(players.vae)
+    vae = players.vae
     with autograd.record():
-        x_hat, _, _ = players.vae(x, draw(FOR_ADVERSARIAL))
-        fooled = adversarial(players.disc(x_hat), real=True).mean()
-        weighted = weights.adversarial * fooled
-    weighted.backward()
-    with autograd.record():
-        kl, pixel = _pixel_terms(players, x, *players.vae(x, draw(FOR_PIXELS)))
-        elbo = kl + weights.pixel * pixel
-    elbo.backward()
-    players.vae_trainer.step(1)
-    return _combo_terms(elbo + weighted, kl, pixel, fooled, disc_terms)
+        mean, logvar = vae.split(nd, vae.encoder(x))
+        latents = [vae.latent(nd, mean, logvar, draw(which)) for which in range(3)]  # (b, z)
+    disc_terms = _disc_gradients(players, x, _generate(players, vae.decoder, latents[FOR_DISC]),
+                                 scale)
+    yield players.disc_trainer
+    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    fooled, pixel, d_latents = _decode_twice(players, latents[1:], x, scale, weights)
+    with _moving_thrice(players.encoder_statistics, x.context):
+        autograd.backward([mean, logvar, *latents[1:]], [d_mean, d_logvar, *d_latents])
+    yield players.vae_trainer
+    yield _combo_terms(weights, disc_terms, kl, pixel, fooled)
 
 
-def combo_shared(players: Players, x: NDArray, draw: Draw, weights: Weights) -> NDArray:
+@_on_devices
+def combo_shared(players: Players, x: NDArray, draw: Draw, weights: Weights,
+                 scale: float) -> Step:
     """As `combo_published`, but one pass of the VAE serves all three. Returns COMBO (7,).
 
     The adversarial term comes from the discriminator after its step, on the very images of
@@ -88,68 +136,124 @@ def combo_shared(players: Players, x: NDArray, draw: Draw, weights: Weights) -> 
     """
     with autograd.record():
         x_hat, mean, logvar = players.vae(x, draw(0))
-    disc_terms = _update_disc(players, x, x_hat.detach())
-    with autograd.record():
-        kl, pixel = _pixel_terms(players, x, x_hat, mean, logvar)
-        fooled = adversarial(players.disc(x_hat), real=True).mean()
-        loss = kl + weights.pixel * pixel + weights.adversarial * fooled
-    _update_vae(players, loss)
-    return _combo_terms(loss, kl, pixel, fooled, disc_terms)
+    disc_terms = _disc_gradients(players, x, x_hat.detach(), scale)
+    yield players.disc_trainer
+    fooled, d_fooled = _fool(players, x_hat, scale, weights)
+    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, weights.pixel)
+    d_x_hat += d_fooled
+    autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
+    yield players.vae_trainer
+    yield _combo_terms(weights, disc_terms, kl, pixel, fooled)
 
 
-def gan(players: Players, x: NDArray, draw: Draw, weights: Weights) -> NDArray:
+@_on_devices
+def gan(players: Players, x: NDArray, draw: Draw, weights: Weights, scale: float) -> Step:
     """The plain GAN: the discriminator, then the generator, weight 1. Returns GAN (5,)."""
+    disc_terms = _disc_gradients(players, x, _generate(players, players.vae, draw(FOR_DISC)),
+                                 scale)
+    yield players.disc_trainer
     with autograd.record():
-        generated = players.vae(draw(FOR_DISC))
-    disc_terms = _update_disc(players, x, generated)
-    with autograd.record():
-        fooled = adversarial(players.disc(players.vae(draw(FOR_ADVERSARIAL))), real=True).mean()
-    _update_vae(players, fooled)
-    return nd.stack(fooled, disc_terms[0], fooled, *disc_terms[1:])
+        fakes = players.vae(draw(FOR_ADVERSARIAL))
+    fooled, d_fakes = _fool(players, fakes, scale, Weights(1.0, 1.0))
+    fakes.backward(d_fakes)
+    yield players.vae_trainer
+    yield nd.stack(fooled, disc_terms[0], fooled, *disc_terms[1:])
 
 
-def _pixel_terms(players: Players, x, x_hat, mean, logvar) -> tuple[NDArray, NDArray]:
-    """Batch means (1,) of KL and of the row's pixel loss."""
-    return (kl_divergence(mean, logvar).mean(),
-            PIXEL_LOSSES[players.pixel_loss](x_hat, x).mean())
+def _pixel_loss(players: Players, x_hat, x, scale: float, weight: float) -> tuple:
+    """The row's pixel loss (1,) and its gradient (b, c, h, w)."""
+    return with_gradient(PIXEL_LOSSES[players.pixel_loss], x_hat, x, scale=scale, weight=weight)
 
 
-def _generate(players: Players, x: NDArray, eps: NDArray) -> NDArray:
+def _generate(players: Players, decoder: gluon.Block, z: NDArray) -> NDArray:
     """Images (b, c, h, w) for the discriminator's step, from a pass in train mode.
 
-    A VAE with BatchNorm stays in the graph, as in the original: only the backward pass
-    through it moves its running statistics. Its gradients are zeroed before they are used.
+    In the original this pass moves the running statistics of a decoder with BatchNorm. Only a
+    backward pass does that; this one stops at z.
     """
-    if players.normalises:
-        with autograd.record():
-            return players.vae(x, eps)[0]
-    with autograd.train_mode():
-        return players.vae(x, eps)[0]
+    if not players.vae_statistics:
+        with autograd.train_mode():
+            return decoder(z)
+    leaf, images = _recorded(decoder, z)
+    autograd.grad(images, [leaf], head_grads=nd.zeros_like(images))
+    return images.detach()
 
 
-def _update_disc(players: Players, x: NDArray, generated: NDArray) -> list[NDArray]:
-    """One step on real + generated. Returns batch means (1,): loss, both accuracies."""
+def _decode_twice(players: Players, latents: list[NDArray], x: NDArray, scale: float,
+                  weights: Weights) -> tuple[NDArray, NDArray, list[NDArray]]:
+    """Adversarial and pixel term (1,), each from images of its own latents (b, z).
+
+    Leaves the decoder's gradients with it, and returns those of the latents. With BatchNorm the
+    two passes have to be apart, and so their backward passes: of two convolutions' gradients in
+    one graph MXNet's CPU build crashes.
+    """
+    decoder = players.vae.decoder
+    if not players.vae_statistics:
+        leaf, images = _recorded(decoder, nd.concat(*latents, dim=0))   # (2b, z), (2b, c, h, w)
+        fakes, x_hat = nd.split(images, num_outputs=2, axis=0)
+        fooled, d_fakes = _fool(players, fakes, scale, weights)
+        pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, weights.pixel)
+        images.backward(nd.concat(d_fakes, d_x_hat, dim=0))
+        return fooled, pixel, nd.split(leaf.grad, num_outputs=2, axis=0)
+    gradients = [p.grad(x.context) for p in decoder.collect_params().values()
+                 if p.grad_req != 'null']
+    first, fakes = _recorded(decoder, latents[0])
+    fooled, d_fakes = _fool(players, fakes, scale, weights)
+    fakes.backward(d_fakes)
+    of_fakes = [gradient.copy() for gradient in gradients]
+    second, x_hat = _recorded(decoder, latents[1])
+    pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, weights.pixel)
+    x_hat.backward(d_x_hat)
+    for gradient, other in zip(gradients, of_fakes, strict=True):
+        gradient += other
+    return fooled, pixel, [first.grad, second.grad]
+
+
+def _recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
+    """A leaf with those values, and what the net makes of it in a graph that starts there."""
+    leaf = values.detach()
+    leaf.attach_grad()
     with autograd.record():
-        real, fake = players.disc(x.detach()), players.disc(generated)  # (b, 1) each
-        # Backward goes through the second summand first: statistics move for real, then fake
-        loss = (adversarial(fake, real=False) + adversarial(real, real=True)).mean()
-    loss.backward()
-    players.disc_trainer.step(1)
-    return [loss, (real > 0).mean(), (fake < 0).mean()]
+        return leaf, net(leaf)
 
 
-def _update_vae(players: Players, loss: NDArray) -> None:
-    _zero_grad(players.vae)
-    loss.backward()
-    players.vae_trainer.step(1)
+def _disc_gradients(players: Players, x: NDArray, fakes: NDArray, scale: float) -> list[NDArray]:
+    """Gradients of real + generated. Returns batch means (1,): loss, both accuracies."""
+    with autograd.record():
+        if players.disc_statistics:  # each batch to be normalised by itself
+            real, fake = players.disc(x.detach()), players.disc(fakes)  # (b, 1) each
+        else:
+            real, fake = nd.split(players.disc(nd.concat(x.detach(), fakes, dim=0)), 2, axis=0)
+    real_loss, d_real = with_gradient(adversarial, real, True, scale=scale)
+    fake_loss, d_fake = with_gradient(adversarial, fake, False, scale=scale)
+    # The last head's pass is visited first: statistics move for real, then fake
+    autograd.backward([fake, real], [d_fake, d_real])
+    return [real_loss + fake_loss, scale * (real > 0).sum(), scale * (fake < 0).sum()]
 
 
-def _zero_grad(net: gluon.Block) -> None:
-    net.collect_params().zero_grad()
+def _fool(players: Players, fakes: NDArray, scale: float,
+          weights: Weights) -> tuple[NDArray, NDArray]:
+    """The adversarial term (1,) of generated images, and its weighted gradient of them."""
+    leaf, logit = _recorded(players.critic, fakes)                      # ..., (b, 1)
+    fooled, d_logit = with_gradient(adversarial, logit, True, scale=scale,
+                                    weight=weights.adversarial)
+    return fooled, autograd.grad(logit, [leaf], head_grads=d_logit)[0]
 
 
-def _combo_terms(loss, kl, pixel, fooled, disc_terms) -> NDArray:
+@contextmanager
+def _moving_thrice(statistics: list[gluon.Parameter], ctx) -> Iterator[None]:
+    """Running statistics that one backward pass moves, moved as far as by three of the same."""
+    arrays = [p.data(ctx) for p in statistics]
+    before = [array.copy() for array in arrays]
+    yield
+    for array, old in zip(arrays, before, strict=True):
+        array += (BATCHNORM_MOMENTUM + BATCHNORM_MOMENTUM ** 2) * (array - old)
+
+
+def _combo_terms(weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:
     disc_loss, *accuracies = disc_terms
+    loss = kl + weights.pixel * pixel + weights.adversarial * fooled
     return nd.stack(loss, disc_loss, kl, pixel, fooled, *accuracies)
 
 

@@ -1,0 +1,57 @@
+"""What every contender shares: the five pairs of nets, their batch, and the stopwatch.
+
+A contender is a module with `make(row, kind, images)`, which returns a function that does one step and
+waits for it, and a function that counts the trained parameters. It runs in a process of its
+own: `python -m tests.benchmarks.<contender> PAIR KIND STEPS` prints one line of JSON.
+"""
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import data
+from training import experiments
+from training.experiments import Experiment
+
+PAIRS = {
+    'DenseVAE 5-3-400 + DenseLogReg': 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50',
+    'DenseVAE 512-5-1024 + DenseLogReg':
+        'DenseVAE_DenseLogReg_on_anime/512_5_1024_1_1024_200_10_seeded',
+    'ConvVAE 512-32 + ConvDisc': 'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_200_10_seeded',
+    'ConvVAE 512-32 + ResNet': 'ConvVAE_ResNet_on_anime/512_32_200_10_seeded',
+    'DeepConvVAE 1024-32 + DeepConvDisc 64':
+        'DeepConvVAE_DeepConvDisc_on_anime/1024_32_64_200_10_1_initlr2e-4',
+}
+KINDS = ('solo', 'published', 'shared')
+WARM_UP = 3  # steps that allocate, compile and choose kernels
+
+
+def images_of(row: Experiment) -> np.ndarray:
+    """One batch (b, c, h, w) in [0, 1]: of MNIST where it is at hand, else random."""
+    if row.data == 'MNIST':
+        try:
+            return data.load('MNIST').train[np.arange(row.batch_size)]
+        except data.DataError:
+            shape = (1, 28, 28)
+    else:
+        shape = (3, 64, 64)
+    return np.random.default_rng(0).random((row.batch_size, *shape), np.float32)
+
+
+def main(make: Callable) -> None:
+    """Time the contender whose module calls this; one line of JSON."""
+    pair, kind, steps, *options = sys.argv[1:]
+    row = experiments.get(PAIRS[pair])
+    step, n_parameters = make(row, kind, images_of(row), *options)
+    for _ in range(WARM_UP):
+        step()
+    seconds = []
+    for _ in range(int(steps)):
+        started = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - started)
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({'seconds': seconds, 'n_parameters': n_parameters(), 'peak_bytes': peak}))
