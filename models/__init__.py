@@ -6,12 +6,14 @@ import it before anything else that uses MXNet.
 import io
 from contextlib import redirect_stdout
 
-from models._cpu import flush_denormals, use_all_cores
+from models._cpu import flush_denormals, run_in_calling_thread, use_all_cores
 
 flush_denormals()
 use_all_cores()
 
 from models import _cuda  # noqa: F401  before MXNet is imported
+
+run_in_calling_thread()
 
 # isort: split
 from mxnet import MXNetError, sym

@@ -10,62 +10,99 @@ import numpy as np
 from mxnet import nd
 from mxnet.base import _LIB, check_call
 from mxnet.ndarray import NDArray
+from llvmlite import ir
 from numba import carray, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 LOG_FLOOR = np.float32(1e-10)
+ROOT_HALF_BITS = np.int32(0x3f3504f3)  # of the float32 next to sqrt(0.5)
+MANTISSA_BITS = np.int32(23)
 CHUNK = 1 << 14  # elements that one thread takes at a time
 # No assumption that values are finite or that sums may be reordered
 FLOATS = {'contract', 'nsz'}
 
 
-def address(array: NDArray) -> int:
-    """Where an NDArray's values are, once nothing reads or writes them any more."""
-    check_call(_LIB.MXNDArrayWaitToWrite(array.handle))
-    pointer = ctypes.c_void_p()
-    check_call(_LIB.MXNDArrayGetData(array.handle, ctypes.byref(pointer)))
-    return pointer.value
-
-
-def view(array: NDArray) -> np.ndarray:
-    """A float32 NDArray's own memory as a NumPy array, for as long as the NDArray lives."""
-    buffer = (ctypes.c_float * array.size).from_address(address(array))
-    return np.frombuffer(buffer, np.float32).reshape(array.shape)
+def addresses(*arrays: NDArray) -> list[int]:
+    """Where float32 NDArrays' values are, once nothing reads or writes them any more."""
+    nd.waitall()
+    pointer, found = ctypes.c_void_p(), []
+    for array in arrays:
+        check_call(_LIB.MXNDArrayGetData(array.handle, ctypes.byref(pointer)))
+        found.append(pointer.value)
+    return found
 
 
 @intrinsic
-def _pointer(typing_context, value):
+def _pointer(typing_context, address):
     def generate(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
     return types.voidptr(types.int64), generate
 
 
-def chunks(arrays: list[tuple[NDArray, NDArray, NDArray, NDArray]]) -> np.ndarray:
-    """Rows (array's index, four addresses, size) that cut arrays of equal sizes for `adam`."""
-    rows = []
-    for index, quadruple in enumerate(arrays):
-        size = quadruple[0].size
-        first = np.arange(0, size, CHUNK)
-        places = [address(array) + 4 * first for array in quadruple]
-        rows.append(np.stack([np.full_like(first, index), *places,
-                              np.minimum(CHUNK, size - first)], axis=1))
-    return np.concatenate(rows)
+@intrinsic
+def _bits(typing_context, number):
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(32))
+    return types.int32(types.float32), generate
+
+
+@intrinsic
+def _float(typing_context, bits):
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.FloatType())
+    return types.float32(types.int32), generate
+
+
+@njit(fastmath=FLOATS)
+def _log(x):
+    """The logarithm of a float32, a normal number above 0: in steps that vectorise.
+
+    x is 2 ** exponent * (1 + f), f near 0; the polynomial is that of Cephes (Moshier, 1992). Off
+    by little more than the last bit; NaN where x is not finite.
+    """
+    bits = _bits(x)
+    exponent = np.int32(np.int32(bits - ROOT_HALF_BITS) >> MANTISSA_BITS)
+    f = _float(np.int32(bits - np.int32(exponent << MANTISSA_BITS))) - np.float32(1)
+    rest = np.float32(7.0376836292e-2)
+    rest = rest * f - np.float32(1.1514610310e-1)
+    rest = rest * f + np.float32(1.1676998740e-1)
+    rest = rest * f - np.float32(1.2420140846e-1)
+    rest = rest * f + np.float32(1.4249322787e-1)
+    rest = rest * f - np.float32(1.6668057665e-1)
+    rest = rest * f + np.float32(2.0000714765e-1)
+    rest = rest * f - np.float32(2.4999993993e-1)
+    rest = rest * f + np.float32(3.3333331174e-1)
+    near_one = f - np.float32(0.5) * f * f + f * f * f * rest
+    return np.float32(exponent) * np.float32(math.log(2)) + near_one + (x - x)
+
+
+@njit
+def _floats(address, first, size):
+    """The size values from the first on, of the array at an address, as a NumPy array."""
+    return carray(_pointer(address + 4 * first), size, np.float32)
+
+
+def chunks(sizes: tuple[int, ...]) -> np.ndarray:
+    """Rows (array's index, first element, elements) that cut arrays of those sizes."""
+    return np.array([(index, first, min(CHUNK, size - first))
+                     for index, size in enumerate(sizes) for first in range(0, size, CHUNK)])
 
 
 @njit(parallel=True, fastmath=FLOATS, cache=True)
-def adam(rows, lr, wd, beta1, beta2, epsilon, rescale, clip):
-    """One Adam step on all chunks; lr, wd (n,): of each array, lr with its bias correction.
+def adam(chunks, weights, gradients, means, variances, lr, wd, beta1, beta2, epsilon, rescale,
+         clip):
+    """One Adam step on n arrays at the addresses (n,), cut as `chunks` says.
 
-    The update is that of MXNet's `adam_update`. rows: from `chunks`, of weights, gradients,
-    means and variances.
+    The update is that of MXNet's `adam_update`. lr, wd (n,): of each array, lr with its bias
+    correction.
     """
-    for i in prange(len(rows)):
-        index, size = rows[i, 0], rows[i, 5]
-        weight = carray(_pointer(rows[i, 1]), size, np.float32)
-        gradient = carray(_pointer(rows[i, 2]), size, np.float32)
-        mean = carray(_pointer(rows[i, 3]), size, np.float32)
-        variance = carray(_pointer(rows[i, 4]), size, np.float32)
+    for i in prange(len(chunks)):
+        index, first, size = chunks[i]
+        weight = _floats(weights[index], first, size)
+        gradient = _floats(gradients[index], first, size)
+        mean = _floats(means[index], first, size)
+        variance = _floats(variances[index], first, size)
         step, decay = lr[index], wd[index]
         for j in range(size):
             g = rescale * gradient[j] + decay * weight[j]
@@ -75,23 +112,21 @@ def adam(rows, lr, wd, beta1, beta2, epsilon, rescale, clip):
             weight[j] -= step * mean[j] / (math.sqrt(variance[j]) + epsilon)
 
 
-def _result(value: float, gradients: list[NDArray]) -> tuple[NDArray, ...]:
-    return nd.array([value]), *gradients
-
-
 def kl_divergence(mean: NDArray, logvar: NDArray, scale: float,
-                  weight: float) -> tuple[NDArray, ...]:
-    """`losses.kl_divergence`: its sum times scale (1,), and weighted gradients (b, z)."""
-    gradients = [nd.empty(mean.shape), nd.empty(mean.shape)]
-    total = _kl_divergence(*(view(a).ravel() for a in (mean, logvar, *gradients)),
+                  weight: float) -> tuple[float, NDArray, NDArray]:
+    """`losses.kl_divergence`: its sum times scale, and weighted gradients (b, z)."""
+    d_mean, d_logvar = nd.empty(mean.shape), nd.empty(mean.shape)
+    total = _kl_divergence(*addresses(mean, logvar, d_mean, d_logvar), mean.size,
                            np.float32(scale * weight))
-    return _result(scale * total, gradients)
+    return scale * total, d_mean, d_logvar
 
 
 @njit(fastmath=FLOATS, cache=True)
-def _kl_divergence(mean, logvar, d_mean, d_logvar, scale):
+def _kl_divergence(mean, logvar, d_mean, d_logvar, size, scale):
+    mean, logvar = _floats(mean, 0, size), _floats(logvar, 0, size)
+    d_mean, d_logvar = _floats(d_mean, 0, size), _floats(d_logvar, 0, size)
     total = 0.0
-    for j in range(len(mean)):
+    for j in range(size):
         variance = math.exp(logvar[j])
         total -= 0.5 * (np.float32(1) + logvar[j] - mean[j] * mean[j] - variance)
         d_mean[j] = scale * mean[j]
@@ -99,62 +134,83 @@ def _kl_divergence(mean, logvar, d_mean, d_logvar, scale):
     return total
 
 
-def bce(x_hat: NDArray, x: NDArray, scale: float, weight: float) -> tuple[NDArray, ...]:
-    """`losses.bce`: its sum times scale (1,), and its weighted gradient (b, c, h, w)."""
+def bce(x_hat: NDArray, x: NDArray, scale: float, weight: float) -> tuple[float, NDArray]:
+    """`losses.bce`: its sum times scale, and its weighted gradient (b, c, h, w)."""
     return _pixels(_bce, x_hat, x, scale, weight)
 
 
-def l2(x_hat: NDArray, x: NDArray, scale: float, weight: float) -> tuple[NDArray, ...]:
-    """`losses.l2`: its sum times scale (1,), and its weighted gradient (b, c, h, w)."""
+def l2(x_hat: NDArray, x: NDArray, scale: float, weight: float) -> tuple[float, NDArray]:
+    """`losses.l2`: its sum times scale, and its weighted gradient (b, c, h, w)."""
     return _pixels(_l2, x_hat, x, scale, weight)
 
 
-def _pixels(kernel, x_hat, x, scale, weight) -> tuple[NDArray, ...]:
+def _pixels(kernel, x_hat, x, scale, weight) -> tuple[float, NDArray]:
     gradient, sums = nd.empty(x_hat.shape), np.empty(len(x_hat))
-    kernel(*(view(a).reshape(len(sums), -1) for a in (x_hat, x, gradient)),
-           np.float32(scale * weight), sums)
-    return _result(scale * sums.sum(), [gradient])
+    kernel(*addresses(x_hat, x, gradient), x_hat.size // len(x_hat), np.float32(scale * weight),
+           sums)
+    return scale * float(sums.sum()), gradient
 
 
 @njit(parallel=True, fastmath=FLOATS, cache=True)
-def _bce(x_hat, x, gradient, scale, sums):
-    for i in prange(len(x)):
+def _bce(x_hat, x, gradient, n_pixels, scale, sums):
+    for i in prange(len(sums)):
+        output = _floats(x_hat, i * n_pixels, n_pixels)
+        target = _floats(x, i * n_pixels, n_pixels)
+        slope = _floats(gradient, i * n_pixels, n_pixels)
+        terms = np.empty(n_pixels, np.float32)  # summed by themselves: sums do not vectorise
+        for j in range(n_pixels):
+            inside = output[j] + LOG_FLOOR
+            outside = np.float32(1) - output[j] + LOG_FLOOR
+            left = np.float32(1) - target[j]
+            terms[j] = target[j] * _log(inside) + left * _log(outside)
+            slope[j] = scale * (left / outside - target[j] / inside)
         total = 0.0
-        for j in range(x.shape[1]):
-            inside = x_hat[i, j] + LOG_FLOOR
-            outside = np.float32(1) - x_hat[i, j] + LOG_FLOOR
-            left = np.float32(1) - x[i, j]
-            total -= x[i, j] * math.log(inside) + left * math.log(outside)
-            gradient[i, j] = scale * (left / outside - x[i, j] / inside)
+        for j in range(n_pixels):
+            total -= terms[j]
         sums[i] = total
 
 
 @njit(parallel=True, fastmath=FLOATS, cache=True)
-def _l2(x_hat, x, gradient, scale, sums):
-    for i in prange(len(x)):
+def _l2(x_hat, x, gradient, n_pixels, scale, sums):
+    for i in prange(len(sums)):
+        output = _floats(x_hat, i * n_pixels, n_pixels)
+        target = _floats(x, i * n_pixels, n_pixels)
+        slope = _floats(gradient, i * n_pixels, n_pixels)
         total = 0.0
-        for j in range(x.shape[1]):
-            error = x_hat[i, j] - x[i, j]
+        for j in range(n_pixels):
+            error = output[j] - target[j]
             total += error * error
-            gradient[i, j] = np.float32(2) * scale * error
+            slope[j] = np.float32(2) * scale * error
         sums[i] = total
 
 
-def adversarial(logit: NDArray, real: bool, scale: float, weight: float) -> tuple[NDArray, ...]:
-    """`losses.adversarial`: its sum times scale (1,), and its weighted gradient (b, 1)."""
+def adversarial(logit: NDArray, n_real: int, scale: float,
+                weight: float) -> tuple[float, float, float, NDArray]:
+    """`losses.adversarial` of logits (b, 1), the first n_real of real images, times scale.
+
+    Its sum; how many of the real, and of the others, are taken for what they are; and its
+    weighted gradient (b, 1).
+    """
     gradient = nd.empty(logit.shape)
-    total = _adversarial(view(logit).ravel(), view(gradient).ravel(),
-                         np.float32(-1 if real else 1), np.float32(scale * weight))
-    return _result(scale * total, [gradient])
+    sums = _adversarial(*addresses(logit, gradient), logit.size, n_real,
+                        np.float32(scale * weight))
+    return *(scale * value for value in sums), gradient
 
 
 @njit(fastmath=FLOATS, cache=True)
-def _adversarial(logit, gradient, sign, scale):
-    total = 0.0
-    for j in range(len(logit)):
+def _adversarial(logit, gradient, size, n_real, scale):
+    logit, gradient = _floats(logit, 0, size), _floats(gradient, 0, size)
+    total, n_right, n_right_real = 0.0, 0, 0
+    for j in range(size):
+        if j == n_real:
+            n_right_real, n_right = n_right, 0
+        sign = np.float32(-1 if j < n_real else 1)
         towards = sign * logit[j]
         small = math.exp(-abs(towards))
         total += max(towards, np.float32(0)) + math.log1p(small)
+        n_right += towards < 0
         sigmoid = (np.float32(1) if towards >= 0 else small) / (np.float32(1) + small)
         gradient[j] = scale * sign * sigmoid
-    return total
+    if n_real >= size:
+        n_right_real, n_right = n_right, 0
+    return total, n_right_real, n_right

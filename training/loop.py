@@ -47,7 +47,7 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx) -> Players:
             continue
         net.infer_shape(*examples)  # so that weights are drawn now, in the nets' own order
         net.initialize(init.Xavier(), ctx=ctx)
-        net.hybridize(static_alloc=True)
+        net.hybridize(static_alloc=True, static_shape=True)
         trainers.append(gluon.Trainer(net.collect_params(), FusedAdam(learning_rate=row.lr)))
     return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1])
 

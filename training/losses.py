@@ -31,33 +31,59 @@ def l2(x_hat: NDArray, x: NDArray) -> NDArray:
 PIXEL_LOSSES = {'bce': bce, 'l2': l2}
 
 
-def adversarial(logit: NDArray, real: bool) -> NDArray:
+def adversarial(logit: NDArray, real: bool | NDArray) -> NDArray:
     """Cross entropy of a discriminator's logit (b, 1) against real (1) or generated (0) -> (b,).
 
-    Goodfellow et al. (2014); with real=True on generated images, the non-saturating loss.
+    Goodfellow et al. (2014); with real=True on generated images, the non-saturating loss. real
+    may be an array (b, 1).
     """
-    towards = -logit if real else logit                                 # (b, 1)
-    softplus = nd.relu(towards) + nd.log1p(nd.exp(-nd.abs(towards)))
-    return softplus.reshape((-1,))                                      # (b,)
+    softplus = nd.relu(logit) + nd.log1p(nd.exp(-nd.abs(logit)))        # (b, 1)
+    return (softplus - logit * real).reshape((-1,))                     # (b,)
 
 
-KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l2,
-           adversarial: kernels.adversarial}
+KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l2}
 
 
-def with_gradient(loss: Callable, *inputs, scale: float,
-                  weight: float = 1.0) -> tuple[NDArray, ...]:
-    """scale * the sum of a loss over images (1,), and weight times its gradients.
+def with_gradient(loss: Callable, *inputs: NDArray, scale: float, weight: float = 1.0) -> tuple:
+    """scale * the sum of a loss over images, and weight times its gradients.
 
-    One gradient for each input of the loss that has one: mean and logvar, x_hat, the logit. On
-    the CPU in one pass over memory by the loss's kernel, which tests hold against this.
+    One gradient for each input of the loss that has one: mean and logvar, or x_hat. On the CPU
+    in one pass over memory by the loss's kernel, which tests hold against this; the value is a
+    number there, and (1,) on a card.
     """
-    if inputs[0].context.device_type == 'cpu':
+    if _on_cpu(inputs[0]):
         return KERNELS[loss](*inputs, scale, weight)
     n_gradients = 2 if loss is kl_divergence else 1
-    leaves = [array.detach() for array in inputs[:n_gradients]]
-    for leaf in leaves:
-        leaf.attach_grad()
+    leaves = [leaf_of(array) for array in inputs[:n_gradients]]
     with autograd.record():
         value = scale * loss(*leaves, *inputs[n_gradients:]).sum()
     return value, *autograd.grad(weight * value, leaves)
+
+
+def judged(logit: NDArray, n_real: int, scale: float, weight: float = 1.0) -> tuple:
+    """`adversarial` of logits (b, 1), the first n_real of real images, and what comes of it.
+
+    All times scale: its sum; how many of the real, and how many of the others, are taken for
+    what they are; weight times its gradient (b, 1). Numbers on the CPU, on a card (1,).
+    """
+    if _on_cpu(logit):
+        return kernels.adversarial(logit, n_real, scale, weight)
+    real = (nd.arange(len(logit), ctx=logit.context) < n_real).reshape((-1, 1))
+    leaf = leaf_of(logit)
+    with autograd.record():
+        value = scale * adversarial(leaf, real).sum()
+    gradient, = autograd.grad(weight * value, [leaf])
+    right = (2 * real - 1) * logit > 0                                  # (b, 1)
+    return value, scale * (right * real).sum(), scale * (right * (1 - real)).sum(), gradient
+
+
+def leaf_of(array: NDArray) -> NDArray:
+    """The values of an array, in no graph yet, with a gradient that `autograd.grad` finds."""
+    leaf = array.detach()
+    # autograd.grad returns its own arrays: this one is never touched
+    autograd.mark_variables([leaf], [nd.empty(leaf.shape, leaf.context)])
+    return leaf
+
+
+def _on_cpu(array: NDArray) -> bool:
+    return array.context.device_type == 'cpu'

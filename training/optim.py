@@ -18,19 +18,36 @@ class FusedAdam(MXNetAdam):
     def __init__(self, **options):
         super().__init__(**options)
         self.aggregate_num = np.iinfo(np.int32).max  # all parameters in one call
-        self._rows = None
+        self._states = {}  # what the kernel needs to know of each list's state
 
     def update(self, index, weight, grad, state) -> None:
-        """Update the arrays of the lists weight and state from those of grad, in place."""
+        """Update weight and state from grad, in place: arrays, or lists of arrays."""
+        if not isinstance(index, (list, tuple)):
+            index, weight, grad, state = [index], [weight], [grad], [state]
         if weight[0].context.device_type != 'cpu' or weight[0].dtype != np.float32:
             for one in zip(index, weight, grad, state, strict=True):
                 super().update(*one)
             return
         self._update_count(index)
+        times = [self._index_update_count[i] for i in index]
         lr = [rate * math.sqrt(1 - self.beta2 ** t) / (1 - self.beta1 ** t)
-              for rate, t in zip(self._get_lrs(index), map(self._index_update_count.get, index),
-                                 strict=True)]
-        rows = kernels.chunks([(w, g, *s) for w, g, s in zip(weight, grad, state, strict=True)])
-        kernels.adam(rows, *(np.array(v, np.float32) for v in (lr, self._get_wds(index))),
+              for rate, t in zip(self._get_lrs(index), times, strict=True)]
+        chunks, moments = self._prepared(tuple(index), state)
+        kernels.adam(chunks, *np.reshape(kernels.addresses(*weight, *grad), (2, -1)), *moments,
+                     *(np.array(values, np.float32) for values in (lr, self._get_wds(index))),
                      *map(np.float32, (self.beta1, self.beta2, self.epsilon, self.rescale_grad,
                                        self.clip_gradient or np.inf)))
+
+    def _prepared(self, index: tuple[int, ...], state: list) -> tuple[np.ndarray, np.ndarray]:
+        """The kernel's chunks, and the addresses (2, n) of the means and the variances.
+
+        Those of the state stay, until it is loaded anew; MXNet moves weights and gradients when
+        it changes their layout.
+        """
+        known, chunks, moments = self._states.get(index, ((), None, None))
+        if len(known) != len(state) or any(a is not b for a, b in zip(known, state)):
+            chunks = kernels.chunks(tuple(mean.size for mean, _ in state))
+            moments = np.transpose([kernels.addresses(*pair) for pair in state])
+            moments = np.ascontiguousarray(moments)
+            self._states[index] = list(state), chunks, moments
+        return chunks, moments

@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
-from training.losses import PIXEL_LOSSES, adversarial, kl_divergence, with_gradient
+from training.losses import PIXEL_LOSSES, judged, kl_divergence, leaf_of, with_gradient
 
 SOLO = ('vae_loss', 'kl', 'pixel')
 COMBO = ('vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial', 'disc_real_accuracy',
@@ -44,18 +45,27 @@ class Players:
     disc_trainer: gluon.Trainer | None = None
 
     def __post_init__(self) -> None:
-        # The discriminator once more, for the pass that needs the gradient of images only: a
-        # compiled net is made anew whenever other gradients are asked of it
-        critic = None
-        if self.disc is not None:
-            critic = gluon.nn.HybridSequential()
-            critic.add(self.disc)
-            critic.hybridize(static_alloc=True)
-        object.__setattr__(self, 'critic', critic)
-        object.__setattr__(self, 'vae_statistics', _running_statistics(self.vae))
-        object.__setattr__(self, 'encoder_statistics', _running_statistics(
-            getattr(self.vae, 'encoder', None)))
-        object.__setattr__(self, 'disc_statistics', _running_statistics(self.disc))
+        decoder = getattr(self.vae, 'decoder', None)
+        for name, value in {
+                'critic': _compiled_again(self.disc),  # for gradients of images only
+                'pair_decoder': _compiled_again(decoder),  # for two batches at once
+                'vae_statistics': _running_statistics(self.vae),
+                'encoder_statistics': _running_statistics(getattr(self.vae, 'encoder', None)),
+                'disc_statistics': _running_statistics(self.disc)}.items():
+            object.__setattr__(self, name, value)
+
+
+def _compiled_again(net: gluon.Block | None) -> gluon.Block | None:
+    """The same net, with the same parameters, compiled by itself.
+
+    A compiled net is made anew whenever other gradients are asked of it, or another batch size.
+    """
+    if net is None:
+        return None
+    outer = gluon.nn.HybridSequential()
+    outer.add(net)
+    outer.hybridize(static_alloc=True, static_shape=True)
+    return outer
 
 
 def _running_statistics(net: gluon.Block | None) -> list[gluon.Parameter]:
@@ -99,7 +109,7 @@ def solo(players: Players, x: NDArray, draw: Draw, weights: Weights, scale: floa
     pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, 1.0)
     autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
     yield players.vae_trainer
-    yield nd.stack(kl + pixel, kl, pixel)
+    yield _terms(x, kl + pixel, kl, pixel)
 
 
 @_on_devices
@@ -123,7 +133,7 @@ def combo_published(players: Players, x: NDArray, draw: Draw, weights: Weights,
     with _moving_thrice(players.encoder_statistics, x.context):
         autograd.backward([mean, logvar, *latents[1:]], [d_mean, d_logvar, *d_latents])
     yield players.vae_trainer
-    yield _combo_terms(weights, disc_terms, kl, pixel, fooled)
+    yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
 
 
 @_on_devices
@@ -144,7 +154,7 @@ def combo_shared(players: Players, x: NDArray, draw: Draw, weights: Weights,
     d_x_hat += d_fooled
     autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
     yield players.vae_trainer
-    yield _combo_terms(weights, disc_terms, kl, pixel, fooled)
+    yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
 
 
 @_on_devices
@@ -158,7 +168,7 @@ def gan(players: Players, x: NDArray, draw: Draw, weights: Weights, scale: float
     fooled, d_fakes = _fool(players, fakes, scale, Weights(1.0, 1.0))
     fakes.backward(d_fakes)
     yield players.vae_trainer
-    yield nd.stack(fooled, disc_terms[0], fooled, *disc_terms[1:])
+    yield _terms(x, fooled, disc_terms[0], fooled, *disc_terms[1:])
 
 
 def _pixel_loss(players: Players, x_hat, x, scale: float, weight: float) -> tuple:
@@ -188,14 +198,15 @@ def _decode_twice(players: Players, latents: list[NDArray], x: NDArray, scale: f
     two passes have to be apart, and so their backward passes: of two convolutions' gradients in
     one graph MXNet's CPU build crashes.
     """
-    decoder = players.vae.decoder
     if not players.vae_statistics:
-        leaf, images = _recorded(decoder, nd.concat(*latents, dim=0))   # (2b, z), (2b, c, h, w)
+        z = nd.concat(*latents, dim=0)                                  # (2b, z)
+        leaf, images = _recorded(players.pair_decoder, z)               # ..., (2b, c, h, w)
         fakes, x_hat = nd.split(images, num_outputs=2, axis=0)
         fooled, d_fakes = _fool(players, fakes, scale, weights)
         pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, weights.pixel)
         images.backward(nd.concat(d_fakes, d_x_hat, dim=0))
         return fooled, pixel, nd.split(leaf.grad, num_outputs=2, axis=0)
+    decoder = players.vae.decoder
     gradients = [p.grad(x.context) for p in decoder.collect_params().values()
                  if p.grad_req != 'null']
     first, fakes = _recorded(decoder, latents[0])
@@ -212,32 +223,34 @@ def _decode_twice(players: Players, latents: list[NDArray], x: NDArray, scale: f
 
 def _recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
     """A leaf with those values, and what the net makes of it in a graph that starts there."""
-    leaf = values.detach()
-    leaf.attach_grad()
+    leaf = leaf_of(values)
     with autograd.record():
         return leaf, net(leaf)
 
 
-def _disc_gradients(players: Players, x: NDArray, fakes: NDArray, scale: float) -> list[NDArray]:
-    """Gradients of real + generated. Returns batch means (1,): loss, both accuracies."""
-    with autograd.record():
-        if players.disc_statistics:  # each batch to be normalised by itself
-            real, fake = players.disc(x.detach()), players.disc(fakes)  # (b, 1) each
-        else:
-            real, fake = nd.split(players.disc(nd.concat(x.detach(), fakes, dim=0)), 2, axis=0)
-    real_loss, d_real = with_gradient(adversarial, real, True, scale=scale)
-    fake_loss, d_fake = with_gradient(adversarial, fake, False, scale=scale)
+def _disc_gradients(players: Players, x: NDArray, fakes: NDArray, scale: float) -> list:
+    """Gradients of real + generated. Returns batch means: loss, both accuracies."""
+    if not players.disc_statistics:
+        images = nd.concat(x.detach(), fakes, dim=0)                    # (2b, c, h, w)
+        with autograd.record():
+            logit = players.disc(images)                                # (2b, 1)
+        *terms, gradient = judged(logit, len(x), scale)
+        logit.backward(gradient)
+        return terms
+    with autograd.record():  # each batch normalised by itself
+        real, fake = players.disc(x.detach()), players.disc(fakes)      # (b, 1) each
+    real_loss, real_accuracy, _, d_real = judged(real, len(x), scale)
+    fake_loss, _, fake_accuracy, d_fake = judged(fake, 0, scale)
     # The last head's pass is visited first: statistics move for real, then fake
     autograd.backward([fake, real], [d_fake, d_real])
-    return [real_loss + fake_loss, scale * (real > 0).sum(), scale * (fake < 0).sum()]
+    return [real_loss + fake_loss, real_accuracy, fake_accuracy]
 
 
 def _fool(players: Players, fakes: NDArray, scale: float,
           weights: Weights) -> tuple[NDArray, NDArray]:
     """The adversarial term (1,) of generated images, and its weighted gradient of them."""
     leaf, logit = _recorded(players.critic, fakes)                      # ..., (b, 1)
-    fooled, d_logit = with_gradient(adversarial, logit, True, scale=scale,
-                                    weight=weights.adversarial)
+    fooled, _, _, d_logit = judged(logit, len(logit), scale, weights.adversarial)
     return fooled, autograd.grad(logit, [leaf], head_grads=d_logit)[0]
 
 
@@ -251,10 +264,17 @@ def _moving_thrice(statistics: list[gluon.Parameter], ctx) -> Iterator[None]:
         array += (BATCHNORM_MOMENTUM + BATCHNORM_MOMENTUM ** 2) * (array - old)
 
 
-def _combo_terms(weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:
+def _combo_terms(x: NDArray, weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:
     disc_loss, *accuracies = disc_terms
     loss = kl + weights.pixel * pixel + weights.adversarial * fooled
-    return nd.stack(loss, disc_loss, kl, pixel, fooled, *accuracies)
+    return _terms(x, loss, disc_loss, kl, pixel, fooled, *accuracies)
+
+
+def _terms(x: NDArray, *values) -> NDArray:
+    """Values, on the CPU numbers and else (1,) each, as one array (n,) on the device of x."""
+    if isinstance(values[0], NDArray):
+        return nd.concat(*values, dim=0)
+    return nd.from_numpy(np.array(values, np.float32))
 
 
 COMBO_STEPS = {'published': combo_published, 'shared': combo_shared}

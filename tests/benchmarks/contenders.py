@@ -1,8 +1,9 @@
 """What every contender shares: the five pairs of nets, their batch, and the stopwatch.
 
-A contender is a module with `make(row, kind, images)`, which returns a function that does one step and
-waits for it, and a function that counts the trained parameters. It runs in a process of its
-own: `python -m tests.benchmarks.<contender> PAIR KIND STEPS` prints one line of JSON.
+A contender is a module with `make(row, kind, images, *options)`, which returns a function that
+does one step and waits for it, and one that counts the trained parameters. It runs in a process
+of its own: `python -m tests.benchmarks.<contender> PAIR KIND STEPS [OPTION ...]` prints one
+line of JSON.
 """
 import json
 import resource

@@ -1,0 +1,93 @@
+"""How much a step has to compute and to move at least, and what the machine could do at most."""
+import models  # isort: skip  before anything that uses MXNet
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from math import prod
+
+from mxnet import sym
+
+from training import experiments
+
+REPEATS = 7
+# torch's matrix product is MKL's: the fastest here, whoever can use it
+CEILINGS = '''
+import json, time, torch
+torch.set_num_threads({threads})
+a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+x, y = torch.randn(1 << 27), torch.empty(1 << 27)
+def best(f):
+    times = []
+    for _ in range({repeats}):
+        started = time.perf_counter()
+        f()
+        times.append(time.perf_counter() - started)
+    return min(times)
+print(json.dumps([2 * 2048 ** 3 / best(lambda: torch.mm(a, b)),
+                  2 * 4 * x.numel() / best(lambda: y.copy_(x))]))
+'''
+
+
+def ceilings(threads: int) -> tuple[float, float]:
+    """float32 operations a second in a large matrix product, bytes a second in a large copy."""
+    done = subprocess.run([sys.executable, '-c',
+                           CEILINGS.format(threads=threads, repeats=REPEATS)],
+                          capture_output=True, text=True, check=True,
+                          env=os.environ | {'OMP_NUM_THREADS': str(threads)})
+    return tuple(json.loads(done.stdout))
+
+
+@dataclass(frozen=True)
+class Net:
+    """Operations of one forward pass of a batch, those of its first layer, and parameters."""
+    flops: float
+    first: float
+    parameters: int
+
+
+def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
+    """Of a Gluon net for inputs of those shapes, matrix products and convolutions only."""
+    inner = net(*map(sym.var, inputs)).get_internals()
+    argument_shapes, output_shapes, _ = inner.infer_shape(**inputs)
+    shapes = dict(zip(inner.list_arguments(), argument_shapes, strict=True))
+    outputs = dict(zip(inner.list_outputs(), output_shapes, strict=True))
+    names = [node['name'] for node in json.loads(inner.tojson())['nodes']]
+    flops = []
+    for node in json.loads(inner.tojson())['nodes']:
+        if node['op'] not in ('FullyConnected', 'Convolution', 'Deconvolution'):
+            continue
+        source, weight = (names[entry[0]] for entry in node['inputs'][:2])
+        places = outputs[f'{node["name"]}_output'] if node['op'] == 'Convolution' else (
+            outputs.get(f'{source}_output') or shapes.get(source) or outputs[f'{source}_output0'])
+        at = prod(places[2:]) if node['op'] != 'FullyConnected' else 1
+        flops.append(2.0 * batch * prod(shapes[weight]) * at)
+    n_parameters = sum(prod(shape) for name, shape in shapes.items() if name not in inputs)
+    return Net(sum(flops), flops[0], n_parameters)
+
+
+def work_of(name: str, kind: str) -> tuple[float, float]:
+    """Operations of our step of a row, and bytes that it has to move.
+
+    A backward pass is two forward passes' work, but one where the input needs no gradient, or
+    the weights none. Bytes: Adam reads four arrays and writes three; each pass reads the
+    weights, and their gradient is written once. Images and features count as none.
+    """
+    row = experiments.get(name)
+    shape, b = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64), row.batch_size
+    vae = models.build_vae(row, shape)
+    encoder = net_work(vae.encoder, b, x=(b, *shape))
+    decoder = net_work(vae.decoder, b, z=(b, row.n_latent))
+    disc = net_work(models.build_discriminator(row), b, x=(b, *shape))
+    if kind == 'solo':
+        decodings, decoded_back, disc_passes = 1, 1, 0
+    else:
+        decodings, decoded_back = (3, 2) if kind == 'published' else (1, 1)
+        disc_passes = 1
+    flops = (3 * encoder.flops - encoder.first + (decodings + 2 * decoded_back) * decoder.flops
+             + disc_passes * (2 * (3 * disc.flops - disc.first) + 2 * disc.flops))
+    values = ((7 + 1 + 2) * encoder.parameters
+              + (7 + 1 + decodings + decoded_back) * decoder.parameters
+              + disc_passes * (7 + 1 + 2 + 2) * disc.parameters)
+    return flops, 4.0 * values
