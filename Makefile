@@ -6,12 +6,13 @@ DRIVER := $(shell $(PYTHON) -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/d
 REQUIREMENTS := $(if $(DRIVER),requirements-cu112.txt,requirements.txt)
 READY := .venv/ready-$(REQUIREMENTS)
 
-.PHONY: help run test slow lint
+.PHONY: help run test slow lint benchmark
 help:
 	@echo 'make run    train a VAE, and a VAE against a discriminator, and compare (3 minutes)'
 	@echo 'make test   run the tests'
 	@echo 'make slow   run the tests that take minutes'
 	@echo 'make lint   run the linter'
+	@echo 'make benchmark   time a step: ours, the original, PyTorch (an hour)'
 
 run: $(READY)
 	.venv/bin/python -m training demo
@@ -24,6 +25,12 @@ slow: $(READY)
 
 lint: $(READY)
 	.venv/bin/python -m ruff check .
+
+# PyTorch stays out of the project's own environment
+benchmark: $(READY)
+	test -x .venv/benchmarks/bin/python || $(PYTHON) -m venv .venv/benchmarks
+	.venv/benchmarks/bin/python -m pip install --quiet --requirement tests/benchmarks/requirements.txt
+	.venv/bin/python -m tests.benchmarks.throughput
 
 # Made anew from nothing: both builds of MXNet install into the same folder, and an
 # installation that was cut off has no mark

@@ -31,8 +31,8 @@ class Images:
         return len(self.pixels)
 
     def __getitem__(self, indices) -> np.ndarray:
-        return to_channels_first(self.pixels[indices], self.layout).astype(
-            np.float32) / np.float32(255)
+        return np.divide(to_channels_first(self.pixels[indices], self.layout), np.float32(255),
+                         dtype=np.float32)
 
     @property
     def shape(self) -> tuple[int, int, int]:

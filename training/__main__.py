@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from training import cli, experiments, naming, report, tables
+from training import cli, experiments, launch, naming, report, tables
 from training.experiments import Experiment, ExperimentError
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
@@ -49,15 +49,28 @@ def run_command(args) -> None:
         print(json.dumps([{'run': run, 'published': row.name, **row.configuration()}
                           for run, row in chosen.items()], indent=2))
         return
-    ctx = resolve_device(args)
+    ctx = resolve_devices(args)
+    from training import parallel
+    workers = parallel.Workers(args.kvstore)
     for run, row in chosen.items():
         folder = args.results_root / run
-        if folder.exists() and not args.force:
+        if not args.force and workers.agree(folder.exists()):
             if args.name:
                 raise ExperimentError(f'{folder}: a finished run is there; --force replaces it')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
-        _run(row, load_data(row, args), ctx, args.results_root)
+        _run(row, load_data(row, args), ctx, args.results_root, workers)
+
+
+def launch_command(args) -> None:
+    """`launch`: `run` as a job of several processes."""
+    if args.job[:1] != ['run']:
+        raise launch.LaunchError(f'launch {" ".join(args.job)}: expected run NAME ...')
+    for field in ('workers', 'servers'):
+        if getattr(args, field) < 1:
+            raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
+    launch.launch([*args.job, '--kvstore', 'dist_sync'], args.workers, args.servers,
+                  [host for host in args.hosts.split(',') if host])
 
 
 def _changed(row: Experiment, args) -> Experiment:
@@ -73,7 +86,7 @@ def _changed(row: Experiment, args) -> Experiment:
 
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
-    folders, ctx = _result_folders(args), resolve_device(args)
+    folders, ctx = _result_folders(args), resolve_devices(args)[0]
     for folder in folders:
         if args.match and not (folder / PARAMETERS).exists():
             print(f'{folder}: passed over, its {PARAMETERS} is not there', file=sys.stderr)
@@ -87,7 +100,7 @@ def strips_command(args) -> None:
 def demo_command(args) -> None:
     """`demo`: the main job in short, and what came out side by side."""
     from data import MissingDataError
-    ctx = resolve_device(args)
+    ctx = resolve_devices(args)
     rows = [experiments.with_field(experiments.with_epochs(
         experiments.get(name), str(DEMO_EPOCHS)), f'limit={DEMO_IMAGES}') for name in DEMO_ROWS]
     try:
@@ -119,11 +132,11 @@ def _measures(run) -> dict[str, float]:
             'edge sharpness, originals = 1': sharpness}
 
 
-def resolve_device(args):
-    """The context of `--ctx`, before anything else is read or written."""
+def resolve_devices(args) -> list:
+    """The contexts of `--ctx`, before anything else is read or written."""
     import models  # noqa: F401  before anything that uses MXNet
     from training import device
-    return device.resolve(args.ctx)
+    return device.resolve_all(args.ctx)
 
 
 def load_data(row: Experiment, args):
@@ -190,26 +203,36 @@ def _result_folders(args) -> list[Path]:
     return [finished[name]]
 
 
-def _run(row: Experiment, dataset, ctx, results_root: Path) -> FinishedRun:
-    """Train one row; its folder gets its name when all of it is there."""
+def _run(row: Experiment, dataset, ctx: list, results_root: Path,
+         workers=None) -> FinishedRun | None:
+    """Train one row; its folder gets its name when all of it is there.
+
+    Of several workers the first one writes, and the others return nothing.
+    """
     import models
     from training import checkpoint, device, loop
     from training.progress import Progress
+    workers = workers or loop.ALONE
     vae = models.build_vae(row, dataset.shape)
     disc = None
     if row.combo_epochs:
         disc = models.build_discriminator(row)
         models.check_discriminator(disc, row.disc, dataset.shape)
-    players = loop.make_players(row, vae, disc, dataset.shape, ctx)
+    players = loop.make_players(row, vae, disc, dataset.shape, ctx, workers)
+    if workers.rank > 0:
+        for _ in loop.train(players, dataset.train, dataset.test, row, ctx, workers=workers):
+            pass
+        return None
     final = results_root / naming.run_name(row)
     folder = report.begin(final)
-    print(f'{naming.run_name(row)}: {row.epochs} epochs on {ctx}')
-    report.write_config(folder, _config(row, dataset, device.describe(ctx)))
+    described = device.describe(ctx, workers.count)
+    print(f'{naming.run_name(row)}: {row.epochs} epochs on {described}')
+    report.write_config(folder, _config(row, dataset, described))
     report.write_csv_header(folder)
     progress = Progress(row.epochs)
     try:
         for record in loop.train(players, dataset.train, dataset.test, row, ctx,
-                                 progress.on_batch):
+                                 progress.on_batch, workers):
             report.append_record(folder, record)
             progress.on_epoch(record)
     finally:
@@ -217,10 +240,10 @@ def _run(row: Experiment, dataset, ctx, results_root: Path) -> FinishedRun:
     checkpoint.save(vae, folder / PARAMETERS)
     if disc:
         checkpoint.save(disc, folder / 'disc.params')
-    _finish(row, dataset, vae, ctx, folder, results_root)
+    _finish(row, dataset, vae, ctx[0], folder, results_root)
     report.finish(folder, final)
     print(final)
-    return FinishedRun(final, row, dataset, vae, ctx)
+    return FinishedRun(final, row, dataset, vae, ctx[0])
 
 
 def _finish(row: Experiment, dataset, vae, ctx, folder: Path, results_root: Path) -> None:
@@ -256,7 +279,8 @@ def _config(row: Experiment, dataset, device_name: str) -> dict:
 
 
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,
-                                 'strips': strips_command, 'demo': demo_command}
+                                 'launch': launch_command, 'strips': strips_command,
+                                 'demo': demo_command}
 
 
 def main(argv: list[str] | None = None) -> int:

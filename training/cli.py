@@ -41,9 +41,22 @@ def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     sub.add_argument('--seed', metavar='N', help='of weights, order and noise; never the split')
     sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
                      help='any other field of the row; may be repeated')
+    sub.add_argument('--kvstore', metavar='dist_sync',
+                     help='train with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
     _add_places(sub, images)
+
+    sub = add('launch', 'train on several machines, or processes, by MXNet\'s parameter server',
+              'launch --workers 2 run DenseVAE_on_MNIST/5_3_400_bce_50 --epochs 2')
+    sub.add_argument('--workers', metavar='N', type=int, default=2,
+                     help='processes that share every batch (default: 2)')
+    sub.add_argument('--servers', metavar='N', type=int, default=1,
+                     help='processes that add up gradients (default: 1)')
+    sub.add_argument('--hosts', metavar='HOST,...', default='',
+                     help='machines to start them on by ssh, in turn (default: this one)')
+    sub.add_argument('job', metavar='run ...', nargs=argparse.REMAINDER,
+                     help='the run, with its options')
 
     sub = add('strips', 'draw the pictures of finished runs again from their parameters',
               'strips DenseVAE_on_MNIST/5_3_400_bce_50')
@@ -68,7 +81,8 @@ def _add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
 
 
 def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
-    sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto', help='device')
+    sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
+                     help='device; of several, with commas, each takes a part of every batch')
     sub.add_argument('--data-root', metavar='DIR', type=Path,
                      help='folder to look for data in first, then $VAEGAN_DATA and the cache')
     _add_results_root(sub, results)

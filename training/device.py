@@ -1,4 +1,4 @@
-"""Which device a run uses: `--ctx auto|cpu|gpu|gpu:N`."""
+"""Which devices a run uses: `--ctx auto|cpu|gpu|gpu:N`, or several with commas."""
 import ctypes
 import os
 import re
@@ -16,17 +16,26 @@ class DeviceError(ValueError):
     """A device that is not there or cannot be used; the message is for the user."""
 
 
-def resolve(spec: str) -> mxnet.Context:
-    """The context of a `--ctx` value. DeviceError if it cannot be had.
+def resolve_all(spec: str) -> list[mxnet.Context]:
+    """The contexts of a `--ctx` value, separated by commas. DeviceError as `resolve`."""
+    devices = [resolve(one) for one in spec.split(',')]
+    if len(set(devices)) < len(devices) or len({d.device_type for d in devices}) > 1:
+        raise DeviceError(f'--ctx {spec}: expected different devices of one kind')
+    return devices
 
-    auto takes the first card, or the CPU where there is none that works, and says why.
+
+def resolve(spec: str) -> mxnet.Context:
+    """The context of one device. DeviceError if it cannot be had.
+
+    auto takes the first card, or the CPU where there is none that works, and says why. cpu:N
+    are all the same processors; they are for trying out how a batch is split.
     """
-    if spec == 'cpu':
-        return mxnet.cpu()
-    asked = re.fullmatch(r'gpu(?::(\d{1,4}))?', spec)
+    asked = re.fullmatch(r'(cpu|gpu)(?::(\d{1,4}))?', spec)
     if spec != 'auto' and not asked:
         raise DeviceError(f'--ctx {spec}: expected auto, cpu, gpu or gpu:N')
-    index = int(asked[1] or 0) if asked else 0
+    index = int(asked[2] or 0) if asked else 0
+    if asked and asked[1] == 'cpu':
+        return mxnet.cpu(index)
     problem = _problem(index)
     if problem is None:
         return mxnet.gpu(index)
@@ -78,10 +87,13 @@ def compute_capabilities() -> list[tuple[int, int]]:
     return found
 
 
-def describe(ctx: mxnet.Context) -> str:
-    """The device in words, for config.json."""
-    if ctx.device_type == 'gpu':
-        capability = '.'.join(map(str, compute_capabilities()[ctx.device_id]))
-        return f'gpu:{ctx.device_id} (compute capability {capability})'
-    threads = os.environ.get('OMP_NUM_THREADS') or len(os.sched_getaffinity(0))
-    return f'cpu ({threads} threads)'
+def describe(devices: list[mxnet.Context], n_workers: int = 1) -> str:
+    """The devices in words, for config.json."""
+    if devices[0].device_type == 'gpu':
+        capabilities = compute_capabilities()
+        text = ', '.join(f'gpu:{d.device_id} (compute capability '
+                         f'{".".join(map(str, capabilities[d.device_id]))})' for d in devices)
+    else:
+        text = ', '.join('cpu' if len(devices) == 1 else f'cpu:{d.device_id}' for d in devices)
+        text += f' ({os.environ["OMP_NUM_THREADS"]} threads)'
+    return text + (f', on each of {n_workers} workers' if n_workers > 1 else '')

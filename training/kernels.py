@@ -7,10 +7,10 @@ import ctypes
 import math
 
 import numpy as np
+from llvmlite import ir
 from mxnet import nd
 from mxnet.base import _LIB, check_call
 from mxnet.ndarray import NDArray
-from llvmlite import ir
 from numba import carray, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from mxnet import autograd, gluon, init, nd, random
+from mxnet import Context, autograd, gluon, init, nd, random
 
-from training import draws, steps
+from training import draws, parallel, steps
 from training.losses import PIXEL_LOSSES, kl_divergence
 from training.optim import FusedAdam
 from training.steps import Players, Weights
@@ -14,6 +14,7 @@ from training.steps import Players, Weights
 DECAY_INTERVAL = 25     # epochs, counted over solo and combo
 N_HELD_OUT = 1000       # held-out images behind val_loss, at most
 N_PICTURES = 10         # the first of them are the validation images
+ALONE = parallel.Workers()
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,12 @@ def phases(row) -> list[Phase]:
     return [phase for phase in plan if phase.epochs]
 
 
-def make_players(row, vae, disc, shape: tuple[int, int, int], ctx) -> Players:
-    """Initialise (Xavier, from the row's seed), hybridize and give each net its Adam."""
+def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | list[Context],
+                 workers: parallel.Workers = ALONE) -> Players:
+    """Initialise (Xavier, from the row's seed), hybridize and give each net its Adam.
+
+    On several devices each has its own copy of the nets; trainers keep them the same.
+    """
     random.seed(row.seed)
     images, noise = nd.zeros((1, *shape)), nd.zeros((1, row.n_latent))
     inputs = (noise,) if row.pixel_loss is None else (images, noise)
@@ -48,28 +53,37 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx) -> Players:
         net.infer_shape(*examples)  # so that weights are drawn now, in the nets' own order
         net.initialize(init.Xavier(), ctx=ctx)
         net.hybridize(static_alloc=True, static_shape=True)
-        trainers.append(gluon.Trainer(net.collect_params(), FusedAdam(learning_rate=row.lr)))
+        trainers.append(gluon.Trainer(net.collect_params(), FusedAdam(learning_rate=row.lr),
+                                      kvstore=workers.store(), update_on_kvstore=False))
     return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1])
 
 
-def train(players: Players, train_images, held_out, row, ctx,
-          on_batch: Callable = lambda *_: None) -> Iterator[dict]:
+def train(players: Players, train_images, held_out, row, ctx: Context | list[Context],
+          on_batch: Callable = lambda *_: None,
+          workers: parallel.Workers = ALONE) -> Iterator[dict]:
     """Train as the row says; yields each epoch's record.
 
     train_images, held_out: indexed by (b,) integers, they give (b, c, h, w) float32 in [0, 1].
+    ctx: devices that share each batch, and with other workers of the job.
     on_batch(phase, epoch, batch, n_batches, means): called after each; `means()` reads the
-    epoch's losses so far and waits for them.
+    epoch's losses so far, of this worker's images, and waits for them.
     A record has epoch, phase, the means over batches of the step's terms, val_loss, seconds
     (of training alone).
     """
+    ctx = ctx if isinstance(ctx, list) else [ctx]
     n_images = min(len(train_images), row.limit or len(train_images))
+    parallel.check_split(n_images, row.batch_size, workers.count * len(ctx))
     pixel_weight, gate_open = row.pbp_weight, True
     plan = [phase for phase in phases(row) for _ in range(phase.epochs)]
     for epoch, phase in enumerate(plan):
-        weights = Weights(pixel_weight, row.disc_weight if gate_open else 0.0)
-        record = _epoch(players, train_images, n_images, row, ctx, epoch, phase, weights,
-                        on_batch)
-        record['val_loss'] = held_out_loss(players, held_out, row, ctx)
+        disc_weight = row.disc_weight if gate_open else 0.0
+        started = time.perf_counter()
+        total, n_batches = _epoch(players, train_images, n_images, row, ctx, epoch, phase,
+                                  (pixel_weight, disc_weight), on_batch, workers)
+        means = _means(phase, workers.total(total), n_batches)
+        record = {'epoch': epoch, 'phase': phase.name, **means,
+                  'seconds': time.perf_counter() - started,
+                  'val_loss': held_out_loss(players, held_out, row, ctx[0])}
         yield record
         if phase.name == 'combo':
             if (1 + epoch) % DECAY_INTERVAL == 0:
@@ -77,26 +91,26 @@ def train(players: Players, train_images, held_out, row, ctx,
             gate_open = record['disc_loss'] <= row.max_disc_loss
 
 
-def _epoch(players, images, n_images, row, ctx, epoch, phase, weights, on_batch) -> dict:
+def _epoch(players, images, n_images, row, ctx, epoch, phase, weights, on_batch,
+           workers) -> tuple:
+    """The sum of the steps' terms over the batches, and how many these were."""
     order = draws.order(row.seed, epoch, n_images)
     starts = range(0, n_images, row.batch_size)
-    total = nd.zeros((len(phase.terms),), ctx)
-    started = time.perf_counter()
+    total = nd.zeros((len(phase.terms),), ctx[0])
     for batch, start in enumerate(starts):
         indices = order[start:start + row.batch_size]  # the last one may be short
-        x = nd.array(images[indices], ctx)                              # (b, c, h, w)
+        x = parallel.to_devices(images[workers.part(indices)], ctx)     # (b, c, h, w)
 
-        def draw(which, batch=batch, indices=indices):
-            return nd.array(draws.noise(row.seed, draws.TRAINING, epoch, batch, which,
-                                        (len(indices), row.n_latent)), ctx)  # (b, z)
+        def draw(which, batch=batch, shape=(len(indices), row.n_latent)):
+            noise = draws.noise(row.seed, draws.TRAINING, epoch, batch, which, shape)
+            return parallel.to_devices(workers.part(noise), ctx)        # (b, z)
 
-        previous, total = total, total + phase.step(players, x, draw, weights).reshape((-1,))
+        previous = total
+        total = total + phase.step(players, x, draw, Weights(*weights, len(indices)))
         previous.wait_to_read()  # at most one batch ahead, or the queue would hold them all
-        on_batch(phase, epoch, batch, len(starts),
-                 lambda done=batch + 1, sums=total: _means(phase, sums, done))
-    means = _means(phase, total, len(starts))
-    seconds = time.perf_counter() - started
-    return {'epoch': epoch, 'phase': phase.name, **means, 'seconds': seconds}
+        on_batch(phase, epoch, batch, len(starts), lambda done=batch + 1, sums=total: _means(
+            phase, workers.count * sums, done))
+    return total, len(starts)
 
 
 def _means(phase: Phase, sums, n_batches: int) -> dict[str, float]:

@@ -32,22 +32,22 @@ class FusedAdam(MXNetAdam):
         times = [self._index_update_count[i] for i in index]
         lr = [rate * math.sqrt(1 - self.beta2 ** t) / (1 - self.beta1 ** t)
               for rate, t in zip(self._get_lrs(index), times, strict=True)]
-        chunks, moments = self._prepared(tuple(index), state)
+        chunks, moments = self._prepared((weight[0].context, *index), state)
         kernels.adam(chunks, *np.reshape(kernels.addresses(*weight, *grad), (2, -1)), *moments,
                      *(np.array(values, np.float32) for values in (lr, self._get_wds(index))),
                      *map(np.float32, (self.beta1, self.beta2, self.epsilon, self.rescale_grad,
                                        self.clip_gradient or np.inf)))
 
-    def _prepared(self, index: tuple[int, ...], state: list) -> tuple[np.ndarray, np.ndarray]:
+    def _prepared(self, key: tuple, state: list) -> tuple[np.ndarray, np.ndarray]:
         """The kernel's chunks, and the addresses (2, n) of the means and the variances.
 
         Those of the state stay, until it is loaded anew; MXNet moves weights and gradients when
         it changes their layout.
         """
-        known, chunks, moments = self._states.get(index, ((), None, None))
-        if len(known) != len(state) or any(a is not b for a, b in zip(known, state)):
+        known, chunks, moments = self._states.get(key, ((), None, None))
+        if [*map(id, known)] != [*map(id, state)]:
             chunks = kernels.chunks(tuple(mean.size for mean, _ in state))
             moments = np.transpose([kernels.addresses(*pair) for pair in state])
             moments = np.ascontiguousarray(moments)
-            self._states[index] = list(state), chunks, moments
+            self._states[key] = list(state), chunks, moments
         return chunks, moments

@@ -26,6 +26,8 @@ CONTENDERS = {  # name in the report: module, its options, the environment
     'PyTorch': ('pytorch', (), {}),
     'PyTorch, compiled': ('pytorch', ('compile',), {}),
 }
+# PyTorch has an environment of its own: GluonCV refuses to be imported beside it
+PYTHONS = {'pytorch': ROOT / '.venv/benchmarks/bin/python'}
 STEPS = {'DenseVAE 5-3-400 + DenseLogReg': 200, 'DenseVAE 512-5-1024 + DenseLogReg': 12}
 STEPS_CONV = 3
 # What is compared: title, their contender and kind, our kind, and by how much we want to win
@@ -46,7 +48,7 @@ FIELDS = ('pair', 'kind', 'contender', 'median_ms', 'fastest_ms', 'steps', 'para
 def run(contender: str, pair: str, kind: str) -> dict | None:
     """One process: seconds of each step, parameters, peak memory; None if it fails."""
     module, options, environment = CONTENDERS[contender]
-    command = [sys.executable, '-m', f'tests.benchmarks.{module}', pair, kind,
+    command = [str(PYTHONS.get(module, sys.executable)), '-m', f'tests.benchmarks.{module}', pair, kind,
                str(STEPS.get(pair, STEPS_CONV)), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
                           env=os.environ | {'OMP_NUM_THREADS': THREADS} | environment)
@@ -149,7 +151,9 @@ def main() -> None:
     pairs = [pair for pair in PAIRS if fnmatchcase(pair, args.match)]
     if not pairs or args.rounds < 1:
         options.error(f'expected at least one round and one pair of: {", ".join(PAIRS)}')
-    flops_ceiling, bytes_ceiling = ceilings(int(THREADS))
+    if not PYTHONS['pytorch'].exists():
+        options.error(f'{PYTHONS["pytorch"]}: not there; make benchmark sets it up')
+    flops_ceiling, bytes_ceiling = ceilings(PYTHONS['pytorch'], int(THREADS))
     found = measure(pairs, args.rounds)
     print(f'matrix products at most {flops_ceiling / 1e9:.0f} GFLOP/s, memory at most '
           f'{bytes_ceiling / 1e9:.0f} GB/s')

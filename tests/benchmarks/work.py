@@ -3,9 +3,9 @@ import models  # isort: skip  before anything that uses MXNet
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 
 from mxnet import sym
 
@@ -30,9 +30,12 @@ print(json.dumps([2 * 2048 ** 3 / best(lambda: torch.mm(a, b)),
 '''
 
 
-def ceilings(threads: int) -> tuple[float, float]:
-    """float32 operations a second in a large matrix product, bytes a second in a large copy."""
-    done = subprocess.run([sys.executable, '-c',
+def ceilings(python: Path, threads: int) -> tuple[float, float]:
+    """float32 operations a second in a large matrix product, bytes a second in a large copy.
+
+    python: of an environment with torch.
+    """
+    done = subprocess.run([python, '-c',
                            CEILINGS.format(threads=threads, repeats=REPEATS)],
                           capture_output=True, text=True, check=True,
                           env=os.environ | {'OMP_NUM_THREADS': str(threads)})

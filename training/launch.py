@@ -1,0 +1,101 @@
+"""Start the processes of a job on MXNet's parameter server, and end them all if one fails."""
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROLE = 'DMLC_ROLE'
+ROOT = Path(__file__).resolve().parent.parent
+POLL_SECONDS, GRACE_SECONDS = 0.2, 5.0
+
+
+class LaunchError(ValueError):
+    """A job that could not start, or whose process failed; the message is for the user."""
+
+
+def launch(command: list[str], n_workers: int, n_servers: int, hosts: list[str]) -> None:
+    """Run `python -m training <command>` as one scheduler, servers and workers.
+
+    hosts: machines that take the workers and servers in turn, reached by ssh, with the project
+    at the same path; none: all of them here. Returns when all are done. LaunchError if one
+    fails: then the others have been ended.
+    """
+    environment = _environment(n_workers, n_servers, hosts)
+    roles = [('scheduler', 0)] + [('server', i) for i in range(n_servers)] + [
+        ('worker', i) for i in range(n_workers)]
+    processes = {}
+    try:
+        for role, number in roles:
+            host = hosts[number % len(hosts)] if hosts and role != 'scheduler' else None
+            processes[f'{role} {number}' + (f' on {host}' if host else '')] = _start(
+                [sys.executable, '-m', 'training', *command], environment | {ROLE: role}, host)
+        _wait(processes)
+    finally:
+        _end(processes.values())
+
+
+def _environment(n_workers: int, n_servers: int, hosts: list[str]) -> dict[str, str]:
+    """What ps-lite reads; and the cores, shared among the workers of this machine."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        port = probe.getsockname()[1]
+    environment = {'DMLC_NUM_WORKER': str(n_workers), 'DMLC_NUM_SERVER': str(n_servers),
+                   'DMLC_PS_ROOT_PORT': str(port), 'PYTHONUNBUFFERED': '1'}
+    if hosts:
+        return environment | {'DMLC_PS_ROOT_URI': _own_address(hosts[0])}
+    threads = max(1, len(os.sched_getaffinity(0)) // n_workers)
+    return environment | {'DMLC_PS_ROOT_URI': '127.0.0.1', 'DMLC_INTERFACE': 'lo',
+                          'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', str(threads))}
+
+
+def _own_address(host: str) -> str:
+    """This machine's address as a host sees it."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host.rpartition('@')[2], 9))
+            return probe.getsockname()[0]
+    except OSError as error:
+        raise LaunchError(f'--hosts {host}: {error.strerror}') from None
+
+
+def _start(command: list[str], environment: dict[str, str], host: str | None):
+    if host is None:
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ | environment,
+                                start_new_session=True)
+    settings = ' '.join(f'{name}={shlex.quote(value)}' for name, value in environment.items())
+    # A terminal of its own: when ssh ends, so does what it started
+    return subprocess.Popen(['ssh', '-tt', '-o', 'BatchMode=yes', host,
+                             f'cd {shlex.quote(str(ROOT))} && {settings} {shlex.join(command)}'],
+                            stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def _wait(processes: dict[str, subprocess.Popen]) -> None:
+    running = True
+    while running:
+        time.sleep(POLL_SECONDS)
+        running = any(process.poll() is None for process in processes.values())
+        for name, process in processes.items():
+            if process.returncode:
+                raise LaunchError(f'{name} ended with {_status(process.returncode)}; the job '
+                                  'was ended')
+
+
+def _status(code: int) -> str:
+    return f'signal {signal.Signals(-code).name}' if code < 0 else f'exit status {code}'
+
+
+def _end(processes) -> None:
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
