@@ -3,10 +3,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mxnet import cpu, nd
+from mxnet import autograd, cpu, gluon, nd
 
 import models  # noqa: F401  before MXNet
-from training import loop, steps
+from training import loop, losses, steps
 from training.experiments import Experiment
 
 SHAPE, BATCH, Z = (1, 4, 4), 6, 3
@@ -234,3 +234,73 @@ def test_plain_gan_step_updates_discriminator_then_generator():
     assert terms[0] == terms[2]  # the generator's loss is its adversarial term, weight 1
     for net, old in zip((nets.vae, nets.disc), before, strict=True):
         assert any((a != b).any() for a, b in zip(arrays(net), old, strict=True))
+
+
+STEPS = {'solo': steps.solo, **steps.COMBO_STEPS, 'gan': steps.gan}
+
+
+@pytest.mark.parametrize('kind', STEPS)
+def test_on_a_card_autograd_takes_the_place_of_the_kernels(kind, monkeypatch):
+    fields, shape = ({}, SHAPE) if kind != 'gan' else (
+        CONV | {'vae': 'ConvDecoder', 'pixel_loss': None, 'lr': 1e-3}, (3, 64, 64))
+    results = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr(losses, '_on_cpu', lambda array, on_cpu=on_cpu: on_cpu)
+        nets = players(row(**fields), shape)
+        terms = STEPS[kind](nets, nd.array(batch(shape)), draw, steps.Weights(PIXEL, ADVERSARIAL))
+        results.append([terms.asnumpy(), *arrays(nets.vae), *arrays(nets.disc)])
+    assert results[0][0].shape == results[1][0].shape
+    assert_close(*results)
+
+
+def plain_published(nets, x, weights) -> None:
+    """The published step in plain Gluon: every pass by itself, terms go back one by one."""
+    judge = gluon.loss.SigmoidBinaryCrossEntropyLoss()
+    ones, zeros = nd.ones((BATCH, 1)), nd.zeros((BATCH, 1))
+    on_vae, on_disc = (gluon.Trainer(net.collect_params(), 'adam', {'learning_rate': LR})
+                       for net in (nets.vae, nets.disc))
+    for net in (nets.vae, nets.disc):
+        net.collect_params().setattr('grad_req', 'add')
+    with autograd.record():
+        fakes = nets.vae(x, draw(steps.FOR_DISC))[0]
+    fakes.backward(nd.zeros_like(fakes))  # moves its running statistics
+    for images, labels in ((x, ones), (fakes, zeros)):
+        with autograd.record():
+            loss = judge(nets.disc(images.detach()), labels)
+        loss.backward()
+    on_disc.step(BATCH)
+    nets.vae.collect_params().zero_grad()
+    with autograd.record():
+        fooled = judge(nets.disc(nets.vae(x, draw(steps.FOR_ADVERSARIAL))[0]), ones)
+        loss = weights.adversarial * fooled
+    loss.backward()
+    with autograd.record():
+        x_hat, mean, logvar = nets.vae(x, draw(steps.FOR_PIXELS))
+        loss = losses.kl_divergence(mean, logvar) + weights.pixel * losses.bce(x_hat, x)
+    loss.backward()
+    on_vae.step(BATCH)
+
+
+def test_published_conv_step_is_that_of_separate_passes():
+    faces, weights = (3, 64, 64), steps.Weights(PIXEL, ADVERSARIAL)
+    x = nd.array(batch(faces))
+    ours, theirs = (players(row(**CONV | {'lr': LR}), faces) for _ in range(2))
+    steps.combo_published(ours, x, draw, weights)
+    plain_published(theirs, x, weights)
+    for net, reference in ((ours.vae, theirs.vae), (ours.disc, theirs.disc)):
+        for mine, other in zip(net.collect_params().values(), reference.collect_params().values(),
+                               strict=True):
+            if mine.grad_req == 'null':  # running statistics
+                np.testing.assert_allclose(mine.data().asnumpy(), other.data().asnumpy(),
+                                           rtol=1e-4, atol=1e-7)
+    sums = gradients(theirs.vae)
+    largest = max(np.abs(gradient).max() for gradient in sums) / BATCH
+    for mine, other in zip(gradients(ours.vae), sums, strict=True):
+        other = other / BATCH
+        assert np.abs(mine - other).max() <= 1e-4 * np.abs(other).max() + 1e-7 * largest
+    for mine, other in zip(arrays(ours.disc), arrays(theirs.disc), strict=True):
+        np.testing.assert_allclose(mine, other, atol=0.02 * LR)
+
+
+def gradients(net):
+    return [p.grad().asnumpy() for p in net.collect_params().values() if p.grad_req != 'null']

@@ -19,8 +19,9 @@ LOG_FLOOR = np.float32(1e-10)
 ROOT_HALF_BITS = np.int32(0x3f3504f3)  # of the float32 next to sqrt(0.5)
 MANTISSA_BITS = np.int32(23)
 CHUNK = 1 << 14  # elements that one thread takes at a time
-# No assumption that values are finite or that sums may be reordered
-FLOATS = {'contract', 'nsz'}
+# Not 'contract', which rounds otherwise than MXNet, nor what assumes that values are finite or
+# sums reorder
+FLOATS = {'nsz'}
 
 
 def addresses(*arrays: NDArray) -> list[int]:

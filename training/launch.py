@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 ROLE = 'DMLC_ROLE'
+PASSED_ON = ('OMP_NUM_THREADS', 'VAEGAN_DATA')  # to other machines
 ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS, GRACE_SECONDS = 0.2, 5.0
 
@@ -39,17 +40,21 @@ def launch(command: list[str], n_workers: int, n_servers: int, hosts: list[str])
 
 
 def _environment(n_workers: int, n_servers: int, hosts: list[str]) -> dict[str, str]:
-    """What ps-lite reads; and the cores, shared among the workers of this machine."""
+    """What ps-lite reads, and what else matters; on one machine workers share its cores."""
     with socket.socket() as probe:
         probe.bind(('', 0))
         port = probe.getsockname()[1]
     environment = {'DMLC_NUM_WORKER': str(n_workers), 'DMLC_NUM_SERVER': str(n_servers),
                    'DMLC_PS_ROOT_PORT': str(port), 'PYTHONUNBUFFERED': '1'}
-    if hosts:
-        return environment | {'DMLC_PS_ROOT_URI': _own_address(hosts[0])}
-    threads = max(1, len(os.sched_getaffinity(0)) // n_workers)
-    return environment | {'DMLC_PS_ROOT_URI': '127.0.0.1', 'DMLC_INTERFACE': 'lo',
-                          'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', str(threads))}
+    address = _own_address(hosts[0]) if hosts else '127.0.0.1'
+    environment['DMLC_PS_ROOT_URI'] = address
+    if address.startswith('127.'):
+        environment['DMLC_INTERFACE'] = 'lo'
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    if not hosts:
+        share = max(1, len(os.sched_getaffinity(0)) // n_workers)
+        passed_on.setdefault('OMP_NUM_THREADS', str(share))
+    return environment | passed_on
 
 
 def _own_address(host: str) -> str:

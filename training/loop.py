@@ -99,9 +99,10 @@ def _epoch(players, images, n_images, row, ctx, epoch, phase, weights, on_batch,
     total = nd.zeros((len(phase.terms),), ctx[0])
     for batch, start in enumerate(starts):
         indices = order[start:start + row.batch_size]  # the last one may be short
+        shape = (len(indices), row.n_latent)
         x = parallel.to_devices(images[workers.part(indices)], ctx)     # (b, c, h, w)
 
-        def draw(which, batch=batch, shape=(len(indices), row.n_latent)):
+        def draw(which, batch=batch, shape=shape):
             noise = draws.noise(row.seed, draws.TRAINING, epoch, batch, which, shape)
             return parallel.to_devices(workers.part(noise), ctx)        # (b, z)
 

@@ -37,8 +37,9 @@ def adversarial(logit: NDArray, real: bool | NDArray) -> NDArray:
     Goodfellow et al. (2014); with real=True on generated images, the non-saturating loss. real
     may be an array (b, 1).
     """
-    softplus = nd.relu(logit) + nd.log1p(nd.exp(-nd.abs(logit)))        # (b, 1)
-    return (softplus - logit * real).reshape((-1,))                     # (b,)
+    towards = logit * (1 - 2 * real)                                    # (b, 1)
+    softplus = nd.relu(towards) + nd.log1p(nd.exp(-nd.abs(towards)))
+    return softplus.reshape((-1,))                                      # (b,)
 
 
 KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l2}
@@ -55,9 +56,10 @@ def with_gradient(loss: Callable, *inputs: NDArray, scale: float, weight: float 
         return KERNELS[loss](*inputs, scale, weight)
     n_gradients = 2 if loss is kl_divergence else 1
     leaves = [leaf_of(array) for array in inputs[:n_gradients]]
+    others = [array.detach() for array in inputs[n_gradients:]]  # of a graph already
     with autograd.record():
-        value = scale * loss(*leaves, *inputs[n_gradients:]).sum()
-    return value, *autograd.grad(weight * value, leaves)
+        value = scale * loss(*leaves, *others).sum()
+    return value, *autograd.grad(value, leaves, [nd.full((1,), weight, value.context)])
 
 
 def judged(logit: NDArray, n_real: int, scale: float, weight: float = 1.0) -> tuple:
@@ -72,7 +74,7 @@ def judged(logit: NDArray, n_real: int, scale: float, weight: float = 1.0) -> tu
     leaf = leaf_of(logit)
     with autograd.record():
         value = scale * adversarial(leaf, real).sum()
-    gradient, = autograd.grad(weight * value, [leaf])
+    gradient, = autograd.grad(value, [leaf], [nd.full((1,), weight, value.context)])
     right = (2 * real - 1) * logit > 0                                  # (b, 1)
     return value, scale * (right * real).sum(), scale * (right * (1 - real)).sum(), gradient
 

@@ -48,8 +48,8 @@ FIELDS = ('pair', 'kind', 'contender', 'median_ms', 'fastest_ms', 'steps', 'para
 def run(contender: str, pair: str, kind: str) -> dict | None:
     """One process: seconds of each step, parameters, peak memory; None if it fails."""
     module, options, environment = CONTENDERS[contender]
-    command = [str(PYTHONS.get(module, sys.executable)), '-m', f'tests.benchmarks.{module}', pair, kind,
-               str(STEPS.get(pair, STEPS_CONV)), *options]
+    python, steps = PYTHONS.get(module, sys.executable), STEPS.get(pair, STEPS_CONV)
+    command = [python, '-m', f'tests.benchmarks.{module}', pair, kind, str(steps), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
                           env=os.environ | {'OMP_NUM_THREADS': THREADS} | environment)
     if done.returncode:

@@ -1,0 +1,102 @@
+"""The CPU kernels against the losses they stand for, with MXNet's gradients."""
+import numpy as np
+import pytest
+from mxnet import autograd, nd
+from numba import njit
+
+from training import kernels, losses
+
+RNG = np.random.default_rng(0)
+SCALE, WEIGHT = 0.25, 3.0
+
+
+def reference(loss, leaves, *others) -> tuple[float, list[np.ndarray]]:
+    """scale * sum of the loss, and weight times its gradients, by autograd."""
+    for leaf in leaves:
+        leaf.attach_grad()
+    with autograd.record():
+        value = SCALE * loss(*leaves, *others).sum()
+    value.backward()
+    return value.asscalar(), [WEIGHT * leaf.grad.asnumpy() for leaf in leaves]
+
+
+def assert_same(value, gradients, expected) -> None:
+    assert value == pytest.approx(expected[0], rel=1e-5)
+    for ours, theirs in zip(gradients, expected[1], strict=True):
+        ours = ours.asnumpy()
+        assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
+
+
+def test_kl_divergence():
+    mean, logvar = (nd.array(RNG.standard_normal((6, 5))) for _ in range(2))
+    value, *gradients = losses.with_gradient(losses.kl_divergence, mean, logvar, scale=SCALE,
+                                             weight=WEIGHT)
+    assert_same(value, gradients, reference(losses.kl_divergence, [mean, logvar]))
+
+
+@pytest.mark.parametrize('loss', [losses.bce, losses.l2])
+@pytest.mark.parametrize('shape', [(6, 1, 5, 7), (3, 3, 64, 64)])
+def test_pixel_losses(loss, shape):
+    x_hat, x = nd.array(RNG.uniform(0.001, 0.999, shape)), nd.array(RNG.random(shape))
+    value, gradient = losses.with_gradient(loss, x_hat, x, scale=SCALE, weight=WEIGHT)
+    assert_same(value, [gradient], reference(loss, [x_hat], x))
+
+
+def test_bce_at_black_and_white_is_that_of_the_floor():
+    x_hat, x = nd.array([[[[0.0, 1.0, 0.0, 1.0]]]]), nd.array([[[[1.0, 0.0, 0.0, 1.0]]]])
+    value, gradient = losses.with_gradient(losses.bce, x_hat, x, scale=1.0)
+    assert value == pytest.approx(-2 * np.log(1e-10), rel=1e-6)
+    np.testing.assert_allclose(gradient.asnumpy().ravel(), [-1e10, 1e10, 1, -1], rtol=1e-5)
+
+
+@pytest.mark.parametrize('wrong', [np.nan, np.inf])
+def test_what_is_not_finite_shows_in_the_loss(wrong):
+    x_hat = nd.array([[[[wrong, 0.5]]]])
+    value, _ = losses.with_gradient(losses.bce, x_hat, nd.ones((1, 1, 1, 2)), scale=1.0)
+    assert not np.isfinite(value)
+
+
+def test_logarithm_is_right_to_the_last_bits():
+    x = np.concatenate([RNG.random(100_000), np.geomspace(1e-10, 1, 100_000)]).astype(np.float32)
+    x = np.maximum(x, np.float32(1e-10))
+    exact = np.log(x.astype(np.float64))
+    ours = _logarithms(x)
+    assert (np.abs(ours - exact) <= 2 * np.spacing(np.abs(exact).astype(np.float32))).all()
+
+
+@njit
+def _logarithms(x):
+    return np.array([kernels._log(value) for value in x])
+
+
+@pytest.mark.parametrize('n_real', [0, 4, 9])
+def test_judged_is_the_adversarial_loss_and_counts_who_is_right(n_real):
+    logit = nd.array(4 * RNG.standard_normal((9, 1)))
+    labels = nd.array((np.arange(9) < n_real).reshape(-1, 1))
+    value, real_right, fake_right, gradient = losses.judged(logit, n_real, SCALE, WEIGHT)
+    assert_same(value, [gradient], reference(losses.adversarial, [logit], labels))
+    positive = logit.asnumpy().ravel() > 0
+    assert real_right == SCALE * positive[:n_real].sum()
+    assert fake_right == SCALE * (~positive[n_real:]).sum()
+
+
+def test_adversarial_of_labels_is_that_of_each():
+    logit = nd.array(RNG.standard_normal((4, 1)))
+    mixed = losses.adversarial(logit, nd.array([[1], [0], [1], [0]])).asnumpy()
+    real, fake = (losses.adversarial(logit, label).asnumpy() for label in (True, False))
+    assert (mixed[::2] == real[::2]).all() and (mixed[1::2] == fake[1::2]).all()
+
+
+def test_cards_take_the_same_losses_by_autograd(monkeypatch):
+    monkeypatch.setattr(losses, '_on_cpu', lambda array: False)
+    mean, logvar = (nd.array(RNG.standard_normal((6, 5))) for _ in range(2))
+    value, *gradients = losses.with_gradient(losses.kl_divergence, mean, logvar, scale=SCALE,
+                                             weight=WEIGHT)
+    assert_same(value.asscalar(), gradients, reference(losses.kl_divergence, [mean, logvar]))
+    logit = nd.array(4 * RNG.standard_normal((9, 1)))
+    on_card = losses.judged(logit, 4, SCALE, WEIGHT)
+    monkeypatch.undo()
+    on_cpu = losses.judged(logit, 4, SCALE, WEIGHT)
+    for ours, theirs in zip(on_card[:3], on_cpu[:3], strict=True):
+        assert ours.asscalar() == pytest.approx(theirs, rel=1e-6)
+    np.testing.assert_allclose(on_card[3].asnumpy(), on_cpu[3].asnumpy(), rtol=1e-5)

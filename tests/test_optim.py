@@ -1,0 +1,118 @@
+"""The fused Adam against MXNet's own, on the same gradients."""
+import numpy as np
+import pytest
+from mxnet import autograd, gluon, nd, optimizer
+
+from training import kernels
+from training.optim import FusedAdam
+
+SHAPES = ((3, 5), (7,), (2 * kernels.CHUNK + 11,), (1,))
+N_STEPS = 100
+
+
+def parameters() -> gluon.ParameterDict:
+    rng, found = np.random.default_rng(0), gluon.ParameterDict()
+    for i, shape in enumerate(SHAPES):
+        parameter = found.get(f'p{i}', shape=shape)
+        parameter.initialize()
+        parameter.set_data(nd.array(rng.standard_normal(shape)))
+    return found
+
+
+def step(trainer: gluon.Trainer, found: gluon.ParameterDict, number: int) -> None:
+    """One step on gradients that depend on the step's number alone."""
+    rng = np.random.default_rng(number)
+    for parameter in found.values():
+        gradient = nd.array(rng.standard_normal(parameter.shape) * 10.0 ** rng.integers(-6, 2))
+        with autograd.record():
+            loss = (parameter.data() * gradient).sum()
+        loss.backward()
+    trainer.step(1)
+
+
+def state_of(trainer: gluon.Trainer) -> list[np.ndarray]:
+    return [array.asnumpy() for _, pair in sorted(trainer._updaters[0].states.items())
+            for array in pair]
+
+
+def values_of(found: gluon.ParameterDict) -> list[np.ndarray]:
+    return [parameter.data().asnumpy() for parameter in found.values()]
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'wd': 0.01}, {'clip_gradient': 0.5}, {'rescale_grad': 0.25},
+    {'beta1': 0.5, 'beta2': 0.9, 'epsilon': 1e-4}], ids=str)
+def test_same_weights_and_state_to_the_bit_after_100_steps(options):
+    results = []
+    for kind in (FusedAdam, optimizer.Adam):
+        found = parameters()
+        trainer = gluon.Trainer(found, kind(learning_rate=1e-2, **options))
+        for number in range(N_STEPS):
+            step(trainer, found, number)
+        results.append(values_of(found) + state_of(trainer))
+    before = values_of(parameters())
+    assert all((a == b).all() for a, b in zip(*results, strict=True))
+    assert all((a != b).any() for a, b in zip(results[0][:len(SHAPES)], before, strict=True))
+
+
+def test_learning_rates_of_single_parameters_and_of_later():
+    results = []
+    for kind in (FusedAdam, optimizer.Adam):
+        found = parameters()
+        found['p0'].lr_mult = 0.1
+        trainer = gluon.Trainer(found, kind(learning_rate=1e-2))
+        step(trainer, found, 0)
+        trainer.set_learning_rate(1e-4)
+        step(trainer, found, 1)
+        results.append(values_of(found))
+    assert all((a == b).all() for a, b in zip(*results, strict=True))
+
+
+def test_saved_state_goes_on_to_the_bit(tmp_path):
+    whole = parameters()
+    trainer = gluon.Trainer(whole, FusedAdam(learning_rate=1e-2))
+    for number in range(3):
+        step(trainer, whole, number)
+    trainer.save_states(str(tmp_path / 'states'))
+    kept = values_of(whole)
+    step(trainer, whole, 3)
+
+    resumed = parameters()
+    for parameter, value in zip(resumed.values(), kept, strict=True):
+        parameter.set_data(nd.array(value))
+    other = gluon.Trainer(resumed, FusedAdam(learning_rate=1e-2))
+    other.load_states(str(tmp_path / 'states'))
+    step(other, resumed, 3)
+    for ours, theirs in zip(values_of(resumed), values_of(whole), strict=True):
+        assert (ours == theirs).all()
+
+
+def test_state_loaded_over_another_is_the_one_used(tmp_path):
+    found = parameters()
+    trainer = gluon.Trainer(found, FusedAdam(learning_rate=1e-2))
+    step(trainer, found, 0)
+    trainer.save_states(str(tmp_path / 'states'))
+    kept = values_of(found)
+    results = []
+    for _ in range(2):
+        step(trainer, found, 1)
+        results.append(values_of(found))
+        trainer.load_states(str(tmp_path / 'states'))
+        for parameter, value in zip(found.values(), kept, strict=True):
+            parameter.set_data(nd.array(value))
+    assert all((a == b).all() for a, b in zip(*results, strict=True))
+
+
+def test_is_an_optimizer_by_name_and_takes_single_arrays():
+    fused = optimizer.create('fusedadam', learning_rate=1e-2)
+    weight, gradient = nd.ones((4,)), nd.array([1, -1, 2, 0])
+    state = fused.create_state(0, weight)
+    fused.update(0, weight, gradient, state)
+    np.testing.assert_allclose(weight.asnumpy(), [0.99, 1.01, 0.99, 1], rtol=1e-6)
+
+
+def test_other_kinds_of_numbers_go_to_mxnet():
+    fused = FusedAdam(learning_rate=1e-2)
+    weight, gradient = nd.ones((3,), dtype='float64'), nd.ones((3,), dtype='float64')
+    fused.update([0], [weight], [gradient], [fused.create_state(0, weight)])
+    np.testing.assert_allclose(weight.asnumpy(), 0.99, rtol=1e-6)
