@@ -1,4 +1,5 @@
 """Start the processes of a job on MXNet's parameter server, and end them all if one fails."""
+import ctypes
 import os
 import shlex
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 ROLE = 'DMLC_ROLE'
 PASSED_ON = ('OMP_NUM_THREADS', 'VAEGAN_DATA')  # to other machines
 ROOT = Path(__file__).resolve().parent.parent
+PR_SET_PDEATHSIG = 1
 POLL_SECONDS, GRACE_SECONDS = 0.2, 5.0
 
 
@@ -68,25 +70,30 @@ def _own_address(host: str) -> str:
 
 
 def _start(command: list[str], environment: dict[str, str], host: str | None):
+    options = {'start_new_session': True, 'preexec_fn': _die_with_parent}
     if host is None:
-        return subprocess.Popen(command, cwd=ROOT, env=os.environ | environment,
-                                start_new_session=True)
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, **options)
     settings = ' '.join(f'{name}={shlex.quote(value)}' for name, value in environment.items())
     # A terminal of its own: when ssh ends, so does what it started
     return subprocess.Popen(['ssh', '-tt', '-o', 'BatchMode=yes', host,
                              f'cd {shlex.quote(str(ROOT))} && {settings} {shlex.join(command)}'],
-                            stdin=subprocess.DEVNULL, start_new_session=True)
+                            stdin=subprocess.DEVNULL, **options)
+
+
+def _die_with_parent() -> None:
+    """In a new process: ask Linux for SIGTERM when the launcher is gone, however it ended."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait(processes: dict[str, subprocess.Popen]) -> None:
     running = True
     while running:
         time.sleep(POLL_SECONDS)
-        running = any(process.poll() is None for process in processes.values())
-        for name, process in processes.items():
-            if process.returncode:
-                raise LaunchError(f'{name} ended with {_status(process.returncode)}; the job '
-                                  'was ended')
+        states = {name: process.poll() for name, process in processes.items()}
+        for name, code in states.items():
+            if code:
+                raise LaunchError(f'{name} ended with {_status(code)}; the job was ended')
+        running = None in states.values()
 
 
 def _status(code: int) -> str:

@@ -1,0 +1,177 @@
+"""A batch over several devices and over several workers: the same training."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mxnet import cpu, nd
+
+import models
+from tests.conftest import write_mnist
+from training import loop, parallel, steps
+from training.experiments import Experiment
+
+ROOT = Path(__file__).resolve().parent.parent
+SHAPE, TOLERANCE = (1, 6, 6), 1e-5
+ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
+                 disc_hlayers=1, disc_hnodes=3, solo_epochs=1, combo_epochs=1, batch_size=8)
+NAME = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+
+
+def assert_same(ours: dict, theirs: dict) -> None:
+    assert set(ours) == set(theirs)
+    for name, value in theirs.items():
+        assert np.abs(ours[name] - value).max() <= TOLERANCE, name
+
+
+def trained(row: Experiment, ctx) -> tuple[list[dict], dict]:
+    images = np.random.default_rng(2).random((21, *SHAPE)).astype(np.float32)
+    vae, disc = models.build_vae(row, SHAPE), models.build_discriminator(row)
+    nets = loop.make_players(row, vae, disc, SHAPE, ctx)
+    records = list(loop.train(nets, images, images[:9], row, ctx))
+    values = [p.data(ctx[0]).asnumpy() for net in (vae, disc)
+              for p in net.collect_params().values()]
+    return records, dict(enumerate(values))
+
+
+@pytest.mark.parametrize('step', steps.COMBO_STEPS)
+@pytest.mark.parametrize('n_devices', [2, 3])
+def test_devices_share_a_batch(step, n_devices):
+    row = replace(ROW, step=step)  # batches of 8, 8 and 5: none of them even for both
+    alone, split = (trained(row, [cpu(i) for i in range(n)]) for n in (1, n_devices))
+    assert_same(split[1], alone[1])
+    for ours, theirs in zip(split[0], alone[0], strict=True):
+        for term in (*steps.SOLO, 'val_loss'):
+            assert ours[term] == pytest.approx(theirs[term], rel=TOLERANCE)
+
+
+def test_all_devices_have_the_same_weights_in_the_end():
+    ctx = [cpu(0), cpu(1)]
+    vae, disc = models.build_vae(ROW, SHAPE), models.build_discriminator(ROW)
+    nets = loop.make_players(ROW, vae, disc, SHAPE, ctx)
+    images = np.random.default_rng(2).random((21, *SHAPE)).astype(np.float32)
+    list(loop.train(nets, images, images[:9], ROW, ctx))
+    for net in (vae, disc):
+        for parameter in net.collect_params().values():
+            first, second = (parameter.data(device).asnumpy() for device in ctx)
+            assert (first == second).all()
+
+
+def test_a_batch_too_small_to_share_is_refused():
+    with pytest.raises(parallel.ParallelError, match='a batch of 1 images'):
+        parallel.check_split(17, 8, 2)
+    parallel.check_split(18, 8, 2)
+
+
+def test_one_worker_is_no_job():
+    alone = parallel.Workers()
+    array = nd.array([1, 2])
+    assert alone.total(array) is array and alone.agree(True) and not alone.agree(False)
+    assert alone.part(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_workers_need_a_job(cli, tmp_path, mnist_root):
+    places = ['--results-root', str(tmp_path), '--data-root', str(mnist_root)]
+    status, _, err = cli(['run', NAME, '--kvstore', 'dist_sync', *places])
+    assert status == 2 and 'training launch' in err and err.count('\n') == 1
+    status, _, err = cli(['run', NAME, '--kvstore', 'dist_async', *places])
+    assert status == 2 and 'dist_async: expected dist_sync' in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('options', [['list'], [], ['--workers', '0', 'run', NAME],
+                                     ['--servers', '0', 'run', NAME],
+                                     ['--hosts', 'no.such.host.invalid', 'run', NAME]], ids=str)
+def test_launch_refuses_what_it_cannot_start(cli, options):
+    status, _, err = cli(['launch', *options])
+    assert status == 2 and err.startswith('error: ') and err.count('\n') == 1
+
+
+def command(*arguments: str, results: Path, data: Path) -> list[str]:
+    return [sys.executable, '-m', 'training', *arguments, '--epochs', '1+1',
+            '--results-root', str(results), '--data-root', str(data)]
+
+
+def parameters(results: Path) -> dict[str, np.ndarray]:
+    files = sorted(results.rglob('*.params'))
+    return {f'{file.name} {name}': value.asnumpy() for file in files
+            for name, value in nd.load(str(file)).items()}
+
+
+@pytest.fixture
+def shell() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith(('DMLC_', 'PS_'))}
+
+
+def test_two_workers_do_what_one_does(tmp_path, mnist_root, shell):
+    """Few steps: the discriminator's game makes rounding errors grow."""
+    for results, arguments in (('one', ['run', NAME]),
+                               ('two', ['launch', '--workers', '2', 'run', NAME])):
+        done = subprocess.run(command(*arguments, '--set', 'batch_size=54',
+                                      results=tmp_path / results, data=mnist_root),
+                              cwd=ROOT, env=shell, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    one, two = parameters(tmp_path / 'one'), parameters(tmp_path / 'two')
+    assert len(one) > 10
+    assert_same(two, one)
+    config, = (tmp_path / 'two').rglob('config.json')
+    assert 'on each of 2 workers' in config.read_text()
+
+
+def test_hosts_are_reached_by_ssh(tmp_path, mnist_root, shell):
+    """ssh stands for one that runs its last argument here."""
+    ssh = tmp_path / 'bin' / 'ssh'
+    ssh.parent.mkdir()
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\necho "$4" >> "$HOSTS"\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    hosts = tmp_path / 'hosts'
+    shell |= {'PATH': f'{ssh.parent}:{shell["PATH"]}', 'HOSTS': str(hosts)}
+    done = subprocess.run(command('launch', '--hosts', '127.0.0.1,localhost', 'run', NAME,
+                                  results=tmp_path / 'results', data=mnist_root),
+                          cwd=ROOT, env=shell, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert sorted(hosts.read_text().split()) == ['127.0.0.1', '127.0.0.1', 'localhost']
+    assert list((tmp_path / 'results').rglob('training_statistics.csv'))
+
+
+def processes_of(role: str, mark: str) -> list[int]:
+    """Those of a job that has the mark on its command line."""
+    found = []
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            line = (folder / 'cmdline').read_bytes().decode(errors='replace')
+            if mark in line and f'DMLC_ROLE={role}'.encode() in (
+                    folder / 'environ').read_bytes().split(b'\0'):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize('role', ['worker', 'server'])
+def test_a_process_that_dies_ends_the_job(role, tmp_path, shell):
+    write_mnist(tmp_path, n_train=6400)
+    arguments = command('launch', 'run', NAME, results=tmp_path / 'results', data=tmp_path)
+    arguments[arguments.index('1+1')] = '0+500'
+    job = subprocess.Popen(arguments, cwd=ROOT, env=shell, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)
+    try:
+        line = ''
+        while not line.startswith('epoch 1/'):
+            line = job.stdout.readline()
+            assert line, job.stderr.read()
+        os.kill(processes_of(role, str(tmp_path))[0], signal.SIGKILL)
+        died = time.monotonic()
+        _, err = job.communicate(timeout=60)
+    finally:
+        job.kill()
+    assert job.returncode == 2
+    assert f'error: {role} ' in err.splitlines()[-1] and 'SIGKILL' in err.splitlines()[-1]
+    assert time.monotonic() - died < 30
+    assert not any(processes_of(other, str(tmp_path)) for other in (
+        'worker', 'server', 'scheduler'))
