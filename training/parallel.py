@@ -64,6 +64,9 @@ class _NamedKeys(KVStoreBase):
 
     def broadcast(self, key, value, out, priority=0):
         self._store.broadcast(f'{self._name}/{key}', value, out, priority)
+        # Gradients may overtake a pull that is under way, and it would bring them as weights
+        for array in out:
+            array.wait_to_read()
 
     def pushpull(self, key, value, out=None, priority=0):
         self._store.pushpull(f'{self._name}/{key}', value, value if out is None else out,
