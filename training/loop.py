@@ -55,7 +55,9 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | lis
         net.hybridize(static_alloc=True, static_shape=True)
         trainers.append(gluon.Trainer(net.collect_params(), FusedAdam(learning_rate=row.lr),
                                       kvstore=workers.store(), update_on_kvstore=False))
-    return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1])
+    return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1],
+                   critic=steps.compiled(disc) if disc else None,
+                   pair_decoder=steps.compiled(vae.decoder) if row.pixel_loss else None)
 
 
 def train(players: Players, train_images, held_out, row, ctx: Context | list[Context],

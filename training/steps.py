@@ -18,6 +18,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from mxnet import autograd, gluon, nd
@@ -43,33 +44,38 @@ class Players:
     pixel_loss: str | None
     disc: gluon.Block | None = None
     disc_trainer: gluon.Trainer | None = None
+    critic: gluon.Block | None = None        # the discriminator, for gradients of images only
+    pair_decoder: gluon.Block | None = None  # the VAE's, for two batches at once
 
-    def __post_init__(self) -> None:
-        decoder = getattr(self.vae, 'decoder', None)
-        for name, value in {
-                'critic': _compiled_again(self.disc),  # for gradients of images only
-                'pair_decoder': _compiled_again(decoder),  # for two batches at once
-                'vae_statistics': _running_statistics(self.vae),
-                'encoder_statistics': _running_statistics(getattr(self.vae, 'encoder', None)),
-                'disc_statistics': _running_statistics(self.disc)}.items():
-            object.__setattr__(self, name, value)
+    @cached_property
+    def encoder_statistics(self) -> list[gluon.Parameter]:
+        """BatchNorm's running means and variances in the encoder."""
+        return _running_statistics(self.vae.encoder)
+
+    @cached_property
+    def vae_normalises(self) -> bool:
+        """Whether BatchNorm is in the VAE."""
+        return bool(_running_statistics(self.vae))
+
+    @cached_property
+    def disc_normalises(self) -> bool:
+        """Whether BatchNorm is in the discriminator."""
+        return bool(_running_statistics(self.disc))
 
 
-def _compiled_again(net: gluon.Block | None) -> gluon.Block | None:
-    """The same net, with the same parameters, compiled by itself.
+def compiled(net: gluon.Block) -> gluon.Block:
+    """A net around the same parameters, compiled by itself.
 
     A compiled net is made anew whenever other gradients are asked of it, or another batch size.
     """
-    if net is None:
-        return None
     outer = gluon.nn.HybridSequential()
     outer.add(net)
     outer.hybridize(static_alloc=True, static_shape=True)
     return outer
 
 
-def _running_statistics(net: gluon.Block | None) -> list[gluon.Parameter]:
-    return [p for p in net.collect_params().values() if p.grad_req == 'null'] if net else []
+def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
+    return [p for p in net.collect_params().values() if p.grad_req == 'null']
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ def _generate(players: Players, decoder: gluon.Block, z: NDArray) -> NDArray:
     In the original this pass moves the running statistics of a decoder with BatchNorm. Only a
     backward pass does that; this one stops at z.
     """
-    if not players.vae_statistics:
+    if not players.vae_normalises:
         with autograd.train_mode():
             return decoder(z)
     leaf, images = _recorded(decoder, z)
@@ -198,7 +204,7 @@ def _decode_twice(players: Players, latents: list[NDArray], x: NDArray, scale: f
     two passes have to be apart, and so their backward passes: of two convolutions' gradients in
     one graph MXNet's CPU build crashes.
     """
-    if not players.vae_statistics:
+    if not players.vae_normalises:
         z = nd.concat(*latents, dim=0)                                  # (2b, z)
         leaf, images = _recorded(players.pair_decoder, z)               # ..., (2b, c, h, w)
         fakes, x_hat = nd.split(images, num_outputs=2, axis=0)
@@ -230,7 +236,7 @@ def _recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
 
 def _disc_gradients(players: Players, x: NDArray, fakes: NDArray, scale: float) -> list:
     """Gradients of real + generated. Returns batch means: loss, both accuracies."""
-    if not players.disc_statistics:
+    if not players.disc_normalises:
         images = nd.concat(x.detach(), fakes, dim=0)                    # (2b, c, h, w)
         with autograd.record():
             logit = players.disc(images)                                # (2b, 1)

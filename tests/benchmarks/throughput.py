@@ -1,6 +1,7 @@
 """Step times of ours, the original's and PyTorch's, side by side: ratios, a table, a chart.
 
     python -m tests.benchmarks.throughput [--rounds N] [--match GLOB] [--out DIR]
+    python -m tests.benchmarks.throughput --markdown    # the README's tables, of the last run
 
 One process at a time, each with two threads; the contenders take turns within a round, so that
 a slow minute of the machine hits all of them. The median of all rounds' steps counts.
@@ -8,6 +9,7 @@ a slow minute of the machine hits all of them. The median of all rounds' steps c
 import argparse
 import csv
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -16,20 +18,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.benchmarks.contenders import KINDS, PAIRS
-from tests.benchmarks.work import ceilings, work_of
+from tests.benchmarks.work import bytes_needed, ceilings, work_of
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = '2'
+COMPILED = 'PyTorch, compiled'
 CONTENDERS = {  # name in the report: module, its options, the environment
     'ours': ('ours', (), {}),
     'original': ('original', (), {'MXNET_ENGINE_TYPE': 'ThreadedEnginePerDevice'}),
     'PyTorch': ('pytorch', (), {}),
-    'PyTorch, compiled': ('pytorch', ('compile',), {}),
+    COMPILED: ('pytorch', ('compile',), {}),
 }
 # PyTorch has an environment of its own: GluonCV refuses to be imported beside it
 PYTHONS = {'pytorch': ROOT / '.venv/benchmarks/bin/python'}
 STEPS = {'DenseVAE 5-3-400 + DenseLogReg': 200, 'DenseVAE 512-5-1024 + DenseLogReg': 12}
-STEPS_CONV = 3
+STEPS_CONV = 2
 # What is compared: title, their contender and kind, our kind, and by how much we want to win
 COMPARISONS = (
     ('original published / our shared', 'original', 'published', 'shared', 3.0),
@@ -37,12 +40,12 @@ COMPARISONS = (
     ('PyTorch solo / ours', 'PyTorch', 'solo', 'solo', 1.0),
     ('PyTorch published / ours', 'PyTorch', 'published', 'published', 1.2),
     ('PyTorch shared / ours', 'PyTorch', 'shared', 'shared', 1.0),
-    ('compiled solo / ours', 'PyTorch, compiled', 'solo', 'solo', None),
-    ('compiled published / ours', 'PyTorch, compiled', 'published', 'published', None),
-    ('compiled shared / ours', 'PyTorch, compiled', 'shared', 'shared', None),
+    ('compiled solo / ours', COMPILED, 'solo', 'solo', None),
+    ('compiled published / ours', COMPILED, 'published', 'published', None),
+    ('compiled shared / ours', COMPILED, 'shared', 'shared', None),
 )
 FIELDS = ('pair', 'kind', 'contender', 'median_ms', 'fastest_ms', 'steps', 'parameters',
-          'peak_mb', 'matrix_share', 'memory_share')
+          'peak_mb', 'library_mb', 'needed_mb', 'matrix_share', 'memory_share')
 
 
 def run(contender: str, pair: str, kind: str) -> dict | None:
@@ -65,9 +68,15 @@ def measure(pairs: list[str], rounds: int) -> dict[tuple[str, str, str], dict]:
         for number in range(rounds):
             for kind in KINDS:
                 for contender in CONTENDERS:
+                    if contender == COMPILED and number < rounds - 1:
+                        continue  # compiling takes minutes: once is enough
                     result = run(contender, pair, kind)
                     if result is None:
                         continue
+                    others = {found[key]['n_parameters'] for key in found if key[0] == pair}
+                    if others - {result['n_parameters']}:
+                        sys.exit(f'{pair}: {contender} has {result["n_parameters"]} parameters, '
+                                 f'the others {others}')
                     before = found.get((pair, kind, contender))
                     if before:
                         result['seconds'] = before['seconds'] + result['seconds']
@@ -101,7 +110,9 @@ def rows_of(found: dict, flops_ceiling: float, bytes_ceiling: float) -> list[dic
         ours = contender == 'ours'
         rows.append(dict(zip(FIELDS, (
             pair, kind, contender, f'{1e3 * seconds:.2f}', f'{1e3 * min(result["seconds"]):.2f}',
-            len(result['seconds']), result['n_parameters'], result['peak_bytes'] // 10 ** 6,
+            len(result['seconds']), result['n_parameters'],
+            result['peak_bytes'] // 10 ** 6, result['library_bytes'] // 10 ** 6,
+            bytes_needed(PAIRS[pair]) // 10 ** 6,
             f'{flops / flops_ceiling / seconds:.2f}' if ours else '',
             f'{moved / bytes_ceiling / seconds:.2f}' if ours else ''), strict=True)))
     return rows
@@ -116,6 +127,40 @@ def print_ratios(found: dict, pairs: list[str]) -> None:
             note = '' if target is None or ratio is None else (
                 f'  (wanted {target:.1f}{"" if ratio >= target else ", MISSED"})')
             print(f'  {title:33}', 'failed' if ratio is None else f'{ratio:5.2f}{note}')
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    """The README's tables, from the rows of throughput.csv."""
+    at = {(row['pair'], row['kind'], row['contender']): row for row in rows}
+    pairs = list(dict.fromkeys(row['pair'] for row in rows))
+
+    def ms(*key: str) -> float:
+        return float(at[key]['median_ms']) if key in at else math.nan
+
+    def shown(value: float, digits: int) -> str:
+        return 'fails' if math.isnan(value) else f'{value:.{digits}f}'
+
+    heads = ('nets', 'step', *(f'{contender}, ms' for contender in CONTENDERS),
+             *(f'{contender} / ours' for contender in list(CONTENDERS)[1:]),
+             'of matrix ceiling', 'of memory ceiling')
+    lines = [heads, ['---'] * len(heads)]
+    for pair in pairs:
+        for kind in KINDS:
+            times = [ms(pair, kind, contender) for contender in CONTENDERS]
+            ours = at[pair, kind, 'ours']
+            lines.append([pair, kind, *(shown(time, 1) for time in times),
+                          *(shown(time / times[0], 2) for time in times[1:]),
+                          ours['matrix_share'], ours['memory_share']])
+    second = ('nets', 'original published / our shared', 'peak MB', 'of them libraries',
+              'needed MB', '(peak - libraries) / needed')
+    lines += [[], second, ['---'] * len(second)]
+    for pair in pairs:
+        peak, libraries, needed = (max(int(at[pair, kind, 'ours'][field]) for kind in KINDS)
+                                   for field in ('peak_mb', 'library_mb', 'needed_mb'))
+        ratio = ms(pair, 'published', 'original') / ms(pair, 'shared', 'ours')
+        lines.append([pair, shown(ratio, 2), str(peak), str(libraries), str(needed),
+                      f'{(peak - libraries) / needed:.2f}'])
+    return '\n'.join(f'| {" | ".join(cells)} |' if cells else '' for cells in lines)
 
 
 def draw(found: dict, pairs: list[str], path: Path) -> None:
@@ -147,7 +192,12 @@ def main() -> None:
     options.add_argument('--rounds', type=int, default=2)
     options.add_argument('--match', metavar='GLOB', default='*', help='pairs to measure')
     options.add_argument('--out', metavar='DIR', type=Path, default=ROOT / 'results')
+    options.add_argument('--markdown', action='store_true', help='print the last run as tables')
     args = options.parse_args()
+    if args.markdown:
+        with open(args.out / 'throughput.csv', newline='') as file:
+            print(markdown(list(csv.DictReader(file))))
+        return
     pairs = [pair for pair in PAIRS if fnmatchcase(pair, args.match)]
     if not pairs or args.rounds < 1:
         options.error(f'expected at least one round and one pair of: {", ".join(PAIRS)}')

@@ -44,10 +44,11 @@ def ceilings(python: Path, threads: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Net:
-    """Operations of one forward pass of a batch, those of its first layer, and parameters."""
+    """Of one forward pass of a batch."""
     flops: float
-    first: float
+    first: float       # of its first layer
     parameters: int
+    activations: int   # values that all operators put out
 
 
 def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
@@ -67,7 +68,23 @@ def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
         at = prod(places[2:]) if node['op'] != 'FullyConnected' else 1
         flops.append(2.0 * batch * prod(shapes[weight]) * at)
     n_parameters = sum(prod(shape) for name, shape in shapes.items() if name not in inputs)
-    return Net(sum(flops), flops[0], n_parameters)
+    n_activations = sum(prod(shape) for name, shape in outputs.items() if name not in shapes)
+    return Net(sum(flops), flops[0], n_parameters, n_activations)
+
+
+def nets_of(name: str) -> tuple[Net, Net, Net]:
+    """A row's encoder, decoder and discriminator."""
+    row = experiments.get(name)
+    shape, b = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64), row.batch_size
+    vae = models.build_vae(row, shape)
+    return (net_work(vae.encoder, b, x=(b, *shape)), net_work(vae.decoder, b, z=(b, row.n_latent)),
+            net_work(models.build_discriminator(row), b, x=(b, *shape)))
+
+
+def bytes_needed(name: str) -> int:
+    """Parameters, gradients, Adam's two means, and what all operators of a batch put out."""
+    nets = nets_of(name)
+    return 4 * sum(4 * net.parameters + net.activations for net in nets)
 
 
 def work_of(name: str, kind: str) -> tuple[float, float]:
@@ -77,12 +94,7 @@ def work_of(name: str, kind: str) -> tuple[float, float]:
     the weights none. Bytes: Adam reads four arrays and writes three; each pass reads the
     weights, and their gradient is written once. Images and features count as none.
     """
-    row = experiments.get(name)
-    shape, b = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64), row.batch_size
-    vae = models.build_vae(row, shape)
-    encoder = net_work(vae.encoder, b, x=(b, *shape))
-    decoder = net_work(vae.decoder, b, z=(b, row.n_latent))
-    disc = net_work(models.build_discriminator(row), b, x=(b, *shape))
+    encoder, decoder, disc = nets_of(name)
     if kind == 'solo':
         decodings, decoded_back, disc_passes = 1, 1, 0
     else:
