@@ -1,4 +1,5 @@
 """The benchmark's contenders do the same work, and its report says what was measured."""
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -89,3 +90,12 @@ def test_images_are_one_batch():
     for pair, name in contenders.PAIRS.items():
         images = contenders.images_of(experiments.get(name))
         assert images.dtype == np.float32 and images.shape[0] == 64, pair
+
+
+def test_readme_shows_the_committed_measurement():
+    with open(throughput.ROOT / 'results' / 'throughput.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert {(row['pair'], row['kind']) for row in rows if row['contender'] == 'ours'} == {
+        (pair, kind) for pair in contenders.PAIRS for kind in contenders.KINDS}
+    readme = (throughput.ROOT / 'README.md').read_text()
+    assert throughput.markdown(rows) in readme

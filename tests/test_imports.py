@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(p.relative_to(ROOT) for folder in ('models', 'data', 'training')
                  for p in (ROOT / folder).glob('*.py'))
 LOCAL = {'models', 'data', 'training'}
-FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws',
+FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
                  'progress')
 
 

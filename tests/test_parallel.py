@@ -1,4 +1,5 @@
 """A batch over several devices and over several workers: the same training."""
+import json
 import os
 import signal
 import subprocess
@@ -60,6 +61,23 @@ def test_all_devices_have_the_same_weights_in_the_end():
         for parameter in net.collect_params().values():
             first, second = (parameter.data(device).asnumpy() for device in ctx)
             assert (first == second).all()
+
+
+def test_devices_of_a_run_are_named_in_its_configuration(cli, tmp_path, mnist_root):
+    arguments = ['run', NAME, '--epochs', '1', '--limit', '40', '--set', 'batch_size=20',
+                 '--results-root', str(tmp_path), '--data-root', str(mnist_root)]
+    status, _, err = cli([*arguments, '--ctx', 'cpu:0,cpu:1'])
+    assert status == 0, err
+    config, = tmp_path.rglob('config.json')
+    assert json.loads(config.read_text())['device'].startswith('cpu:0, cpu:1 (')
+
+
+@pytest.mark.parametrize('spec', ['cpu:0,cpu:0', 'cpu,', 'cpu:0,gpu', ',', 'cpu;cpu:1'])
+def test_devices_that_cannot_share_are_refused(spec, cli, tmp_path, mnist_root):
+    status, _, err = cli(['run', NAME, '--ctx', spec, '--results-root', str(tmp_path),
+                          '--data-root', str(mnist_root)])
+    assert status == 2 and '--ctx' in err and err.count('\n') == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_batch_too_small_to_share_is_refused():

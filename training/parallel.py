@@ -40,7 +40,7 @@ class Workers:
 
     def part(self, array: np.ndarray) -> np.ndarray:
         """This worker's part of a batch (b, ...)."""
-        return np.array_split(array, self.count)[self.rank]
+        return np.array_split(array, self.count)[self.rank] if self.count > 1 else array
 
     def total(self, array: NDArray) -> NDArray:
         """The sum of all workers' arrays, with each of them."""
