@@ -80,9 +80,9 @@ def judged(logit: NDArray, n_real: int, scale: float, weight: float = 1.0) -> tu
 
 
 def leaf_of(array: NDArray) -> NDArray:
-    """The values of an array, in no graph yet, with a gradient that `autograd.grad` finds."""
+    """The values of an array at the root of a new graph, with room for their gradient."""
     leaf = array.detach()
-    # autograd.grad returns its own arrays: this one is never touched
+    # Unlike attach_grad it fills nothing: a backward pass overwrites it, autograd.grad passes by
     autograd.mark_variables([leaf], [nd.empty(leaf.shape, leaf.context)])
     return leaf
 
