@@ -98,7 +98,7 @@ def _epoch(players, images, n_images, row, ctx, epoch, phase, weights, on_batch,
     """The sum of the steps' terms over the batches, and how many these were."""
     order = draws.order(row.seed, epoch, n_images)
     starts = range(0, n_images, row.batch_size)
-    total = nd.zeros((len(phase.terms),), ctx[0])
+    terms = total = nd.zeros((len(phase.terms),), ctx[0])
     for batch, start in enumerate(starts):
         indices = order[start:start + row.batch_size]  # the last one may be short
         shape = (len(indices), row.n_latent)
@@ -108,9 +108,9 @@ def _epoch(players, images, n_images, row, ctx, epoch, phase, weights, on_batch,
             noise = draws.noise(row.seed, draws.TRAINING, epoch, batch, which, shape)
             return parallel.to_devices(workers.part(noise), ctx)        # (b, z)
 
-        previous = total
-        total = total + phase.step(players, x, draw, Weights(*weights, len(indices)))
-        previous.wait_to_read()  # at most one batch ahead, or the queue would hold them all
+        terms.wait_to_read()  # at most one batch ahead, or the queue would hold them all
+        terms = phase.step(players, x, draw, Weights(*weights, len(indices)))
+        total += terms
         on_batch(phase, epoch, batch, len(starts), lambda done=batch + 1, sums=total: _means(
             phase, workers.count * sums, done))
     return total, len(starts)
