@@ -62,9 +62,9 @@ def physical_cores() -> int:
 def run_in_calling_thread() -> None:
     """Let MXNet's operators run when they are called, in the thread that calls them.
 
-    Its engine for that, NaiveEngine, takes a third of the time of the default one for small nets
-    on a CPU, and never more: queues and threads that wait for each other cost more than they
-    give. Cards and a parameter server need the default; MXNET_ENGINE_TYPE overrides this.
+    With its engine for that, NaiveEngine, a step of a small net on a CPU takes a third of the
+    time: queues and threads that wait for each other cost more than they give. Cards and a
+    parameter server need the default; MXNET_ENGINE_TYPE overrides this.
     Call it after MXNet is imported and before it is used.
     """
     import mxnet

@@ -18,7 +18,6 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from mxnet import autograd, gluon, nd
@@ -47,17 +46,17 @@ class Players:
     critic: gluon.Block | None = None        # the discriminator, for gradients of images only
     pair_decoder: gluon.Block | None = None  # the VAE's, for two batches at once
 
-    @cached_property
+    @functools.cached_property
     def encoder_statistics(self) -> list[gluon.Parameter]:
         """BatchNorm's running means and variances in the encoder."""
         return _running_statistics(self.vae.encoder)
 
-    @cached_property
+    @functools.cached_property
     def vae_normalises(self) -> bool:
         """Whether BatchNorm is in the VAE."""
         return bool(_running_statistics(self.vae))
 
-    @cached_property
+    @functools.cached_property
     def disc_normalises(self) -> bool:
         """Whether BatchNorm is in the discriminator."""
         return bool(_running_statistics(self.disc))
@@ -95,6 +94,7 @@ def _on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
     def run(players: Players, x: NDArray | list[NDArray], draw: Callable,
             weights: Weights) -> NDArray:
         parts = x if isinstance(x, list) else [x]
+        draw = functools.cache(draw)  # once, though every device asks
         n_images = weights.n_images or sum(len(part) for part in parts)
         runs = [step(players, part, draw if part is x else lambda which, i=i: draw(which)[i],
                      weights, 1 / n_images) for i, part in enumerate(parts)]

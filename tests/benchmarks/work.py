@@ -57,9 +57,9 @@ def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
     argument_shapes, output_shapes, _ = inner.infer_shape(**inputs)
     shapes = dict(zip(inner.list_arguments(), argument_shapes, strict=True))
     outputs = dict(zip(inner.list_outputs(), output_shapes, strict=True))
-    names = [node['name'] for node in json.loads(inner.tojson())['nodes']]
-    flops = []
-    for node in json.loads(inner.tojson())['nodes']:
+    nodes = json.loads(inner.tojson())['nodes']
+    names, flops = [node['name'] for node in nodes], []
+    for node in nodes:
         if node['op'] not in ('FullyConnected', 'Convolution', 'Deconvolution'):
             continue
         source, weight = (names[entry[0]] for entry in node['inputs'][:2])
