@@ -187,12 +187,13 @@ def saved(tmp_path):
 def test_save_to_a_full_disk_keeps_the_old_file(saved, missing):
     net = build('dense')
     with no_file_longer_than(saved.stat().st_size - missing):
-        with pytest.raises(checkpoint.ParamsError, match='not written whole'):
+        with pytest.raises(OSError, match='File too large') as error:
             checkpoint.save(net, saved)
+    assert error.value.filename == str(saved)
 
 
 def test_save_that_fails_keeps_the_old_file(saved, monkeypatch):
-    monkeypatch.setattr(checkpoint.os, 'fsync', lambda _: 1 / 0)
+    monkeypatch.setattr(checkpoint.files.os, 'fsync', lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         checkpoint.save(build('dense'), saved)
 

@@ -40,7 +40,8 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
     assert str(folder) in out
     assert sorted(p.name for p in folder.iterdir()) == sorted(
         [f'{i}.png' for i in range(10)] + ['strip.png', 'training_statistics.csv', 'config.json',
-                                           'README.md', 'vae.params', 'disc.params'])
+                                           'README.md', 'vae.params', 'disc.params',
+                                           'SHA256SUMS'])
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
     assert [line['phase'] for line in lines] == ['solo', 'combo']
     assert lines[0]['disc_loss'] == '' and float(lines[1]['disc_loss']) > 0
@@ -76,7 +77,8 @@ def test_same_command_twice_gives_the_same_run_and_another_seed_another(run, tmp
     assert run('run', COMBO, '--epochs', 1, *SMALL, '--force')[0] == 0
     again = contents(folder)
     for path, content in first.items():
-        if path.name not in ('training_statistics.csv', 'README.md'):  # they hold seconds
+        # These hold seconds, or their checksums
+        if path.name not in ('training_statistics.csv', 'README.md', 'SHA256SUMS'):
             assert again[path] == content, path
     assert without_seconds(folder) == statistics
     assert run('run', COMBO, '--epochs', 1, '--seed', 1, *SMALL)[0] == 0
@@ -137,9 +139,8 @@ def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
     folder = tmp_path / twins[0]
     folder.mkdir(parents=True)
     report.write_config(folder, dict.fromkeys(report.CONFIG_FIELDS))
-    report.write_csv_header(folder)
-    report.append_record(folder, {'epoch': 199, 'phase': 'combo', 'vae_loss': 6900.25,
-                                  'seconds': 12.0})
+    report.write_statistics(folder, [{'epoch': i, 'phase': 'combo', 'vae_loss': 6900.25 + 199 - i,
+                                      'seconds': 12.0} for i in range(200)])
     status, out, _ = cli(['list', '--json', '--results-root', str(tmp_path)])
     lines = {line['name']: line for line in json.loads(out)}
     assert status == 0 and len(lines) == 30

@@ -9,7 +9,7 @@ SOURCES = sorted(p.relative_to(ROOT) for folder in ('models', 'data', 'training'
                  for p in (ROOT / folder).glob('*.py'))
 LOCAL = {'models', 'data', 'training'}
 FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
-                 'progress')
+                 'progress', 'files', 'stop', 'verify')
 
 
 def imported(path: Path) -> set[str]:

@@ -8,6 +8,7 @@ from mxnet import cpu, nd
 import models
 from training import draws, loop, steps
 from training.experiments import Experiment
+from training.players import make_players
 
 SHAPE = (1, 6, 6)
 ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
@@ -20,7 +21,7 @@ def images(n: int) -> np.ndarray:
 
 def players(row: Experiment):
     vae, disc = models.build_vae(row, SHAPE), models.build_discriminator(row)
-    return loop.make_players(row, vae, disc, SHAPE, cpu())
+    return make_players(row, vae, disc, SHAPE, cpu())
 
 
 def train(row: Experiment, nets=None, n: int = 20) -> list[dict]:

@@ -16,6 +16,7 @@ import models
 from tests.conftest import write_mnist
 from training import loop, parallel, steps
 from training.experiments import Experiment
+from training.players import make_players
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPE, TOLERANCE = (1, 6, 6), 1e-5
@@ -33,7 +34,7 @@ def assert_same(ours: dict, theirs: dict) -> None:
 def trained(row: Experiment, ctx) -> tuple[list[dict], dict]:
     images = np.random.default_rng(2).random((21, *SHAPE)).astype(np.float32)
     vae, disc = models.build_vae(row, SHAPE), models.build_discriminator(row)
-    nets = loop.make_players(row, vae, disc, SHAPE, ctx)
+    nets = make_players(row, vae, disc, SHAPE, ctx)
     records = list(loop.train(nets, images, images[:9], row, ctx))
     values = [p.data(ctx[0]).asnumpy() for net in (vae, disc)
               for p in net.collect_params().values()]
@@ -54,7 +55,7 @@ def test_devices_share_a_batch(step, n_devices):
 def test_all_devices_have_the_same_weights_in_the_end():
     ctx = [cpu(0), cpu(1)]
     vae, disc = models.build_vae(ROW, SHAPE), models.build_discriminator(ROW)
-    nets = loop.make_players(ROW, vae, disc, SHAPE, ctx)
+    nets = make_players(ROW, vae, disc, SHAPE, ctx)
     images = np.random.default_rng(2).random((21, *SHAPE)).astype(np.float32)
     list(loop.train(nets, images, images[:9], ROW, ctx))
     for net in (vae, disc):

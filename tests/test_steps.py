@@ -6,8 +6,9 @@ import pytest
 from mxnet import autograd, cpu, gluon, nd
 
 import models  # noqa: F401  before MXNet
-from training import loop, losses, steps
+from training import losses, steps
 from training.experiments import Experiment
+from training.players import make_players
 
 SHAPE, BATCH, Z = (1, 4, 4), 6, 3
 LR, PIXEL, ADVERSARIAL = 1e-3, 0.7, 2.5
@@ -23,7 +24,7 @@ def row(**fields) -> Experiment:
 
 def players(experiment: Experiment, shape=SHAPE):
     vae = models.build_vae(experiment, shape)
-    return loop.make_players(experiment, vae, models.build_discriminator(experiment), shape,
+    return make_players(experiment, vae, models.build_discriminator(experiment), shape,
                              cpu())
 
 

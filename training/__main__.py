@@ -1,12 +1,16 @@
 """The command line, and the only file that wires nets, data, loop and report together."""
+import errno
 import json
+import math
+import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from training import cli, experiments, launch, naming, report, tables
+from training import cli, experiments, launch, naming, report, stop, tables, verify
 from training.experiments import Experiment, ExperimentError
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
@@ -14,6 +18,7 @@ DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
 DEMO_EPOCHS, DEMO_IMAGES = 8, 12_800
 PARAMETERS = 'vae.params'  # in a result folder
+IN_THE_WAY = 'a finished run is there; --force replaces it'
 
 
 def list_command(args) -> None:
@@ -55,11 +60,12 @@ def run_command(args) -> None:
     for run, row in chosen.items():
         folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
+            report.remove_leftovers(folder)
             if args.name:
-                raise ExperimentError(f'{folder}: a finished run is there; --force replaces it')
+                raise ExperimentError(f'{folder}: {IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
-        _run(row, load_data(row, args), ctx, args.results_root, workers)
+        _run(row, load_data(row, args), ctx, args, workers)
 
 
 def launch_command(args) -> None:
@@ -94,7 +100,42 @@ def strips_command(args) -> None:
         run = load_run(folder, ctx, args)
         pixels, originals = _pictures(run.vae, run.row, run.dataset, run.ctx)
         report.write_pictures(folder, pixels, originals)
+        report.update_checksums(folder)
         print(folder / report.STRIP)
+
+
+def verify_command(args) -> None:
+    """`verify`: whether result folders are what was recorded, and their strips come again."""
+    finished = report.finished_runs(args.results_root)
+    folders = [_result_folder(name, finished, args) for name in args.names] or [
+        *finished.values()]
+    if not folders:
+        raise verify.VerifyError(f'{args.results_root}: no finished runs')
+    ctx, n_wrong = resolve_devices(args)[0], 0
+    published = tables.published_numbers(RESULTS / 'published.csv')
+    for folder in folders:
+        found = verify.check(folder, published)
+        if not found.problems:
+            _draw_again(folder, ctx, args, found)
+        n_wrong += bool(found.problems)
+        print(f'{folder}: {found}', flush=True)
+    if n_wrong:
+        raise verify.VerifyError(f'{n_wrong} of {len(folders)} result folders are not what was '
+                                 'recorded')
+
+
+def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
+    """Compare the strip with one drawn from the parameters, where these and the data are."""
+    from data import DataError
+    if not (folder / PARAMETERS).exists():
+        found.notes.append(f'strip not drawn again: {PARAMETERS} is not here')
+        return
+    try:
+        run = load_run(folder, ctx, args)
+    except (DataError, OtherDataError) as error:
+        found.notes.append(f'strip not drawn again: {_one_line(error)}')
+        return
+    verify.compare_strip(folder, *_pictures(run.vae, run.row, run.dataset, run.ctx), found)
 
 
 def demo_command(args) -> None:
@@ -110,8 +151,8 @@ def demo_command(args) -> None:
         rows = [experiments.with_field(row, 'data=sketch_digits') for row in rows]
         dataset = load_data(rows[0], args)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
-    runs = {title: _run(row, dataset, ctx, args.results_root)
-            for title, row in zip(titles, rows, strict=True)}
+    args.force = args.fresh = True
+    runs = {title: _run(row, dataset, ctx, args) for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in runs.items()},
                                    {title: _measures(run) for title, run in runs.items()}))
     print('Originals above reconstructions:')
@@ -148,6 +189,10 @@ def load_data(row: Experiment, args):
     return dataset
 
 
+class OtherDataError(ValueError):
+    """Data that are not those of a run; the message is for the user."""
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """A result folder, its row, data and trained VAE."""
@@ -163,26 +208,19 @@ def load_run(folder: Path, ctx, args) -> FinishedRun:
     import models
     from training import checkpoint
     config = report.read_config(folder)
-    row = _row_of(config, folder)
+    row = verify.row_of(config, folder)
     path = folder / PARAMETERS
     if not path.exists():
         raise checkpoint.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
                                      f'git); make them with: {config["command"]} --force')
     dataset = load_data(row, args)
     if dataset.source['sha256'] != config['data']['sha256']:
-        raise ExperimentError(f'{folder / report.CONFIG}: trained on data with sha256 '
-                              f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}')
+        raise OtherDataError(f'{folder / report.CONFIG}: trained on data with sha256 '
+                             f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}')
     vae = models.build_vae(row, dataset.shape)
     checkpoint.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)
     return FinishedRun(folder, row, dataset, vae, ctx)
-
-
-def _row_of(config: dict, folder: Path) -> Experiment:
-    try:
-        return Experiment(name=config['name'], **config['row'])
-    except TypeError as error:
-        raise report.ReportError(f'{folder / report.CONFIG}: not a row ({error})') from None
 
 
 def _result_folders(args) -> list[Path]:
@@ -193,60 +231,99 @@ def _result_folders(args) -> list[Path]:
             raise ExperimentError(f'no finished run in {args.results_root} matches '
                                   f'{args.match!r}')
         return found
-    name = args.name.strip('/')
+    return [_result_folder(args.name, finished, args)]
+
+
+def _result_folder(name: str, finished: dict[str, Path], args) -> Path:
+    name = name.strip('/')
     if name not in finished:
         row = experiments.canonical(experiments.get(name))
         name = row.name
         if name not in finished:
             raise ExperimentError(f'{args.results_root / name}: no finished run there; make one '
                                   f'with: {naming.command(row)}')
-    return [finished[name]]
+    return finished[name]
 
 
-def _run(row: Experiment, dataset, ctx: list, results_root: Path,
-         workers=None) -> FinishedRun | None:
-    """Train one row; its folder gets its name when all of it is there.
+def _run(row: Experiment, dataset, ctx: list, args, workers=None) -> FinishedRun | None:
+    """Train one row, from its last checkpoint on; its folder gets its name when it is whole.
 
     Of several workers the first one writes, and the others return nothing.
     """
     import models
-    from training import checkpoint, device, loop
-    from training.progress import Progress
-    workers = workers or loop.ALONE
+    from training import device, loop, resume
+    from training.players import ALONE, make_players
+    workers = workers or ALONE
     vae = models.build_vae(row, dataset.shape)
     disc = None
     if row.combo_epochs:
         disc = models.build_discriminator(row)
         models.check_discriminator(disc, row.disc, dataset.shape)
-    players = loop.make_players(row, vae, disc, dataset.shape, ctx, workers)
+    players = make_players(row, vae, disc, dataset.shape, ctx, workers)
     if workers.rank > 0:
-        for _ in loop.train(players, dataset.train, dataset.test, row, ctx, workers=workers):
+        position = resume.share(workers, players, loop.Position(), row)
+        for _ in loop.train(players, dataset.train, dataset.test, row, ctx, position,
+                            workers=workers):
             pass
         return None
-    final = results_root / naming.run_name(row)
-    folder = report.begin(final)
-    described = device.describe(ctx, workers.count)
-    print(f'{naming.run_name(row)}: {row.epochs} epochs on {described}')
-    report.write_config(folder, _config(row, dataset, described))
-    report.write_csv_header(folder)
-    progress = Progress(row.epochs)
-    try:
-        for record in loop.train(players, dataset.train, dataset.test, row, ctx,
-                                 progress.on_batch, workers):
-            report.append_record(folder, record)
-            progress.on_epoch(record)
-    finally:
-        progress.close()
-    checkpoint.save(vae, folder / PARAMETERS)
-    if disc:
-        checkpoint.save(disc, folder / 'disc.params')
-    _finish(row, dataset, vae, ctx[0], folder, results_root)
-    report.finish(folder, final)
+    final = args.results_root / naming.run_name(row)
+    folder, lock = report.begin(final, args.fresh)
+    with lock:
+        if final.exists() and not args.force:
+            raise ExperimentError(f'{final}: {IN_THE_WAY}')
+        config = _config(row, dataset, device.describe(ctx, workers.count))
+        try:
+            _train(row, dataset, players, ctx, folder, config, args, workers)
+            _finish(row, dataset, players, ctx[0], folder, args.results_root)
+            report.finish(folder, final)
+        except (OSError, MemoryError, RuntimeError) as error:
+            error.add_note(f'what was written stays; go on with: {args.command_line}')
+            raise
     print(final)
     return FinishedRun(final, row, dataset, vae, ctx[0])
 
 
-def _finish(row: Experiment, dataset, vae, ctx, folder: Path, results_root: Path) -> None:
+def _train(row: Experiment, dataset, players, ctx: list, folder: Path, config: dict, args,
+           workers) -> None:
+    """All epochs that are still to be trained, with a checkpoint after each."""
+    from training import loop, resume
+    from training.progress import Progress
+    position = resume.last(folder, players, row, len(dataset.train))
+    report.write_config(folder, report.merged_config(folder, config) if position else config)
+    print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
+          + (f', going on after {position.described(row)}' if position else ''), flush=True)
+    position = resume.share(workers, players, position or loop.Position(), row)
+    report.write_statistics(folder, position.records)
+    progress = Progress(row.epochs, workers.count)
+    with stop.held() as asked:
+        keeper = resume.Keeper(
+            folder, players, row, args.checkpoint_minutes if workers.count == 1 else math.inf,
+            asked, args.command_line)
+
+        def on_batch(*batch) -> None:
+            progress.on_batch(*batch)
+            keeper.on_batch(*batch)
+        try:
+            for record in loop.train(players, dataset.train, dataset.test, row, ctx, position,
+                                     on_batch, workers):
+                report.write_statistics(folder, position.records)
+                progress.on_epoch(record)
+                keeper.on_epoch(position)
+        except loop.Diverged as error:
+            report.write_statistics(folder, [*position.records, error.record])
+            raise
+        finally:
+            progress.close()
+
+
+def _finish(row: Experiment, dataset, players, ctx, folder: Path, results_root: Path) -> None:
+    """All that a finished run leaves besides its statistics."""
+    from training import checkpoint
+    checkpoint.save(players.vae, folder / PARAMETERS)
+    if players.disc:
+        checkpoint.save(players.disc, folder / 'disc.params')
+    vae = players.vae
+    checkpoint.load(vae, folder / PARAMETERS, ctx)  # pictures are of what the file holds
     pixels, originals = _pictures(vae, row, dataset, ctx)
     report.write_pictures(folder, pixels, originals)
     if originals is not None:
@@ -280,18 +357,28 @@ def _config(row: Experiment, dataset, device_name: str) -> dict:
 
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,
                                  'launch': launch_command, 'strips': strips_command,
-                                 'demo': demo_command}
+                                 'verify': verify_command, 'demo': demo_command}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C."""
+    """Run one command; returns the exit status.
+
+    0; 2 for a user's mistake or what the machine lacks; 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    argv = sys.argv[1:] if argv is None else argv
     args = cli.parser(COMMANDS, RESULTS / 'images').parse_args(argv)
+    args.command_line = shlex.join(['python', '-m', 'training',
+                                    *(word for word in argv if word != '--fresh')])
     try:
-        args.command(args)
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError) as error:
+        with stop.handled(stop.at_once):
+            args.command(args)
+    except KeyboardInterrupt as error:
+        print(error or 'interrupted', file=sys.stderr)
+        return getattr(error, 'status', 130)
+    except BrokenPipeError:  # as `list | head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + errno.EPIPE
+    except Exception as error:
         if not _is_users(error):
             raise
         print(f'error: {_one_line(error)}', file=sys.stderr)
@@ -300,16 +387,28 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _is_users(error: Exception) -> bool:
-    """Whether a message is for the user: our own error classes', and those that name a file."""
+    """Whether a message is for the user: our own error classes', and what the machine lacks."""
     ours = type(error).__module__.split('.')[0] in ('training', 'data', 'models')
-    return ours or isinstance(error, OSError) and error.filename is not None or (
+    return ours or isinstance(error, (OSError, MemoryError)) or _is_out_of_memory(error) or (
         isinstance(error, ImportError) and 'MXNet' in str(error))
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether MXNet says so; its errors are of one class."""
+    text = str(error).lower()
+    return type(error).__name__ == 'MXNetError' and (
+        'memory' in text or 'bad_alloc' in text or 'alloc' in text)
+
+
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f'{error.filename}: {error.strerror}'
-    return ' '.join(str(error).split())
+    if isinstance(error, OSError):
+        text = error.strerror or str(error)
+        text = f'{error.filename}: {text}' if error.filename is not None else text
+    elif isinstance(error, MemoryError) or _is_out_of_memory(error):
+        text = 'not enough memory'
+    else:
+        text = str(error)
+    return ' '.join('; '.join([text, *getattr(error, '__notes__', [])]).split())
 
 
 if __name__ == '__main__':

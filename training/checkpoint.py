@@ -3,13 +3,15 @@
 MXNet's own loader is not used: it can crash on a damaged file. The layout is read here, and
 names and shapes are compared with the net's before anything is copied into it.
 """
-import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-LIST_MAGIC, ARRAY_MAGIC, DENSE, FLOAT32 = 0x112, 0xF993FAC9, 0, 0
+from training import files, kernels
+
+LIST_MAGIC, ARRAY_MAGIC, DENSE, FLOAT32, CPU = 0x112, 0xF993FAC9, 0, 0, 1
 MAX_DIMS = 8
 
 
@@ -18,26 +20,30 @@ class ParamsError(ValueError):
 
 
 def save(net, path: Path) -> None:
-    """Write a Gluon net's parameters and running statistics, whole or not at all.
+    """Write a Gluon net's parameters and running statistics, as its save_parameters does.
 
-    ParamsError if what was written is not what `read` takes.
+    Of several devices' running statistics the mean is taken. OSError if the file cannot be
+    written whole; an older one stays.
     """
-    temporary = path.with_name(f'.{path.name}.tmp')
-    try:
-        net.save_parameters(str(temporary))
-        with open(temporary, 'rb') as file:
-            os.fsync(file.fileno())
-        _check_written(temporary, path)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    arrays = {name: _mean([kernels.view(copy) for copy in parameter.list_data()])
+              for name, parameter in net._collect_params_with_prefix().items()}
+    files.write(path, _pieces(arrays))
 
 
-def _check_written(temporary: Path, path: Path) -> None:
-    try:
-        read(temporary)
-    except ParamsError:  # MXNet does not notice that a disk is full
-        raise ParamsError(f'{path}: not written whole; the disk may be full') from None
+def _mean(copies: list[np.ndarray]) -> np.ndarray:
+    return copies[0] if len(copies) == 1 else np.mean(copies, axis=0)
+
+
+def _pieces(arrays: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
+    """The bytes of a .params file."""
+    yield struct.pack('<QQQ', LIST_MAGIC, 0, len(arrays))
+    for array in arrays.values():
+        yield struct.pack(f'<IiI{array.ndim}qiii', ARRAY_MAGIC, DENSE, array.ndim, *array.shape,
+                          CPU, 0, FLOAT32)
+        yield memoryview(np.ascontiguousarray(array, '<f4').reshape(-1)).cast('B')
+    yield struct.pack('<Q', len(arrays))
+    for name in map(str.encode, arrays):
+        yield struct.pack('<Q', len(name)) + name
 
 
 def load(net, path: Path, ctx) -> None:

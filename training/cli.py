@@ -44,6 +44,9 @@ def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     sub.add_argument('--kvstore', metavar='dist_sync',
                      help='train with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
+    sub.add_argument('--fresh', action='store_true',
+                     help='start an unfinished run over, not go on from its last checkpoint')
+    _add_checkpoint_minutes(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
     _add_places(sub, images)
 
@@ -63,9 +66,20 @@ def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     _add_names(sub)
     _add_places(sub, images)
 
+    sub = add('verify', 'check result folders against their checksums, and draw strips again',
+              'verify DenseVAE_on_MNIST/5_3_400_bce_50')
+    sub.add_argument('names', metavar='NAME', nargs='*', help='finished runs (default: all)')
+    _add_places(sub, images)
+
     sub = add('demo', 'in short: a VAE alone, then a VAE against a discriminator', 'demo')
+    _add_checkpoint_minutes(sub)
     _add_places(sub, images.parent / 'demo')
     return top
+
+
+def _add_checkpoint_minutes(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--checkpoint-minutes', metavar='M', type=float, default=10.0,
+                     help='in long epochs a checkpoint also every M minutes (default: 10)')
 
 
 def _add_names(sub: argparse.ArgumentParser) -> None:

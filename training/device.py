@@ -2,7 +2,9 @@
 import ctypes
 import os
 import re
+import resource
 import sys
+from pathlib import Path
 
 import mxnet
 
@@ -97,3 +99,19 @@ def describe(devices: list[mxnet.Context], n_workers: int = 1) -> str:
         text = ', '.join('cpu' if len(devices) == 1 else f'cpu:{d.device_id}' for d in devices)
         text += f' ({os.environ["OMP_NUM_THREADS"]} threads)'
     return text + (f', on each of {n_workers} workers' if n_workers > 1 else '')
+
+
+def free_bytes(ctx: mxnet.Context) -> int:
+    """Memory that this process may still take on a device."""
+    if ctx.device_type == 'gpu':
+        return mxnet.context.gpu_memory_info(ctx.device_id)[0]
+    free = [_kilobytes('/proc/meminfo', 'MemAvailable')]
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        free.append(limit - _kilobytes('/proc/self/status', 'VmSize'))
+    return min(free)
+
+
+def _kilobytes(path: str, field: str) -> int:
+    """A field of one of Linux's reports, in bytes."""
+    return 1024 * int(re.search(rf'^{field}:\s*(\d+) kB', Path(path).read_text(), re.M)[1])

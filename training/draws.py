@@ -5,7 +5,7 @@ before it, so that a run can go on from anywhere and steps can draw more or less
 """
 import numpy as np
 
-ORDER, TRAINING, PICTURES, HELD_OUT = range(4)  # what a draw is for
+ORDER, TRAINING, PICTURES, HELD_OUT, DROPOUT = range(5)  # what a draw is for
 
 
 def order(seed: int, epoch: int, n: int) -> np.ndarray:
@@ -18,3 +18,8 @@ def noise(seed: int, purpose: int, epoch: int, batch: int, which: int,
     """Standard normal noise (b, z), float32."""
     key = (seed, purpose, epoch, batch, which)
     return np.random.default_rng(key).standard_normal(shape, np.float32)
+
+
+def seed(seed: int, epoch: int, batch: int, worker: int) -> int:
+    """A seed for what nets draw themselves in a batch, on one worker."""
+    return int(np.random.default_rng((seed, DROPOUT, epoch, batch, worker)).integers(2 ** 31))

@@ -20,10 +20,15 @@ CHOICES = {
     'step': ('published', 'shared'),
     'layout': ('reshape', 'transpose'),
 }
+MOST = {  # beyond these nothing can be meant, and a machine would hang
+    'n_hlayers': 1000, 'disc_hlayers': 1000, 'solo_epochs': 10 ** 6, 'combo_epochs': 10 ** 6,
+    'n_latent': 2 ** 20, 'n_hnodes': 2 ** 20, 'disc_hnodes': 2 ** 20, 'batch_size': 2 ** 20,
+    'vae_base_channels': 2 ** 16, 'disc_base_channels': 2 ** 16, 'limit': 2 ** 31 - 1,
+    'seed': 2 ** 31 - 1, 'shuffle_seed': 2 ** 31 - 1}
 POSITIVE = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers',
             'disc_hnodes', 'disc_base_channels', 'lr', 'batch_size', 'limit')
 NOT_NEGATIVE = ('solo_epochs', 'combo_epochs', 'disc_weight', 'pbp_weight', 'pbp_decay',
-                'max_disc_loss', 'seed')
+                'max_disc_loss', 'seed', 'shuffle_seed')
 
 
 class ExperimentError(ValueError):
@@ -88,7 +93,9 @@ def _validate(row: Experiment) -> None:
         value = getattr(row, field)
         if value is None:
             continue
-        if not math.isfinite(value) or value < 0 or (value == 0 and field in POSITIVE):
+        if value > MOST.get(field, math.inf):
+            refuse(field, f'at most {MOST[field]}')
+        if not value < math.inf or value < 0 or (value == 0 and field in POSITIVE):
             refuse(field, 'a finite number '
                    + ('above 0' if field in POSITIVE else 'not below 0'))
     if row.combo_epochs and not row.disc:
@@ -205,17 +212,30 @@ def with_epochs(row: Experiment, text: str) -> Experiment:
 
 def with_field(row: Experiment, assignment: str) -> Experiment:
     """The row with one field set from 'field=value'; the value keeps the field's type."""
-    types = {f.name: f.type for f in fields(Experiment) if f.name != 'name'}
     field, equals, text = assignment.partition('=')
-    if not equals or field not in types:
+    if not equals or field not in _TYPES:
         raise ExperimentError(f'{assignment!r}: expected field=value with a field of '
-                              + ', '.join(types))
-    kinds = getattr(types[field], '__args__', (types[field],))
-    if text.lower() == 'none' and type(None) in kinds:
+                              + ', '.join(_TYPES))
+    if text.lower() == 'none' and type(None) in getattr(_TYPES[field], '__args__', ()):
         return replace(row, **{field: None})
     try:
-        value = kinds[0](text)
+        value = kind(field)(text)
     except ValueError:
         names = {int: 'a whole number', float: 'a number'}
-        raise ExperimentError(f'{field}={text!r}: expected {names[kinds[0]]}') from None
+        raise ExperimentError(f'{field}={text!r}: expected {names[kind(field)]}') from None
     return replace(row, **{field: value})
+
+
+_TYPES = {f.name: f.type for f in fields(Experiment) if f.name != 'name'}
+
+
+def kind(field: str) -> type:
+    """int, float or str: what the values of a field are, but for none."""
+    return getattr(_TYPES[field], '__args__', (_TYPES[field],))[0]
+
+
+def takes(field: str, value) -> bool:
+    """Whether a field's values are of this type."""
+    if value is None:
+        return type(None) in getattr(_TYPES[field], '__args__', ())
+    return type(value) is kind(field) or kind(field) is float and type(value) is int

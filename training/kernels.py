@@ -215,3 +215,12 @@ def _adversarial(logit, gradient, size, n_real, scale):
     if n_real >= size:
         n_right_real, n_right = n_right, 0
     return total, n_right_real, n_right
+
+
+def view(array: NDArray) -> np.ndarray:
+    """A float32 NDArray's values: on the CPU its own memory, from a card a copy."""
+    if array.context.device_type != 'cpu':
+        return array.asnumpy()
+    address, = addresses(array)
+    values = np.ctypeslib.as_array((ctypes.c_float * array.size).from_address(address))
+    return values.reshape(array.shape)

@@ -1,20 +1,21 @@
 """Epochs over phases: yields one record an epoch. Knows no experiment by name."""
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from mxnet import Context, autograd, gluon, init, nd, random
+from mxnet import Context, autograd, nd, random
+from mxnet.ndarray import NDArray
 
 from training import draws, parallel, steps
 from training.losses import PIXEL_LOSSES, kl_divergence
-from training.optim import FusedAdam
-from training.steps import Players, Weights
+from training.players import ALONE, Players
+from training.steps import Weights
 
 DECAY_INTERVAL = 25     # epochs, counted over solo and combo
 N_HELD_OUT = 1000       # held-out images behind val_loss, at most
 N_PICTURES = 10         # the first of them are the validation images
-ALONE = parallel.Workers()
 
 
 @dataclass(frozen=True)
@@ -36,71 +37,107 @@ def phases(row) -> list[Phase]:
     return [phase for phase in plan if phase.epochs]
 
 
-def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | list[Context],
-                 workers: parallel.Workers = ALONE) -> Players:
-    """Initialise (Xavier, from the row's seed), hybridize and give each net its Adam.
+class Diverged(ValueError):
+    """A loss, parameter or optimizer state that is not finite; the message is for the user.
 
-    On several devices each has its own copy of the nets; trainers keep them the same.
+    `record`: of the epoch up to there, its phase marked.
     """
-    random.seed(row.seed)
-    images, noise = nd.zeros((1, *shape)), nd.zeros((1, row.n_latent))
-    inputs = (noise,) if row.pixel_loss is None else (images, noise)
-    trainers = []
-    for net, examples in ((vae, inputs), (disc, (images,))):
-        if net is None:
-            trainers.append(None)
-            continue
-        net.infer_shape(*examples)  # so that weights are drawn now, in the nets' own order
-        net.initialize(init.Xavier(), ctx=ctx)
-        net.hybridize(static_alloc=True, static_shape=True)
-        trainers.append(gluon.Trainer(net.collect_params(), FusedAdam(learning_rate=row.lr),
-                                      kvstore=workers.store(), update_on_kvstore=False))
-    return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1],
-                   critic=steps.compiled(disc) if disc else None,
-                   pair_decoder=steps.compiled(vae.decoder) if row.pixel_loss else None)
+
+    def __init__(self, what: str, position: 'Position', phase: Phase, n_epochs: int):
+        super().__init__(f'diverged in epoch {len(position.records) + 1}/{n_epochs} '
+                         f'({phase.name}), batch {position.batch}: {what} is not finite')
+        self.record = {'epoch': len(position.records), 'phase': f'{phase.name}, diverged',
+                       **position.means(phase), 'seconds': position.seconds}
+
+
+@dataclass
+class Position:
+    """How far a run is: the records of its epochs, and the epoch under way.
+
+    With the players' arrays this is all that the rest of a run depends on, besides its row and
+    data: weights follow from records, and every draw from its epoch and batch.
+    """
+    records: list[dict] = field(default_factory=list)
+    batch: int = 0                  # batches done, of the epoch under way
+    sums: np.ndarray | None = None  # of their terms (n,) float32
+    seconds: float = 0.0            # that they took
+    pending: NDArray | None = None  # the terms (n,) of the last one, while a device computes them
+
+    def settle(self) -> np.ndarray:
+        """The sums, once the device has done all batches."""
+        if self.pending is not None:
+            terms, self.pending = self.pending.asnumpy(), None
+            self.sums = terms if self.sums is None else self.sums + terms
+        return self.sums
+
+    def means(self, phase: Phase) -> dict[str, float]:
+        """The means of the terms so far, over batches."""
+        return dict(zip(phase.terms, (self.settle() / self.batch).tolist(), strict=True))
+
+    def described(self, row) -> str:
+        """In words, epochs counted from 1."""
+        done = f'epoch {len(self.records)}/{row.epochs}'
+        return f'{done} and {self.batch} batches' if self.batch else done
+
+    def finish_epoch(self, record: dict) -> None:
+        self.records.append(record)
+        self.batch, self.sums, self.seconds = 0, None, 0.0
+
+
+def plan(row) -> list[Phase]:
+    """The phase of each epoch."""
+    return [phase for phase in phases(row) for _ in range(phase.epochs)]
+
+
+def n_images(n_there: int, row) -> int:
+    """How many of the training images that are there a run uses."""
+    return min(n_there, row.limit or n_there)
+
+
+def n_batches(n_there: int, row) -> int:
+    """Batches of an epoch; the last one may be short."""
+    return math.ceil(n_images(n_there, row) / row.batch_size)
 
 
 def train(players: Players, train_images, held_out, row, ctx: Context | list[Context],
-          on_batch: Callable = lambda *_: None,
+          position: Position | None = None, on_batch: Callable = lambda *_: None,
           workers: parallel.Workers = ALONE) -> Iterator[dict]:
-    """Train as the row says; yields each epoch's record.
+    """Train as the row says, from `position` on, and keep it; yields each epoch's record.
 
     train_images, held_out: indexed by (b,) integers, they give (b, c, h, w) float32 in [0, 1].
     ctx: devices that share each batch, and with other workers of the job.
-    on_batch(phase, epoch, batch, n_batches, means): called after each; `means()` reads the
-    epoch's losses so far, of this worker's images, and waits for them.
+    on_batch(phase, position, n_batches): called after each; the run could go on from there.
     A record has epoch, phase, the means over batches of the step's terms, val_loss, seconds
-    (of training alone).
+    (of training alone). Diverged when a term or, at the end of an epoch, a parameter is not
+    finite.
     """
     ctx = ctx if isinstance(ctx, list) else [ctx]
-    n_images = min(len(train_images), row.limit or len(train_images))
-    parallel.check_split(n_images, row.batch_size, workers.count * len(ctx))
+    position = position or Position()
+    parallel.check_split(n_images(len(train_images), row), row.batch_size,
+                         workers.count * len(ctx))
     pixel_weight, gate_open = row.pbp_weight, True
-    plan = [phase for phase in phases(row) for _ in range(phase.epochs)]
-    for epoch, phase in enumerate(plan):
-        disc_weight = row.disc_weight if gate_open else 0.0
-        started = time.perf_counter()
-        total, n_batches = _epoch(players, train_images, n_images, row, ctx, epoch, phase,
-                                  (pixel_weight, disc_weight), on_batch, workers)
-        means = _means(phase, workers.total(total), n_batches)
-        record = {'epoch': epoch, 'phase': phase.name, **means,
-                  'seconds': time.perf_counter() - started,
-                  'val_loss': held_out_loss(players, held_out, row, ctx[0])}
-        yield record
+    for epoch, phase in enumerate(plan(row)):
+        if epoch == len(position.records):
+            weights = pixel_weight, row.disc_weight if gate_open else 0.0
+            record = _epoch(players, train_images, row, ctx, phase, weights, position, on_batch,
+                            workers)
+            check_finite(players, position, phase, row.epochs)
+            record['val_loss'] = held_out_loss(players, held_out, row, ctx[0])
+            position.finish_epoch(record)
+            yield record
         if phase.name == 'combo':
             if (1 + epoch) % DECAY_INTERVAL == 0:
                 pixel_weight *= row.pbp_decay
-            gate_open = record['disc_loss'] <= row.max_disc_loss
+            gate_open = position.records[epoch]['disc_loss'] <= row.max_disc_loss
 
 
-def _epoch(players, images, n_images, row, ctx, epoch, phase, weights, on_batch,
-           workers) -> tuple:
-    """The sum of the steps' terms over the batches, and how many these were."""
-    order = draws.order(row.seed, epoch, n_images)
-    starts = range(0, n_images, row.batch_size)
-    terms = total = nd.zeros((len(phase.terms),), ctx[0])
-    for batch, start in enumerate(starts):
-        indices = order[start:start + row.batch_size]  # the last one may be short
+def _epoch(players, images, row, ctx, phase, weights, position, on_batch, workers) -> dict:
+    """Train the rest of the epoch under way; its record but for the held-out loss."""
+    epoch, started = len(position.records), time.perf_counter() - position.seconds
+    order = draws.order(row.seed, epoch, n_images(len(images), row))
+    last = n_batches(len(images), row)
+    for batch in range(position.batch, last):
+        indices = order[batch * row.batch_size:][:row.batch_size]
         shape = (len(indices), row.n_latent)
         x = parallel.to_devices(images[workers.part(indices)], ctx)     # (b, c, h, w)
 
@@ -108,16 +145,31 @@ def _epoch(players, images, n_images, row, ctx, epoch, phase, weights, on_batch,
             noise = draws.noise(row.seed, draws.TRAINING, epoch, batch, which, shape)
             return parallel.to_devices(workers.part(noise), ctx)        # (b, z)
 
-        terms.wait_to_read()  # at most one batch ahead, or the queue would hold them all
-        terms = phase.step(players, x, draw, Weights(*weights, len(indices)))
-        total += terms
-        on_batch(phase, epoch, batch, len(starts), lambda done=batch + 1, sums=total: _means(
-            phase, workers.count * sums, done))
-    return total, len(starts)
+        if players.draws_itself:
+            random.seed(draws.seed(row.seed, epoch, batch, workers.rank))
+        _settle(position, phase, row)  # at most one batch ahead, or the queue would hold them all
+        position.pending = phase.step(players, x, draw, Weights(*weights, len(indices)))
+        position.batch, position.seconds = batch + 1, time.perf_counter() - started
+        on_batch(phase, position, last)
+    _settle(position, phase, row)
+    position.sums = workers.total(nd.from_numpy(position.sums)).asnumpy()
+    return {'epoch': epoch, 'phase': phase.name, **position.means(phase),
+            'seconds': time.perf_counter() - started}
 
 
-def _means(phase: Phase, sums, n_batches: int) -> dict[str, float]:
-    return dict(zip(phase.terms, (sums.asnumpy() / n_batches).tolist(), strict=True))
+def _settle(position: Position, phase: Phase, row) -> None:
+    sums = position.settle()
+    if sums is not None and not np.isfinite(sums).all():
+        bad = [term for term, total in zip(phase.terms, sums, strict=True)
+               if not math.isfinite(total)]
+        raise Diverged(', '.join(bad[1:] or bad), position, phase, row.epochs)  # [0] is the sum
+
+
+def check_finite(players: Players, position: Position, phase: Phase, n_epochs: int) -> None:
+    """Diverged if a value that a checkpoint holds is not finite; names it."""
+    for name, array in players.arrays().items():
+        if not nd.all_finite(array, init_output=True).asscalar():
+            raise Diverged(name, position, phase, n_epochs)
 
 
 def held_out_loss(players: Players, images, row, ctx) -> float | None:

@@ -51,6 +51,14 @@ class Workers:
         store.pushpull(0, [summed])
         return summed
 
+    def share(self, array: np.ndarray) -> np.ndarray:
+        """The first worker's array, float32, with each of them; all give one of its shape."""
+        if not self._store:
+            return array
+        shared = nd.array(array, dtype=np.float32)
+        self.store().broadcast(0, shared, [shared])
+        return shared.asnumpy()
+
     def agree(self, answer: bool) -> bool:
         """The first worker's answer to what others may see differently."""
         return bool(self.total(nd.array([float(answer) if self.rank == 0 else 0.0])).asscalar())

@@ -10,22 +10,26 @@ REFRESH_SECONDS = 1.0  # reading losses waits for the device, so not at every ba
 class Progress:
     """A bar over all batches of a run, with the epoch's losses so far and the time left."""
 
-    def __init__(self, total_epochs: int):
+    def __init__(self, total_epochs: int, n_workers: int = 1):
         self.total_epochs = total_epochs
+        self.n_workers = n_workers
         self.terminal = sys.stderr.isatty()
         self.bar = None
         self.next_refresh = 0.0
 
-    def on_batch(self, phase, epoch: int, batch: int, n_batches: int, means) -> None:
-        """Called by the loop after each batch; `means()` reads the losses so far."""
+    def on_batch(self, phase, position, n_batches: int) -> None:
+        """Called by the loop after each batch; shows the losses of this worker's images."""
         if not self.terminal:
             return
+        epoch = len(position.records)
         if self.bar is None:
-            self.bar = tqdm(total=self.total_epochs * n_batches, unit='batch', leave=False)
+            self.bar = tqdm(total=self.total_epochs * n_batches, unit='batch', leave=False,
+                            initial=epoch * n_batches + position.batch - 1)
         self.bar.update()
         if time.monotonic() >= self.next_refresh:
             self.next_refresh = time.monotonic() + REFRESH_SECONDS
-            losses = {k: f'{v:.4g}' for k, v in means().items() if k.endswith('_loss')}
+            losses = {k: f'{self.n_workers * v:.4g}' for k, v in position.means(phase).items()
+                      if k.endswith('_loss')}
             self.bar.set_description(f'{phase.name} epoch {epoch + 1}/{self.total_epochs}')
             self.bar.set_postfix(losses)
 

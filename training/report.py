@@ -1,21 +1,25 @@
 """Result folders: pictures, statistics, configuration and README. Never imports MXNet."""
 import csv
+import io
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
 
-from training.tables import STATISTICS, losses_table, markdown_table, read_statistics
+from training import files
+from training.tables import COLUMNS, STATISTICS, losses_table, markdown_table, read_statistics
 
-COLUMNS = ('epoch', 'phase', 'vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial',
-           'disc_real_accuracy', 'disc_fake_accuracy', 'val_loss', 'seconds')
 CONFIG, STRIP = 'config.json', 'strip.png'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
 CONFIG_FIELDS = {'run', 'name', 'caption', 'command', 'row', 'data', 'n_train', 'n_held_out',
                  'device'}
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
+LOCK = '.lock'              # in it: held by the process that runs
+SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
 GAP = 4           # white pixels between the pictures of a strip
 
 
@@ -23,43 +27,121 @@ class ReportError(ValueError):
     """A result folder that cannot be read; the message is for the user."""
 
 
-def begin(final: Path) -> Path:
-    """A fresh folder for a run, under a name that nothing takes for a finished one's."""
+def begin(final: Path, fresh: bool) -> tuple[Path, IO[str]]:
+    """The folder of an unfinished run, under a name that nothing takes for a finished one's.
+
+    And the lock on it, held until it is closed. fresh: nothing of an earlier start stays.
+    LockError if another process runs it.
+    """
     folder = final.with_name(final.name + UNFINISHED)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = files.lock(folder / LOCK)
+    for path in folder.iterdir():
+        if path.name != LOCK and (fresh or path.name.startswith('.')):
+            path.unlink()
+    return folder, lock
 
 
 def finish(folder: Path, final: Path) -> None:
-    """Give a run's folder its name, in place of an earlier run's."""
+    """Record the files' checksums and give a run's folder its name, in place of an earlier run's.
+
+    Then remove what only an unfinished run needs: it is there as long as the run may go on.
+    """
+    write_checksums(folder)
+    replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
     if final.exists():
-        replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
+        if replaced.exists():
+            shutil.rmtree(replaced)
         final.rename(replaced)
-        folder.rename(final)
-        shutil.rmtree(replaced)
-    else:
-        folder.rename(final)
+    folder.rename(final)
+    remove_leftovers(final)
 
 
-def write_csv_header(folder: Path) -> None:
-    """Begin training_statistics.csv."""
-    with open(folder / STATISTICS, 'w', newline='') as file:
-        csv.writer(file, lineterminator='\n').writerow(COLUMNS)
+def remove_leftovers(final: Path) -> None:
+    """What was to be removed when a run was finished, and was not if it was killed then."""
+    for path in (*final.glob('checkpoint-*'), final / LOCK):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(final.with_name(f'{final.name}.replaced{UNFINISHED}'), ignore_errors=True)
 
 
-def append_record(folder: Path, record: dict) -> None:
-    """Add one epoch's line to training_statistics.csv; what it does not have stays empty."""
-    with open(folder / STATISTICS, 'a', newline='') as file:
-        writer = csv.DictWriter(file, COLUMNS, restval='', lineterminator='\n')
+def write_statistics(folder: Path, records: list[dict]) -> None:
+    """training_statistics.csv: a line an epoch; what a record does not have stays empty."""
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, COLUMNS, restval='', lineterminator='\n')
+    writer.writeheader()
+    for record in records:
         shown = {k: '' if v is None else v for k, v in record.items()}
         writer.writerow(shown | {'seconds': f'{record["seconds"]:.3f}'})
+    files.write_text(folder / STATISTICS, text.getvalue())
 
 
 def write_config(folder: Path, config: dict) -> None:
     """config.json: the resolved row, versions, device, data and their sha256."""
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + '\n')
+    files.write_text(folder / CONFIG, json.dumps(config, indent=2) + '\n')
+
+
+def write_checksums(folder: Path) -> None:
+    """SHA256SUMS: of all that belongs to a result folder."""
+    _write_checksums(folder, {path.name: files.sha256(path) for path in belonging(folder)})
+
+
+def update_checksums(folder: Path) -> None:
+    """SHA256SUMS again for the pictures, after they were drawn again; for nothing else."""
+    if not (folder / SUMS).exists():
+        return
+    recorded = read_checksums(folder)
+    for name in recorded:
+        if name.endswith('.png') and (folder / name).exists():
+            recorded[name] = files.sha256(folder / name)
+    _write_checksums(folder, recorded)
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """SHA256SUMS: file name to checksum. ReportError if it is not what write_checksums wrote."""
+    path = folder / SUMS
+    try:
+        lines = path.read_text().splitlines()
+    except UnicodeDecodeError:
+        lines = ['']
+    found = [re.fullmatch(r'([0-9a-f]{64})  ([\w.-]+)', line) for line in lines]
+    if not all(found) or not found:
+        raise ReportError(f'{path}: not a list of checksums')
+    return {match[2]: match[1] for match in found}
+
+
+def _write_checksums(folder: Path, sums: dict[str, str]) -> None:
+    files.write_text(folder / SUMS, ''.join(f'{sums[name]}  {name}\n' for name in sorted(sums)))
+
+
+def merged_config(folder: Path, config: dict) -> dict:
+    """config.json of a run that goes on: as it was begun, and on what devices it was trained.
+
+    ReportError if it was begun with another row or other data.
+    """
+    begun = read_config(folder)
+    for key in ('run', 'row', 'data', 'n_train'):
+        if begun[key] != config[key]:
+            raise ReportError(f'{folder / CONFIG}: begun with another {key} '
+                              f'({_difference(begun[key], config[key])}); --fresh starts over')
+    device, versions = begun['device'], begun.get('versions')
+    if device != config['device'] or versions != config['versions']:
+        return config | {'device': f'{device}, then {config["device"]}',
+                         'earlier_versions': versions}
+    return config
+
+
+def _difference(before, now) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        field = next(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+        before, now = f'{field} {before.get(field)}', now.get(field)
+    return f'{before}, now {now}'
+
+
+def belonging(folder: Path) -> list[Path]:
+    """The files of a result folder that have checksums."""
+    return [path for path in folder.iterdir()
+            if path.suffix in ('.json', '.csv', '.md', '.png', '.params')
+            and not path.name.startswith('.')]
 
 
 def finished_runs(root: Path) -> dict[str, Path]:
@@ -74,7 +156,7 @@ def read_config(folder: Path) -> dict:
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReportError(f'{path}: not JSON ({error})') from None
     missing = CONFIG_FIELDS - (config.keys() if isinstance(config, dict) else set())
     if missing:
@@ -86,9 +168,13 @@ def write_pictures(folder: Path, pixels: np.ndarray, originals: np.ndarray | Non
     """0.png .. and strip.png, from (n, h, w, c) uint8; originals stand above, if there are."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
-        _image(scale_up(picture)).save(folder / f'{i}.png')
-    rows = [pixels] if originals is None else [originals, pixels]
-    _image(grid(rows)).save(folder / STRIP)
+        _save(scale_up(picture), folder / f'{i}.png')
+    _save(strip(pixels, originals), folder / STRIP)
+
+
+def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
+    """The pictures in a row, (h, w, c) uint8; originals stand above, if there are."""
+    return grid([pixels] if originals is None else [originals, pixels])
 
 
 def write_originals(folder: Path, pixels: np.ndarray) -> None:
@@ -96,7 +182,7 @@ def write_originals(folder: Path, pixels: np.ndarray) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
         if not (folder / f'{i}.png').exists():
-            _image(scale_up(picture)).save(folder / f'{i}.png')
+            _save(scale_up(picture), folder / f'{i}.png')
 
 
 def scale_up(picture: np.ndarray) -> np.ndarray:
@@ -115,12 +201,20 @@ def _padded(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255)
 
 
-def _image(picture: np.ndarray) -> Image.Image:
-    return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+def _save(picture: np.ndarray, path: Path) -> None:
+    """(h, w, c) uint8 as a PNG file."""
+    content = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(content, 'PNG')
+    files.write(path, [content.getbuffer()])
 
 
 def write_readme(folder: Path, published: dict) -> None:
-    """README.md of a result folder: what was trained, how, what came out, beside published."""
+    """README.md of a result folder."""
+    files.write_text(folder / 'README.md', readme(folder, published))
+
+
+def readme(folder: Path, published: dict) -> str:
+    """What was trained, how, what came out, beside published."""
     statistics, config = read_statistics(folder), read_config(folder)
     name, row = config['run'], config['row']
     source = config['data']
@@ -141,4 +235,4 @@ def write_readme(folder: Path, published: dict) -> None:
     lines += ['## Configuration', '',
               markdown_table([['field', 'value'], *([k, str(v)] for k, v in row.items()
                                                     if v is not None)])]
-    (folder / 'README.md').write_text('\n'.join(lines))
+    return '\n'.join(lines)

@@ -24,57 +24,14 @@ from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
 from training.losses import PIXEL_LOSSES, judged, kl_divergence, leaf_of, with_gradient
+from training.players import Players
 
 SOLO = ('vae_loss', 'kl', 'pixel')
 COMBO = ('vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial', 'disc_real_accuracy',
          'disc_fake_accuracy')
 GAN = ('vae_loss', 'disc_loss', 'adversarial', 'disc_real_accuracy', 'disc_fake_accuracy')
 FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which draw of a combo step
-
-
 BATCHNORM_MOMENTUM = 0.9  # Gluon's default, and the original's
-
-
-@dataclass(frozen=True)
-class Players:
-    """The nets and their optimizers."""
-    vae: gluon.Block
-    vae_trainer: gluon.Trainer
-    pixel_loss: str | None
-    disc: gluon.Block | None = None
-    disc_trainer: gluon.Trainer | None = None
-    critic: gluon.Block | None = None        # the discriminator, for gradients of images only
-    pair_decoder: gluon.Block | None = None  # the VAE's, for two batches at once
-
-    @functools.cached_property
-    def encoder_statistics(self) -> list[gluon.Parameter]:
-        """BatchNorm's running means and variances in the encoder."""
-        return _running_statistics(self.vae.encoder)
-
-    @functools.cached_property
-    def vae_normalises(self) -> bool:
-        """Whether BatchNorm is in the VAE."""
-        return bool(_running_statistics(self.vae))
-
-    @functools.cached_property
-    def disc_normalises(self) -> bool:
-        """Whether BatchNorm is in the discriminator."""
-        return bool(_running_statistics(self.disc))
-
-
-def compiled(net: gluon.Block) -> gluon.Block:
-    """A net around the same parameters, compiled by itself.
-
-    A compiled net is made anew whenever other gradients are asked of it, or another batch size.
-    """
-    outer = gluon.nn.HybridSequential()
-    outer.add(net)
-    outer.hybridize(static_alloc=True, static_shape=True)
-    return outer
-
-
-def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
-    return [p for p in net.collect_params().values() if p.grad_req == 'null']
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,34 @@ import csv
 from pathlib import Path
 
 STATISTICS = 'training_statistics.csv'
+COLUMNS = ('epoch', 'phase', 'vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial',
+           'disc_real_accuracy', 'disc_fake_accuracy', 'val_loss', 'seconds')
 LOSSES = (('vae_loss', 2), ('disc_loss', 4))  # and the digits they are shown with
 
 
+class TableError(ValueError):
+    """Numbers that cannot be read; the message is for the user."""
+
+
 def read_statistics(folder: Path) -> list[dict]:
-    """The lines of training_statistics.csv as dicts of numbers, None where empty."""
-    with open(folder / STATISTICS, newline='') as file:
-        return [{k: v if k == 'phase' else (float(v) if v else None) for k, v in line.items()}
-                for line in csv.DictReader(file)]
+    """The lines of training_statistics.csv as dicts of numbers, None where empty.
+
+    TableError unless every epoch has its numbers.
+    """
+    path = folder / STATISTICS
+    try:
+        with open(path, newline='') as file:
+            lines = [{k: v if k == 'phase' else (float(v) if v else None)
+                      for k, v in line.items()} for line in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise TableError(f'{path}: not a table of numbers ({error})') from None
+    for epoch, line in enumerate(lines):
+        if line.keys() != set(COLUMNS) or line['epoch'] != epoch or None in (
+                line['vae_loss'], line['seconds']):
+            raise TableError(f'{path}: line {epoch + 2} is not that of epoch {epoch}')
+    if not lines:
+        raise TableError(f'{path}: no epochs')
+    return lines
 
 
 def published_numbers(path: Path) -> dict[str, dict]:

@@ -16,6 +16,7 @@ from data import Images
 from tests.benchmarks import ours
 from tests.benchmarks.contenders import PAIRS, images_of
 from training import experiments, loop
+from training.players import make_players
 
 BATCHES = {'DenseVAE 5-3-400 + DenseLogReg': 300, 'DenseVAE 512-5-1024 + DenseLogReg': 16}
 BATCHES_CONV = 3
@@ -31,7 +32,7 @@ def ratio(pair: str, kind: str = 'shared') -> float:
     shape = batch.shape[1:]
     pixels = np.random.default_rng(0).integers(
         0, 256, (n_batches * row.batch_size, *shape[1:], shape[0]), np.uint8)
-    players = loop.make_players(row, models.build_vae(row, shape),
+    players = make_players(row, models.build_vae(row, shape),
                                 models.build_discriminator(row), shape, cpu())
     step = ours.step_of(players, row, kind, batch)
     epochs, steps = [], []

@@ -5,13 +5,14 @@ import itertools
 from mxnet import cpu, nd
 
 from tests.benchmarks import contenders
-from training import draws, loop, steps
+from training import draws, steps
+from training.players import make_players
 
 
 def make(row, kind, images):
     """A step of that kind, and how many parameters it trains."""
     shape = images.shape[1:]
-    players = loop.make_players(row, models.build_vae(row, shape),
+    players = make_players(row, models.build_vae(row, shape),
                                 models.build_discriminator(row), shape, cpu())
 
     def n_parameters():

@@ -1,0 +1,300 @@
+"""Checkpoints: a run that was cut off anywhere ends as one that was not, to the bit."""
+import io
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mxnet import cpu
+from mxnet.gluon import nn
+from PIL import Image
+from safetensors.numpy import load_file
+
+import models
+from tests.conftest import write_mnist
+from training import loop, resume, tables
+from training.experiments import Experiment
+from training.players import make_players
+
+ROOT = Path(__file__).resolve().parent.parent
+SHAPE = (1, 6, 6)
+ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
+                 disc_hlayers=1, disc_hnodes=3, solo_epochs=2, combo_epochs=2, batch_size=8,
+                 pbp_weight=2.0)
+IMAGES = np.random.default_rng(2).random((20, *SHAPE)).astype(np.float32)
+N_BATCHES = 3
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+CONV = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/1024_32_64_200_10_1'
+
+
+class Cut(Exception):
+    """In place of a kill."""
+
+
+def players(row=ROW, ctx=None, disc=None):
+    return make_players(row, models.build_vae(row, SHAPE), disc or models.build_discriminator(row),
+                        SHAPE, ctx or [cpu()])
+
+
+def train(nets, row, ctx=None, position=None, on_batch=lambda *_: None) -> list[dict]:
+    position = position or loop.Position()
+    for _ in loop.train(nets, IMAGES, IMAGES[:9], row, ctx or [cpu()], position, on_batch):
+        pass
+    return [{k: v for k, v in record.items() if k != 'seconds'} for record in position.records]
+
+
+def values(nets) -> dict[str, bytes]:
+    return {name: array.asnumpy().tobytes() for name, array in nets.arrays().items()}
+
+
+def cut_and_resumed(row, folder, at: int, make=players, ctx=None) -> tuple:
+    """Train up to that batch of the run, and from its checkpoint with nets made anew."""
+    nets, seen = make(row, ctx), []
+
+    def on_batch(phase, position, n_batches):
+        seen.append(position.batch)
+        if len(seen) == at:
+            resume.save(folder, nets, position)
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(nets, row, ctx, on_batch=on_batch)
+    again = make(row, ctx)
+    position = resume.last(folder, again, row, len(IMAGES))
+    assert position.batch == seen[-1]
+    return train(again, row, ctx, position), values(again)
+
+
+@pytest.mark.parametrize('step', ['published', 'shared'])
+@pytest.mark.parametrize('at', range(1, 4 * N_BATCHES + 1))
+def test_run_cut_after_any_batch_ends_the_same(step, at, tmp_path):
+    row = replace(ROW, step=step)
+    nets = players(row)
+    assert cut_and_resumed(row, tmp_path, at) == (train(nets, row), values(nets))
+
+
+@pytest.mark.parametrize('at', [2, 8])
+def test_run_on_two_devices_goes_on(at, tmp_path):
+    ctx = [cpu(0), cpu(1)]
+    nets = players(ROW, ctx)
+    assert cut_and_resumed(ROW, tmp_path, at, ctx=ctx) == (train(nets, ROW, ctx), values(nets))
+
+
+def test_dropout_is_drawn_again(tmp_path):
+    def make(row, ctx):
+        disc = nn.HybridSequential()
+        disc.add(nn.Dense(8), nn.Dropout(0.5), nn.Dense(1))
+        return players(row, ctx, disc)
+
+    row = replace(ROW, solo_epochs=0)
+    nets = make(row, None)
+    assert nets.draws_itself and not players().draws_itself
+    whole = train(nets, row), values(nets)
+    assert cut_and_resumed(row, tmp_path, 4, make) == whole
+    again = make(row, None)
+    assert train(again, replace(row, seed=1)) != whole[0]
+
+
+def test_pixel_weight_and_gate_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, 'DECAY_INTERVAL', 2)
+    row = replace(ROW, solo_epochs=0, combo_epochs=6, pbp_decay=0.5, max_disc_loss=1.386)
+    nets = players(row)
+    assert cut_and_resumed(row, tmp_path, 4 * N_BATCHES + 1) == (train(nets, row), values(nets))
+
+
+def saved(folder, at: int = 5):
+    nets = players()
+
+    def on_batch(phase, position, n_batches):
+        if N_BATCHES * len(position.records) + position.batch in (at - 1, at):
+            resume.save(folder, nets, position)
+    train(nets, ROW, on_batch=on_batch)
+    return resume.found(folder)
+
+
+def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path, capsys):
+    nets = players()
+    for _ in range(2):
+        for batch in range(1, 4):
+            position = loop.Position(batch=batch, sums=np.ones(3, np.float32))
+            resume.save(tmp_path, nets, position)
+    old, new = resume.found(tmp_path)
+    assert [p.name for p in tmp_path.iterdir() if p not in (old, new)] == []
+    new.write_bytes(new.read_bytes()[:-1])
+    assert resume.last(tmp_path, nets, ROW, len(IMAGES)).batch == 2
+    assert str(new) in capsys.readouterr().err
+    old.write_bytes(b'')
+    with pytest.raises(resume.CheckpointError, match='--fresh starts over'):
+        resume.last(tmp_path, nets, ROW, len(IMAGES))
+
+
+def test_a_changed_byte_anywhere_is_refused(tmp_path):
+    *_, path = saved(tmp_path)
+    content, nets = path.read_bytes(), players()
+    before = values(nets)
+    rng = np.random.default_rng(0)
+    for at in [*range(0, 400, 9), *rng.integers(400, len(content), 150)]:
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
+        with pytest.raises(resume.CheckpointError, match='not a whole checkpoint'):
+            resume.load(path, nets, loop.plan(ROW), N_BATCHES)
+    assert values(nets) == before
+
+
+@pytest.mark.parametrize('change', [
+    {'n_hnodes': 5}, {'n_hlayers': 2}, {'disc_hnodes': 4}, {'solo_epochs': 1},
+    {'solo_epochs': 0, 'combo_epochs': 1}])
+def test_checkpoint_of_another_row_is_refused(change, tmp_path):
+    *_, path = saved(tmp_path)
+    other = replace(ROW, **change)
+    nets = players(other)
+    before = values(nets)
+    with pytest.raises(resume.CheckpointError, match='not a whole checkpoint of this run'):
+        resume.load(path, nets, loop.plan(other), N_BATCHES)
+    assert values(nets) == before
+
+
+def test_checkpoint_holds_no_code_and_everything_else(tmp_path):
+    *_, path = saved(tmp_path, 8)
+    names = set(load_file(path))
+    nets = players()
+    train(nets, ROW)
+    assert names == nets.arrays().keys() and 'disc.variance/0.bias' in names
+    assert b'pickle' not in path.read_bytes() and path.read_bytes()[8:9] == b'{'
+
+
+def test_save_that_fails_keeps_what_is_there(tmp_path, monkeypatch):
+    before = {p: p.read_bytes() for p in saved(tmp_path)}
+    monkeypatch.setattr(resume.files.os, 'fsync', lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        resume.save(tmp_path, players(), loop.Position(batch=2, sums=np.ones(3, np.float32)))
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+# The real command, as a process of its own
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory) -> Path:
+    """3,200 strokes as MNIST, and 120 faces of noise."""
+    folder = tmp_path_factory.mktemp('data')
+    write_mnist(folder, n_train=3200)
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(folder / 'anime_faces.zip', 'w') as archive:
+        for i in range(120):
+            content = io.BytesIO()
+            pixels = rng.integers(0, 256, (8, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+            Image.fromarray(pixels).save(content, 'PNG')
+            archive.writestr(f'{i:03d}.png', content.getvalue())
+    return folder
+
+
+RUNS = {
+    'dense solo': [SOLO, '--epochs', '60'],
+    'dense combo': [COMBO, '--epochs', '40', '--set', 'n_hnodes=100'],
+    'conv combo': [CONV, '--epochs', '5+35', '--set', 'n_latent=8', '--set',
+                   'vae_base_channels=2', '--set', 'disc_base_channels=4', '--set',
+                   'batch_size=8'],
+}
+
+
+class Run:
+    """A run in a folder, again and again."""
+
+    def __init__(self, arguments: list[str], root: Path, data_root: Path):
+        self.root = root
+        self.command = [sys.executable, '-m', 'training', 'run', *arguments, '--ctx', 'cpu',
+                        '--results-root', str(root), '--data-root', str(data_root),
+                        '--checkpoint-minutes', '0.004']
+
+    def start(self) -> subprocess.Popen:
+        """A process that has begun to train, or has ended."""
+        process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+        for line in process.stdout:
+            if ' epochs on ' in line:
+                break
+        return process
+
+    def finish(self) -> str:
+        done = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def folder(self) -> Path:
+        return next(p.parent for p in self.root.glob('*/*/config.json'))
+
+    def result(self) -> dict:
+        """All that has to be the same."""
+        folder = self.folder()
+        files = {p.name: p.read_bytes() for p in folder.iterdir()
+                 if p.suffix in ('.params', '.png', '.json')}
+        return files | {'statistics': [{k: v for k, v in line.items() if k != 'seconds'}
+                                       for line in tables.read_statistics(folder)]}
+
+
+def is_writing(root: Path) -> bool:
+    return any(root.glob('*/*.unfinished/.*checkpoint*.tmp'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', RUNS)
+def test_run_killed_25_times_ends_as_one_that_was_not(kind, tmp_path, data_root):
+    whole = Run(RUNS[kind], tmp_path / 'whole', data_root)
+    whole.finish()
+    killed, rng, in_writing = Run(RUNS[kind], tmp_path / 'killed', data_root), random.Random(0), 0
+    for i in range(25):
+        process = killed.start()
+        time.sleep(rng.uniform(0, 0.6))
+        deadline = time.monotonic() + 2
+        while i % 3 == 0 and not is_writing(killed.root) and time.monotonic() < deadline:
+            pass
+        assert process.poll() is None, f'ended before it was killed for the {i + 1}th time'
+        in_writing += is_writing(killed.root)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        assert not list(killed.root.glob('*/*/README.md'))
+    assert in_writing >= 4
+    assert 'going on after epoch' in killed.finish()
+    assert killed.result() == whole.result()
+    assert not [p for p in killed.folder().iterdir() if p.name.startswith(('.', 'checkpoint'))]
+
+
+@pytest.mark.parametrize('signum, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
+    arguments = [SOLO, '--epochs', '12', '--set', 'n_hnodes=16']
+    run = Run(arguments, tmp_path / 'stopped', data_root)
+    process = run.start()
+    time.sleep(0.3)
+    process.send_signal(signum)
+    output = process.communicate()[0]
+    assert process.returncode == status
+    last = output.splitlines()[-1]
+    assert 'stopped after epoch' in last and 'Traceback' not in output
+    assert last.endswith('go on with: python -m training '
+                         + ' '.join(run.command[3:]))
+    assert resume.found(next(run.root.glob('*/*.unfinished')))
+    run.finish()
+    whole = Run(arguments, tmp_path / 'whole', data_root)
+    whole.finish()
+    assert run.result() == whole.result()
+
+
+def test_second_signal_stops_at_once(tmp_path, data_root):
+    run = Run([SOLO, '--epochs', '30'], tmp_path, data_root)
+    process = run.start()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGSTOP)  # so that both wait for it
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    output = process.communicate()[0]
+    assert process.returncode in (130, 143) and 'Traceback' not in output
+    assert 'stopped after epoch' not in output

@@ -1,0 +1,87 @@
+"""Files that are there whole or not at all, and a lock that ends with its process."""
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+TEMPORARY = '.tmp'  # suffix of what is not whole yet; such a file is hidden
+
+
+class LockError(ValueError):
+    """What another process holds; the message is for the user."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write a file at; it becomes `path` when it is written and on the disk.
+
+    If anything fails, what `path` was stays. An OSError names `path`.
+    """
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}{TEMPORARY}')
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """A file of these pieces, in place of an older one."""
+    with replacing(path) as temporary, open(temporary, 'wb') as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file, in place of an older one."""
+    write(path, [text.encode()])
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def lock(path: Path) -> IO[str]:
+    """Lock a file, made if it is not there, until what is returned is closed.
+
+    The system unlocks it when this process ends, however it ends. LockError if another process
+    holds it.
+    """
+    while True:
+        file = open(path, 'a+')
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read(20).strip()
+            file.close()
+            raise LockError(f'{path.parent}: in use by another run of this experiment'
+                            + (f', process {holder}' if holder else '')) from None
+        except OSError as error:
+            file.close()
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # whoever held it has taken it away since
+    file.truncate(0)
+    file.write(f'{os.getpid()}\n')
+    file.flush()
+    return file

@@ -1,0 +1,265 @@
+"""Checkpoints: all that the rest of a run depends on, in one file that checks itself.
+
+The carrier is safetensors: arrays and text, nothing that is run on load. No random generator's
+state is in it, for draws depend on (seed, epoch, batch) alone.
+"""
+import hashlib
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, TensorSpec, safe_open, serialize_file
+
+from training import files, kernels
+from training.loop import Phase, Position, check_finite, n_batches, plan
+from training.parallel import Workers
+from training.players import Players
+from training.stop import Stopped
+
+KEPT = 2       # checkpoints of a run
+FORMAT = 1     # of what is in them
+PATTERN = 'checkpoint-*.safetensors'
+MAX_COUNT = 2 ** 31  # updates of a parameter
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is damaged or another run's; the message is for the user."""
+
+
+def save(folder: Path, players: Players, position: Position) -> Path:
+    """Write a checkpoint, whole or not at all, then remove all but the last two.
+
+    OSError if it cannot be written; those that are there stay.
+    """
+    arrays = {name: kernels.view(array) for name, array in players.arrays().items()}
+    sums = position.settle()
+    state = json.dumps({'format': FORMAT, 'records': position.records, 'batch': position.batch,
+                        'sums': None if sums is None else sums.tolist(),
+                        'seconds': position.seconds, 'updates': players.update_counts()})
+    path = folder / f'checkpoint-{len(position.records):06d}-{position.batch:06d}.safetensors'
+    tensors = {name: TensorSpec(dtype='float32', shape=list(array.shape),
+                                data_ptr=array.ctypes.data, data_len=array.nbytes)
+               for name, array in arrays.items()}
+    with files.replacing(path) as temporary, _as_os_errors():
+        serialize_file(tensors, str(temporary),
+                       {'state': state, 'sha256': _digest(state, arrays)})
+    for old in found(folder)[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def found(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the oldest first."""
+    return sorted(folder.glob(PATTERN))
+
+
+class Keeper:
+    """Writes checkpoints: after each epoch, every so many minutes, and when asked to stop."""
+
+    def __init__(self, folder: Path, players: Players, row, minutes: float,
+                 asked_to_stop: Callable[[], int | None], command: str):
+        """asked_to_stop: returns the signal that came, or None. command: how to go on."""
+        if not minutes > 0:
+            raise CheckpointError(f'--checkpoint-minutes {minutes:g}: expected a number above 0')
+        self.folder, self.players, self.row = folder, players, row
+        self.seconds, self.last = 60 * minutes, time.monotonic()
+        self.asked_to_stop, self.command = asked_to_stop, command
+
+    def on_batch(self, phase: Phase, position: Position, n_batches: int) -> None:
+        """After each batch; raises Stopped when there is a checkpoint and someone asked."""
+        if self.asked_to_stop() or time.monotonic() - self.last >= self.seconds:
+            check_finite(self.players, position, phase, self.row.epochs)
+            self._save(position)
+
+    def on_epoch(self, position: Position) -> None:
+        """After each epoch; raises Stopped as `on_batch`."""
+        self._save(position)
+
+    def _save(self, position: Position) -> None:
+        save(self.folder, self.players, position)
+        self.last = time.monotonic()
+        if signum := self.asked_to_stop():
+            raise Stopped(signum, f'stopped after {position.described(self.row)}; '
+                                  f'go on with: {self.command}')
+
+
+def last(folder: Path, players: Players, row, n_train: int) -> Position | None:
+    """Set the players to the last checkpoint of a run that is whole; None if it has none.
+
+    n_train: images that are there. CheckpointError if there are some, and none is whole.
+    """
+    damaged = None
+    for path in reversed(found(folder)):
+        try:
+            position = load(path, players, plan(row), n_batches(n_train, row))
+        except CheckpointError as error:
+            damaged = error
+            print(error, file=sys.stderr)
+            continue
+        return position
+    if damaged:
+        raise CheckpointError(f'{damaged}; --fresh starts over')
+    return None
+
+
+def share(workers: Workers, players: Players, position: Position, row) -> Position:
+    """Let every worker of a job begin where the first one stands, at the end of an epoch.
+
+    CheckpointError in the middle of one: of its batches each worker knows its own part only.
+    """
+    if workers.count == 1:
+        return position
+    if position.batch:
+        raise CheckpointError(f'the last checkpoint is from the middle of an epoch (after '
+                              f'{position.described(row)}), where only one process can go on')
+    done, parameters = len(position.records), players.arrays()
+    losses = np.zeros(1 + row.epochs)  # how many are known, and what the gate looks at
+    losses[:1 + done] = [done, *(record.get('disc_loss', 0) for record in position.records)]
+    done, *losses = workers.share(losses).tolist()
+    names = sorted(name for name in parameters if '.' not in name.partition('/')[0])
+    known = players.update_counts()
+    counts = dict(zip(names, workers.share(np.array([known.get(name, 0) for name in names]))
+                      .astype(int).tolist(), strict=True))
+    arrays = {name: workers.share(parameters[name].asnumpy()) for name in names}
+    for name in filter(counts.get, names):
+        for moment in ('mean', 'variance'):
+            state = name.replace('/', f'.{moment}/', 1)
+            arrays[state] = workers.share(parameters[state].asnumpy() if state in parameters
+                                          else np.zeros_like(arrays[name]))
+    if workers.rank == 0:
+        return position
+    players.restore(arrays, {name: count for name, count in counts.items() if count})
+    return Position([{'disc_loss': loss} for loss in losses[:int(done)]])
+
+
+def load(path: Path, players: Players, epochs: list[Phase], last_batch: int) -> Position:
+    """Set the players to a checkpoint, all of it or nothing; how far the run was.
+
+    epochs: the phase of each. last_batch: how many an epoch has. CheckpointError if it is
+    damaged or another run's.
+    """
+    try:
+        with safe_open(path, 'numpy') as file:
+            metadata = file.metadata() or {}
+            state = _parse(metadata.get('state', ''))
+            position = _position(state, epochs, last_batch)
+            arrays = _Arrays(file)
+            _check_names(arrays, state['updates'], players)
+            if _digest(metadata['state'], arrays) != metadata.get('sha256'):
+                raise CheckpointError('its checksum is not that of its content')
+            players.restore(arrays, state['updates'])
+    except (SafetensorError, CheckpointError) as error:
+        raise CheckpointError(f'{path}: not a whole checkpoint of this run ({error})') from None
+    except OSError as error:
+        raise CheckpointError(f'{path}: cannot be read ({error.strerror or error})') from None
+    return position
+
+
+class _Arrays:
+    """The arrays of an open file, each read when it is asked for."""
+
+    def __init__(self, file):
+        self._file, self._names = file, set(file.keys())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._file.get_tensor(name)
+
+    def kind(self, name: str) -> tuple:
+        """(dtype, shape), without the values."""
+        part = self._file.get_slice(name)
+        return part.get_dtype(), tuple(part.get_shape())
+
+
+def _digest(state: str, arrays) -> str:
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(arrays):
+        values = arrays[name]
+        digest.update(f'{name} {values.dtype} {values.shape}'.encode())
+        digest.update(values.reshape(-1))
+    return digest.hexdigest()
+
+
+def _check_names(arrays: _Arrays, updates: dict, players: Players) -> None:
+    """CheckpointError unless the arrays are the players', in name, type and shape."""
+    parameters = {name: array.shape for name, array in players.arrays().items()
+                  if '.' not in name.partition('/')[0]}
+    wanted = parameters | {name.replace('/', f'.{moment}/', 1): parameters[name]
+                           for name in updates if name in parameters
+                           for moment in ('mean', 'variance')}
+    odd = sorted((set(arrays) ^ wanted.keys()) | (updates.keys() - parameters.keys()))
+    if odd:
+        raise CheckpointError(f'{odd[0]!r} is only in '
+                              + ('the net' if odd[0] in wanted else 'the file'))
+    for name, shape in wanted.items():
+        if arrays.kind(name) != ('F32', shape):
+            raise CheckpointError('{} is {} {}, expected F32 {}'.format(
+                name, *arrays.kind(name), shape))
+
+
+def _parse(text: str) -> dict:
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f'its state is not JSON: {error}') from None
+    if not isinstance(state, dict) or state.get('format') != FORMAT:
+        raise CheckpointError(f'expected format {FORMAT}')
+    return state
+
+
+def _position(state: dict, epochs: list[Phase], last_batch: int) -> Position:
+    """How far the run was; CheckpointError unless a run of that plan can be there."""
+    def expect(field: str, condition: bool, expected: str) -> None:
+        if not condition:
+            raise CheckpointError(f'{field}: expected {expected}')
+
+    records, batch, sums = (state.get(field) for field in ('records', 'batch', 'sums'))
+    expect('records', isinstance(records, list) and len(records) <= len(epochs),
+           f'a list of at most {len(epochs)}')
+    for epoch, (record, phase) in enumerate(zip(records, epochs, strict=False)):
+        whole = (isinstance(record, dict) and record.get('epoch') == epoch
+                 and record.get('phase') == phase.name
+                 and record.keys() == {'epoch', 'phase', *phase.terms, 'seconds', 'val_loss'}
+                 and all(_is_number(record[term]) for term in (*phase.terms, 'seconds'))
+                 and (record['val_loss'] is None or isinstance(record['val_loss'], float)))
+        expect(f'records[{epoch}]', whole, f'the record of a {phase.name} epoch')
+    expect('batch', type(batch) is int and 0 <= batch <= last_batch * (len(records) < len(epochs)),
+           f'at most {last_batch}, and 0 in the end')
+    if batch:
+        n_terms = len(epochs[len(records)].terms)
+        expect('sums', isinstance(sums, list) and len(sums) == n_terms
+               and all(map(_is_number, sums)), f'{n_terms} numbers')
+    expect('seconds', _is_number(state.get('seconds')) and state['seconds'] >= 0, 'a number')
+    updates = state.get('updates')
+    expect('updates', isinstance(updates, dict) and all(
+        type(count) is int and 0 < count < MAX_COUNT for count in updates.values()), 'counts')
+    return Position(records, batch, np.array(sums, np.float32) if batch else None,
+                    state['seconds'])
+
+
+def _is_number(value) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """What the file system says, which safetensors wraps in its own error."""
+    try:
+        yield
+    except SafetensorError as error:
+        code = re.search(r'os error (\d+)', str(error))
+        if not code:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
