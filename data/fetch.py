@@ -1,7 +1,11 @@
 """Where files are looked for, and downloads with checksums."""
+import fcntl
 import hashlib
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
@@ -10,6 +14,7 @@ from data import DataError
 
 TIMEOUT_SECONDS = 20
 CHUNK = 1 << 20  # bytes
+LOCK, UNFINISHED = '.lock', '.unfinished-'  # in a folder of the cache
 
 
 def cache_dir() -> Path:
@@ -29,11 +34,30 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """Alone, among processes, while a folder of the cache is filled; it is made if need be.
+
+    The others wait. Of one that was killed nothing but hidden files stays, and they go here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, 'a') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f'{folder}: waiting for another process that fills it', file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for path in folder.glob(f'{UNFINISHED}*'):
+            path.unlink()
+        yield
+
+
 def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -> None:
     """Fetch `mirror + name` from the first mirror that has it with the expected sha256.
 
     The file appears in `folder` whole or not at all. DataError if no mirror serves.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     failures = []
     for mirror in mirrors:
         try:
@@ -48,10 +72,9 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
 
 
 def _download_once(url: str, expected: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    with urlopen(url, timeout=TIMEOUT_SECONDS) as response, \
-            tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    with urlopen(url, timeout=TIMEOUT_SECONDS) as response, tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         try:
             while chunk := response.read(CHUNK):
                 digest.update(chunk)

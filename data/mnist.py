@@ -73,10 +73,11 @@ def find(root: str | Path | None) -> dict[str, Path] | None:
 def _download(root: str | Path | None) -> dict[str, Path]:
     folder = fetch.cache_dir() / 'mnist'
     try:
-        for name, digest in FILES.items():
-            if not (folder / f'{name}.gz').is_file():
-                fetch.download(f'{name}.gz', MIRRORS, digest, folder)
-    except DataError as error:
+        with fetch.building(folder):
+            for name, digest in FILES.items():
+                if not (folder / f'{name}.gz').is_file():
+                    fetch.download(f'{name}.gz', MIRRORS, digest, folder)
+    except (DataError, OSError) as error:
         looked = ', '.join(str(base) for base in fetch.roots(root))
         raise MissingDataError(f'MNIST not found in {looked}, and not to be downloaded: {error}. '
                         'Put the four idx files into a folder and name it with --data-root, '

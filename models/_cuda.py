@@ -4,6 +4,7 @@ The wheels of those libraries put them into site-packages/nvidia/*/lib, where th
 not look. What is loaded already, it does not have to find.
 """
 import ctypes
+import errno
 import site
 import sys
 from importlib import metadata
@@ -49,6 +50,8 @@ def import_mxnet() -> None:
         raise ImportError(f'MXNet cannot be imported ({error}): '
                           'pip install -r requirements.txt') from None
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise
         raise ImportError(
             f'the CUDA build of MXNet cannot be loaded ({error}); without an NVIDIA driver '
             'install the CPU build into a fresh environment: pip install -r requirements.txt'

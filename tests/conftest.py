@@ -1,11 +1,14 @@
 """Fixtures: small idx files, and a machine without data, cache or network."""
 import gzip
+import io
 import os
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import models  # noqa: F401  sets up floats and libraries before MXNet starts
 
@@ -37,6 +40,21 @@ def mnist_root(tmp_path_factory) -> Path:
     """A folder with 160 training and 20 test images."""
     folder = tmp_path_factory.mktemp('mnist')
     write_mnist(folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def data_root(tmp_path_factory) -> Path:
+    """A folder with 3,200 strokes as MNIST, and 120 faces of noise in a zip."""
+    folder = tmp_path_factory.mktemp('data')
+    write_mnist(folder, n_train=3200)
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(folder / 'anime_faces.zip', 'w') as archive:
+        for i in range(120):
+            content = io.BytesIO()
+            pixels = rng.integers(0, 256, (8, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+            Image.fromarray(pixels).save(content, 'PNG')
+            archive.writestr(f'{i:03d}.png', content.getvalue())
     return folder
 
 

@@ -1,11 +1,7 @@
 """Checkpoints: a run that was cut off anywhere ends as one that was not, to the bit."""
-import io
 import random
 import signal
-import subprocess
-import sys
 import time
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +9,14 @@ import numpy as np
 import pytest
 from mxnet import cpu
 from mxnet.gluon import nn
-from PIL import Image
 from safetensors.numpy import load_file
 
 import models
-from tests.conftest import write_mnist
-from training import loop, resume, tables
+from tests.processes import Run
+from training import loop, resume
 from training.experiments import Experiment
 from training.players import make_players
 
-ROOT = Path(__file__).resolve().parent.parent
 SHAPE = (1, 6, 6)
 ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
                  disc_hlayers=1, disc_hnodes=3, solo_epochs=2, combo_epochs=2, batch_size=8,
@@ -180,21 +174,6 @@ def test_save_that_fails_keeps_what_is_there(tmp_path, monkeypatch):
 # The real command, as a process of its own
 
 
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory) -> Path:
-    """3,200 strokes as MNIST, and 120 faces of noise."""
-    folder = tmp_path_factory.mktemp('data')
-    write_mnist(folder, n_train=3200)
-    rng = np.random.default_rng(0)
-    with zipfile.ZipFile(folder / 'anime_faces.zip', 'w') as archive:
-        for i in range(120):
-            content = io.BytesIO()
-            pixels = rng.integers(0, 256, (8, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
-            Image.fromarray(pixels).save(content, 'PNG')
-            archive.writestr(f'{i:03d}.png', content.getvalue())
-    return folder
-
-
 RUNS = {
     'dense solo': [SOLO, '--epochs', '60'],
     'dense combo': [COMBO, '--epochs', '40', '--set', 'n_hnodes=100'],
@@ -202,41 +181,6 @@ RUNS = {
                    'vae_base_channels=2', '--set', 'disc_base_channels=4', '--set',
                    'batch_size=8'],
 }
-
-
-class Run:
-    """A run in a folder, again and again."""
-
-    def __init__(self, arguments: list[str], root: Path, data_root: Path):
-        self.root = root
-        self.command = [sys.executable, '-m', 'training', 'run', *arguments, '--ctx', 'cpu',
-                        '--results-root', str(root), '--data-root', str(data_root),
-                        '--checkpoint-minutes', '0.004']
-
-    def start(self) -> subprocess.Popen:
-        """A process that has begun to train, or has ended."""
-        process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True)
-        for line in process.stdout:
-            if ' epochs on ' in line:
-                break
-        return process
-
-    def finish(self) -> str:
-        done = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def folder(self) -> Path:
-        return next(p.parent for p in self.root.glob('*/*/config.json'))
-
-    def result(self) -> dict:
-        """All that has to be the same."""
-        folder = self.folder()
-        files = {p.name: p.read_bytes() for p in folder.iterdir()
-                 if p.suffix in ('.params', '.png', '.json')}
-        return files | {'statistics': [{k: v for k, v in line.items() if k != 'seconds'}
-                                       for line in tables.read_statistics(folder)]}
 
 
 def is_writing(root: Path) -> bool:
@@ -298,3 +242,4 @@ def test_second_signal_stops_at_once(tmp_path, data_root):
     output = process.communicate()[0]
     assert process.returncode in (130, 143) and 'Traceback' not in output
     assert 'stopped after epoch' not in output
+    run.finish()

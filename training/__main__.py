@@ -274,10 +274,11 @@ def _run(row: Experiment, dataset, ctx: list, args, workers=None) -> FinishedRun
         config = _config(row, dataset, device.describe(ctx, workers.count))
         try:
             _train(row, dataset, players, ctx, folder, config, args, workers)
-            _finish(row, dataset, players, ctx[0], folder, args.results_root)
+            _finish(row, dataset, players, ctx, folder, args.results_root)
             report.finish(folder, final)
-        except (OSError, MemoryError, RuntimeError) as error:
-            error.add_note(f'what was written stays; go on with: {args.command_line}')
+        except Exception as error:
+            if resume.found(folder):
+                error.add_note(f'the last checkpoint stays; go on with: {args.command_line}')
             raise
     print(final)
     return FinishedRun(final, row, dataset, vae, ctx[0])
@@ -316,15 +317,17 @@ def _train(row: Experiment, dataset, players, ctx: list, folder: Path, config: d
             progress.close()
 
 
-def _finish(row: Experiment, dataset, players, ctx, folder: Path, results_root: Path) -> None:
+def _finish(row: Experiment, dataset, players, ctx: list, folder: Path,
+            results_root: Path) -> None:
     """All that a finished run leaves besides its statistics."""
     from training import checkpoint
     checkpoint.save(players.vae, folder / PARAMETERS)
     if players.disc:
         checkpoint.save(players.disc, folder / 'disc.params')
     vae = players.vae
-    checkpoint.load(vae, folder / PARAMETERS, ctx)  # pictures are of what the file holds
-    pixels, originals = _pictures(vae, row, dataset, ctx)
+    if len(ctx) > 1:  # pictures are of what the file holds: the mean of running statistics
+        checkpoint.load(vae, folder / PARAMETERS, ctx[0])
+    pixels, originals = _pictures(vae, row, dataset, ctx[0])
     report.write_pictures(folder, pixels, originals)
     if originals is not None:
         report.write_originals(results_root / f'{row.data}_test_images', originals)
@@ -389,23 +392,27 @@ def main(argv: list[str] | None = None) -> int:
 def _is_users(error: Exception) -> bool:
     """Whether a message is for the user: our own error classes', and what the machine lacks."""
     ours = type(error).__module__.split('.')[0] in ('training', 'data', 'models')
-    return ours or isinstance(error, (OSError, MemoryError)) or _is_out_of_memory(error) or (
+    return ours or isinstance(error, OSError) or _is_out_of_memory(error) or (
         isinstance(error, ImportError) and 'MXNet' in str(error))
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether MXNet says so; its errors are of one class."""
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether it, or what it came from, is that; libraries have their own words for it."""
+    if error is None:
+        return False
     text = str(error).lower()
-    return type(error).__name__ == 'MXNetError' and (
-        'memory' in text or 'bad_alloc' in text or 'alloc' in text)
+    return isinstance(error, MemoryError) or getattr(error, 'errno', None) == errno.ENOMEM or (
+        isinstance(error, (RuntimeError, OSError)) and any(
+            words in text for words in ('memory', 'bad_alloc', 'allocation', 'map segment'))
+    ) or _is_out_of_memory(error.__context__)
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError):
+    if _is_out_of_memory(error):
+        text = 'not enough memory'
+    elif isinstance(error, OSError):
         text = error.strerror or str(error)
         text = f'{error.filename}: {text}' if error.filename is not None else text
-    elif isinstance(error, MemoryError) or _is_out_of_memory(error):
-        text = 'not enough memory'
     else:
         text = str(error)
     return ' '.join('; '.join([text, *getattr(error, '__notes__', [])]).split())

@@ -45,7 +45,8 @@ class Diverged(ValueError):
 
     def __init__(self, what: str, position: 'Position', phase: Phase, n_epochs: int):
         super().__init__(f'diverged in epoch {len(position.records) + 1}/{n_epochs} '
-                         f'({phase.name}), batch {position.batch}: {what} is not finite')
+                         f'({phase.name}), batch {position.batch}: {what} not finite '
+                         '(a smaller lr may help)')
         self.record = {'epoch': len(position.records), 'phase': f'{phase.name}, diverged',
                        **position.means(phase), 'seconds': position.seconds}
 

@@ -1,0 +1,49 @@
+"""The real command in processes of its own, that can be stopped, limited and started again."""
+import subprocess
+import sys
+from pathlib import Path
+
+from training import tables
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Run:
+    """A run in a folder, again and again."""
+
+    def __init__(self, arguments: list[str], root: Path, data_root: Path):
+        self.root = root
+        self.command = [sys.executable, '-m', 'training', 'run', *arguments, '--ctx', 'cpu',
+                        '--results-root', str(root), '--data-root', str(data_root),
+                        '--checkpoint-minutes', '0.004']
+
+    def start(self, **options) -> subprocess.Popen:
+        """A process that has begun to train, or has ended."""
+        process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, **options)
+        for line in process.stdout:
+            if ' epochs on ' in line:
+                break
+        return process
+
+    def attempt(self, **options) -> tuple[int, str]:
+        """Exit status, and what it said on stderr."""
+        done = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True, **options)
+        return done.returncode, done.stderr
+
+    def finish(self) -> str:
+        """Its stdout."""
+        done = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def folder(self) -> Path:
+        return next(p.parent for p in self.root.glob('*/*/config.json'))
+
+    def result(self) -> dict:
+        """All that has to be the same."""
+        folder = self.folder()
+        files = {p.name: p.read_bytes() for p in folder.iterdir()
+                 if p.suffix in ('.params', '.png', '.json')}
+        return files | {'statistics': [{k: v for k, v in line.items() if k != 'seconds'}
+                                       for line in tables.read_statistics(folder)]}
