@@ -3,6 +3,7 @@ import io
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from threading import Lock
@@ -20,6 +21,8 @@ TRAIN_SHARE = 0.8
 N_SHOWN = 10            # validation images
 MAX_FILE_BYTES = 32 << 20
 MAX_PIXELS = 50_000_000
+LARGE = 4_000_000       # pixels: of such images only one at a time is in memory
+_one_large = Lock()
 
 
 def read(root: str | Path | None, shuffle_seed: int | None) -> tuple[np.ndarray, np.ndarray,
@@ -114,7 +117,8 @@ def _decode(source) -> np.ndarray:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f'{name}: {image.width} x {image.height} pixels, expected at '
                                 f'most {MAX_PIXELS}')
-            square = ImageOps.fit(_to_rgb(image), (SIDE, SIDE), Image.Resampling.LANCZOS)
+            with _one_large if image.width * image.height > LARGE else nullcontext():
+                square = ImageOps.fit(_to_rgb(image), (SIDE, SIDE), Image.Resampling.LANCZOS)
             return np.asarray(square)
     except DataError:
         raise

@@ -22,6 +22,7 @@ MIRRORS = (
 FOLDERS = ('.', 'mnist', 'MNIST', 'MNIST/raw')  # below a root, with torchvision's
 SIDE = 28      # pixels
 N_SHOWN = 10   # validation images
+MOST_IMAGES = 500_000
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 
 
@@ -114,8 +115,9 @@ def _read_header(path: Path, file, magic: int) -> tuple[int, ...]:
         raise DataError(f'{path}: magic number {found}, expected {magic} '
                         f'(idx {"images" if magic == IMAGES_MAGIC else "labels"}, bytes)')
     dims = struct.unpack(f'>{n_dims}I', sizes)
-    if dims[1:] not in ((), (SIDE, SIDE)) or not dims[0]:
-        raise DataError(f'{path}: dimensions {dims}, expected n x {SIDE} x {SIDE}')
+    if dims[1:] not in ((), (SIDE, SIDE)) or not 0 < dims[0] <= MOST_IMAGES:
+        raise DataError(f'{path}: dimensions {dims}, expected n x {SIDE} x {SIDE} with n from 1 '
+                        f'to {MOST_IMAGES}')
     return dims
 
 

@@ -138,7 +138,8 @@ def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
              'ConvVAE_ResNet_on_anime/512_32_200_10_1']
     folder = tmp_path / twins[0]
     folder.mkdir(parents=True)
-    report.write_config(folder, dict.fromkeys(report.CONFIG_FIELDS))
+    config = {field: kind() for field, kind in report.CONFIG_FIELDS.items()}
+    report.write_config(folder, config | {'data': dict.fromkeys(report.DATA_FIELDS, '')})
     report.write_statistics(folder, [{'epoch': i, 'phase': 'combo', 'vae_loss': 6900.25 + 199 - i,
                                       'seconds': 12.0} for i in range(200)])
     status, out, _ = cli(['list', '--json', '--results-root', str(tmp_path)])
@@ -206,14 +207,24 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', SOLO, '--ctx', 'tpu'], 'auto'),
     (['run', SOLO, '--set', 'vae=ConvVAE'], 'vae_base_channels'),
     (['run', COMBO, '--set', 'disc=Net'], 'expected one of DenseLogReg'),
+    (['run', SOLO, '--checkpoint-minutes', '0'], "minutes: '0': expected a number above 0"),
+    (['run', SOLO, '--checkpoint-minutes', 'nan'], "minutes: 'nan': expected a number above 0"),
     (['run', '--match', '*CIFAR*'], 'no experiment matches'),
+    (['run', ''], "unknown experiment ''"),
+    (['run', SOLO, '--set', 'n_hlayers=1000'], 'n_hlayers=1000: expected at most 100'),
+    (['run', SOLO, '--depth', '3'], 'unrecognized arguments: --depth 3'),
+    (['run'], 'one of the arguments NAME --match is required'),
     (['strips', '--match', '*'], 'no finished run'),
     (['strips', SOLO], 'no finished run there; make one with: python -m training run'),
     (['strips', 'nothing'], 'unknown experiment'),
 ])
-def test_bad_input_is_one_line_and_changes_nothing(cli, mnist_root, tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_changes_nothing(cli, capsys, mnist_root, tmp_path, arguments,
+                                                   message):
     where = ['--data-root', str(mnist_root), '--results-root', str(tmp_path)]
-    status, _, err = cli([*arguments, *where])
+    try:
+        status, _, err = cli([*arguments, *where])
+    except SystemExit as stop:  # argparse's
+        status, err = stop.code, capsys.readouterr().err
     error = [line for line in err.splitlines() if line.startswith('error: ')]
     assert status == 2 and len(error) == 1 and message in error[0]
     assert not list(tmp_path.iterdir())
@@ -269,7 +280,33 @@ def test_strips_refuses_other_data(run, tmp_path, mnist_root, cli, tmp_path_fact
     assert status == 2 and 'trained on data with sha256' in err
 
 
-@pytest.mark.parametrize('command', ['list', 'run', 'strips', 'demo'])
+def test_run_goes_on_with_the_same_data_only(run, cli, tmp_path, data_root, monkeypatch):
+    monkeypatch.setattr(report, 'finish', lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run('run', SOLO, '--epochs', 1, '--limit', 64)
+    monkeypatch.undo()
+    before = contents(tmp_path)
+    other = ['run', SOLO, '--epochs', '1', '--limit', '64', '--results-root', str(tmp_path),
+             '--data-root', str(data_root)]
+    status, _, err = cli(other)
+    assert status == 2 and 'begun with another data (' in err and '--fresh starts over' in err
+    assert contents(tmp_path) == before
+    status, out, err = cli([*other, '--fresh'])
+    assert status == 0 and 'going on' not in out
+
+
+def test_run_that_goes_on_elsewhere_says_so(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, 'finish', lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run('run', SOLO, '--epochs', 1, '--limit', 64)
+    monkeypatch.undo()
+    monkeypatch.setenv('OMP_NUM_THREADS', '77')
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    config = report.read_config(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
+    assert config['device'].endswith(', then cpu (77 threads)')
+
+
+@pytest.mark.parametrize('command', ['list', 'run', 'strips', 'demo', 'verify', 'launch'])
 def test_help_shows_an_example(capsys, command):
     from training import __main__ as main
     with pytest.raises(SystemExit) as stop:

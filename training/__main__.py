@@ -43,7 +43,8 @@ def list_command(args) -> None:
 def run_command(args) -> None:
     """`run`: train rows and write their result folders."""
     chosen = {}
-    for row in [experiments.get(args.name)] if args.name else experiments.match(args.match):
+    by_name = args.name is not None
+    for row in [experiments.get(args.name)] if by_name else experiments.match(args.match):
         first = experiments.canonical(row)
         if first != row:
             print(f'{row.name}: same configuration as {first.name}, trained under that name',
@@ -61,7 +62,7 @@ def run_command(args) -> None:
         folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
             report.remove_leftovers(folder)
-            if args.name:
+            if by_name:
                 raise ExperimentError(f'{folder}: {IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
@@ -94,7 +95,7 @@ def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
     folders, ctx = _result_folders(args), resolve_devices(args)[0]
     for folder in folders:
-        if args.match and not (folder / PARAMETERS).exists():
+        if args.match is not None and not (folder / PARAMETERS).exists():
             print(f'{folder}: passed over, its {PARAMETERS} is not there', file=sys.stderr)
             continue
         run = load_run(folder, ctx, args)
@@ -151,7 +152,7 @@ def demo_command(args) -> None:
         rows = [experiments.with_field(row, 'data=sketch_digits') for row in rows]
         dataset = load_data(rows[0], args)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
-    args.force = args.fresh = True
+    args.force = True
     runs = {title: _run(row, dataset, ctx, args) for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in runs.items()},
                                    {title: _measures(run) for title, run in runs.items()}))
@@ -225,7 +226,7 @@ def load_run(folder: Path, ctx, args) -> FinishedRun:
 
 def _result_folders(args) -> list[Path]:
     finished = report.finished_runs(args.results_root)
-    if args.match:
+    if args.match is not None:
         found = [folder for run, folder in finished.items() if fnmatchcase(run, args.match)]
         if not found:
             raise ExperimentError(f'no finished run in {args.results_root} matches '

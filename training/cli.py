@@ -1,11 +1,19 @@
 """The options of every command."""
 import argparse
 from pathlib import Path
+from typing import NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; --help shows the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'error: {" ".join(message.split())} ({self.prog} --help shows how)\n')
 
 
 def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     """The command line; commands: name -> function of the parsed arguments."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Rerun the published VAE and VAE + discriminator experiments.',
         epilog='examples:\n'
@@ -44,9 +52,7 @@ def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     sub.add_argument('--kvstore', metavar='dist_sync',
                      help='train with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
-    sub.add_argument('--fresh', action='store_true',
-                     help='start an unfinished run over, not go on from its last checkpoint')
-    _add_checkpoint_minutes(sub)
+    _add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
     _add_places(sub, images)
 
@@ -72,14 +78,26 @@ def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     _add_places(sub, images)
 
     sub = add('demo', 'in short: a VAE alone, then a VAE against a discriminator', 'demo')
-    _add_checkpoint_minutes(sub)
+    _add_checkpoints(sub)
     _add_places(sub, images.parent / 'demo')
     return top
 
 
-def _add_checkpoint_minutes(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument('--checkpoint-minutes', metavar='M', type=float, default=10.0,
+def _add_checkpoints(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--fresh', action='store_true',
+                     help='start an unfinished run over, not go on from its last checkpoint')
+    sub.add_argument('--checkpoint-minutes', metavar='M', type=_minutes, default=10.0,
                      help='in long epochs a checkpoint also every M minutes (default: 10)')
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not minutes > 0:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
+    return minutes
 
 
 def _add_names(sub: argparse.ArgumentParser) -> None:

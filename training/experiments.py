@@ -21,7 +21,7 @@ CHOICES = {
     'layout': ('reshape', 'transpose'),
 }
 MOST = {  # beyond these nothing can be meant, and a machine would hang
-    'n_hlayers': 1000, 'disc_hlayers': 1000, 'solo_epochs': 10 ** 6, 'combo_epochs': 10 ** 6,
+    'n_hlayers': 100, 'disc_hlayers': 100, 'solo_epochs': 10 ** 6, 'combo_epochs': 10 ** 6,
     'n_latent': 2 ** 20, 'n_hnodes': 2 ** 20, 'disc_hnodes': 2 ** 20, 'batch_size': 2 ** 20,
     'vae_base_channels': 2 ** 16, 'disc_base_channels': 2 ** 16, 'limit': 2 ** 31 - 1,
     'seed': 2 ** 31 - 1, 'shuffle_seed': 2 ** 31 - 1}

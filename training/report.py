@@ -15,8 +15,9 @@ from training.tables import COLUMNS, STATISTICS, losses_table, markdown_table, r
 
 CONFIG, STRIP = 'config.json', 'strip.png'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
-CONFIG_FIELDS = {'run', 'name', 'caption', 'command', 'row', 'data', 'n_train', 'n_held_out',
-                 'device'}
+CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
+                 'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
+DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
@@ -158,9 +159,14 @@ def read_config(folder: Path) -> dict:
         config = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise ReportError(f'{path}: not JSON ({error})') from None
-    missing = CONFIG_FIELDS - (config.keys() if isinstance(config, dict) else set())
-    if missing:
-        raise ReportError(f'{path}: has no {", ".join(sorted(missing))}')
+    for field, kind in CONFIG_FIELDS.items():
+        found = config.get(field) if isinstance(config, dict) else None
+        if type(found) is not kind:
+            raise ReportError(f'{path}: {field} is {str(found)[:50]!r}, expected '
+                              f'{kind.__name__}')
+    for field in DATA_FIELDS:
+        if type(config['data'].get(field)) is not str:
+            raise ReportError(f'{path}: data has no {field}')
     return config
 
 

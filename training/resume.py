@@ -66,8 +66,6 @@ class Keeper:
     def __init__(self, folder: Path, players: Players, row, minutes: float,
                  asked_to_stop: Callable[[], int | None], command: str):
         """asked_to_stop: returns the signal that came, or None. command: how to go on."""
-        if not minutes > 0:
-            raise CheckpointError(f'--checkpoint-minutes {minutes:g}: expected a number above 0')
         self.folder, self.players, self.row = folder, players, row
         self.seconds, self.last = 60 * minutes, time.monotonic()
         self.asked_to_stop, self.command = asked_to_stop, command

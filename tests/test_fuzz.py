@@ -1,0 +1,394 @@
+"""Hostile files and command lines: one line and exit status 2, whatever is in them.
+
+Every example goes through the command line in this process. None may crash the interpreter,
+hang, take more than 2 GB or write outside the results root and the cache.
+"""
+import contextlib
+import gzip
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from tests.conftest import write_mnist
+from training import __main__ as main
+from training import experiments, report, resume, tables
+
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+FACES = 'DenseVAE_on_anime/512_5_1024_200_seeded'
+SMALL = ['--limit', '8', '--set', 'n_hnodes=4', '--set', 'n_latent=2', '--set', 'n_hlayers=1']
+MOST_BYTES, MOST_SECONDS = 2 << 30, 20
+NUMBERS = [0, 1, 2, 127, 128, 255, 256, 2 ** 15, 2 ** 16, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1,
+           2 ** 40, 2 ** 63 - 1, 2 ** 63, 2 ** 64 - 1]
+
+
+class Sandbox:
+    """Small data, finished runs and an unfinished one; nothing else may be written to."""
+
+    def __init__(self, root: Path):
+        self.root, self.data, self.results = root, root / 'data', root / 'results'
+        self.data.mkdir()
+        write_mnist(self.data, n_train=8, n_test=10)
+        self.images = [_png(i) for i in range(50)]
+        self.write_zip(self.images)
+        self.where = ['--results-root', str(self.results), '--data-root', str(self.data),
+                      '--ctx', 'cpu']
+        for name in (SOLO, FACES):
+            status, _, err = call(['run', name, '--epochs', '1', *SMALL, *self.where])
+            assert status == 0, err
+        self.solo, self.faces = sorted(report.finished_runs(self.results).values())
+        self.unfinished = self._unfinished()
+        self.original = {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
+
+    def _unfinished(self) -> Path:
+        """A run that has been trained and was cut off before its pictures."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(report, 'finish', lambda *_: 1 / 0)
+            with contextlib.suppress(ZeroDivisionError):
+                call(['run', SOLO, '--epochs', '2', *SMALL, *self.where])
+        folder, = self.results.glob('*/*.unfinished')
+        return folder
+
+    def write_zip(self, contents: list[bytes]) -> None:
+        with zipfile.ZipFile(self.data / 'anime_faces.zip', 'w') as archive:
+            for i, content in enumerate(contents):
+                archive.writestr(f'{i:03d}.png', content)
+
+    def restore(self) -> None:
+        """All as it was."""
+        for path in self.root.rglob('*'):
+            if path.is_file() and path not in self.original:
+                path.unlink()
+        for path, content in self.original.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists() or path.read_bytes() != content:
+                path.write_bytes(content)
+
+    def draw(self, folder: Path) -> list[str]:
+        """The command that reads a run's configuration, parameters and data."""
+        return ['strips', str(folder.relative_to(self.results)), *self.where]
+
+
+def _png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, 'PNG' if seed % 2 else 'JPEG')
+    return content.getvalue()
+
+
+def call(argv: list[str]) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a command line."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main.main(argv)
+        except SystemExit as stop:  # argparse's
+            status = stop.code
+    return status, out.getvalue(), err.getvalue()
+
+
+written, watching = [], False
+
+
+def _watch(event: str, arguments: tuple) -> None:
+    if not watching:
+        return
+    if event == 'open' and isinstance(arguments[0], (str, bytes)) and arguments[2] & (
+            os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        written.append(os.fsdecode(arguments[0]))
+    elif event in ('os.mkdir', 'os.remove', 'os.rmdir', 'os.truncate'):
+        written.append(os.fsdecode(arguments[0]))
+    elif event in ('os.rename', 'os.link', 'os.symlink'):
+        written.append(os.fsdecode(arguments[1]))
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(scope='module')
+def sandbox(tmp_path_factory) -> Sandbox:
+    return Sandbox(tmp_path_factory.mktemp('sandbox'))
+
+
+def hang(*_) -> None:
+    raise TimeoutError(f'more than {MOST_SECONDS} s')
+
+
+# Strategies
+
+
+@st.composite
+def mutated(draw, content: bytes) -> bytes:
+    """Bytes with a few changes, more often at the beginning."""
+    data = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.one_of(st.integers(0, min(64, len(data))), st.integers(0, len(data))))
+        match draw(st.sampled_from(['bit', 'byte', 'number', 'cut', 'insert', 'delete',
+                                    'repeat'])):
+            case 'bit':
+                data[at:at + 1] = bytes(b ^ 1 << draw(st.integers(0, 7)) for b in data[at:at + 1])
+            case 'byte':
+                data[at:at + 1] = draw(st.binary(min_size=1, max_size=1))
+            case 'number':
+                size = draw(st.sampled_from([2, 4, 8]))
+                number = draw(st.sampled_from(NUMBERS)) % 2 ** (8 * size)
+                data[at:at + size] = number.to_bytes(size, draw(st.sampled_from(
+                    ['little', 'big'])))
+            case 'cut':
+                del data[at:]
+            case 'insert':
+                data[at:at] = draw(st.binary(max_size=20))
+            case 'delete':
+                del data[at:at + draw(st.integers(1, 40))]
+            case 'repeat':
+                data[at:at] = data[at:at + 100] * draw(st.integers(1, 20))
+    return bytes(data)
+
+
+FLOATS = st.floats(allow_subnormal=False)  # which count as zero here, see models/_cpu.py
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.sampled_from(NUMBERS) | st.integers(-5, 5) | FLOATS
+    | st.text(max_size=8) | st.sampled_from(['MNIST', 'DenseVAE', 'ConvVAE', 'gluoncv:vgg11',
+                                             'a' * 5000, '../../x', '\n', '-1', '1e400']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner,
+                                                                max_size=3), max_leaves=6)
+
+
+@st.composite
+def changed(draw, tree):
+    """A JSON value with one part of it replaced, removed or added to."""
+    tree = json.loads(json.dumps(tree))
+    node = tree
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not keys:
+            return draw(VALUES)
+        key = draw(st.sampled_from(keys))
+        if isinstance(node[key], (dict, list)) and draw(st.booleans()):
+            node = node[key]
+            continue
+        match draw(st.sampled_from(['replace', 'replace', 'remove', 'add'])):
+            case 'replace':
+                node[key] = draw(VALUES)
+            case 'remove':
+                del node[key]
+            case 'add' if isinstance(node, dict):
+                node[draw(st.text(max_size=5))] = draw(VALUES)
+            case _:
+                node.append(draw(VALUES))
+        return tree
+
+
+WORDS = st.one_of(
+    st.text(st.characters(exclude_characters='\0', codec='utf-8'), max_size=12),
+    st.sampled_from(['', '-', '--', '--help', '*', '[', '[!', '**', '..', '/', '/dev/null', '~',
+                     '\udcff', SOLO, FACES, SOLO + '/', 'cpu', 'gpu:9999', 'cpu:0,cpu:0', '-1',
+                     '0', '1', 'nan', '1e999', '9' * 400, '50+150', '+', 'a' * 5000, '\u0661']))
+OPTIONS = ['--match', '--epochs', '--limit', '--step', '--layout', '--seed', '--set', '--kvstore',
+           '--force', '--fresh', '--checkpoint-minutes', '--ctx', '--json', '--markdown',
+           '--data-root', '--names', '--hosts']
+FIELDS = list(experiments.get(SOLO).configuration())
+COMMANDS = [name for name in main.COMMANDS if name != 'demo']
+ASSIGNMENTS = st.one_of(WORDS, st.builds('{}={}'.format, st.sampled_from(FIELDS), st.one_of(
+    WORDS, st.sampled_from(NUMBERS).map(str), FLOATS.map(str), st.just('none'))))
+
+
+# What is made of an example: the files, and the command that meets them
+
+
+def of_file(name: str, folder: str, run: str):
+    def prepare(box: Sandbox, content: bytes) -> list[str]:
+        (getattr(box, folder) / name).write_bytes(content)
+        return box.draw(getattr(box, run))
+    return prepare
+
+
+def gzipped(box: Sandbox, content: bytes) -> list[str]:
+    """A whole gzip file, of an idx file that is not."""
+    name = 'train-images-idx3-ubyte'
+    (box.data / name).unlink()
+    (box.data / f'{name}.gz').write_bytes(gzip.compress(content, 1))
+    return box.draw(box.solo)
+
+
+def damaged_gzip(box: Sandbox, content: bytes) -> list[str]:
+    name = 't10k-labels-idx1-ubyte'
+    (box.data / name).unlink()
+    (box.data / f'{name}.gz').write_bytes(content)
+    return box.draw(box.solo)
+
+
+def member(box: Sandbox, content: bytes) -> list[str]:
+    """A whole zip, of one image that is not."""
+    box.write_zip([*box.images[:49], content])
+    return box.draw(box.faces)
+
+
+def image(box: Sandbox, content: bytes) -> list[str]:
+    """A folder of images, one of them damaged."""
+    (box.data / 'anime_faces.zip').unlink()
+    folder = box.data / 'anime_faces'
+    folder.mkdir(exist_ok=True)
+    for i, whole in enumerate(box.images[:49]):
+        (folder / f'{i}.png').write_bytes(whole)
+    (folder / 'odd.jpg').write_bytes(content)
+    return box.draw(box.faces)
+
+
+def verified(box: Sandbox, case: tuple[str, bytes]) -> list[str]:
+    (box.solo / case[0]).write_bytes(case[1])
+    return ['verify', *box.where]
+
+
+def listed(box: Sandbox, case: tuple[str, bytes]) -> list[str]:
+    (box.solo / case[0]).write_bytes(case[1])
+    return ['list', '--match', SOLO, '--results-root', str(box.results)]
+
+
+def checkpoint(box: Sandbox, content: bytes) -> list[str]:
+    for path in resume.found(box.unfinished):
+        path.write_bytes(content)
+    return ['run', SOLO, '--epochs', '2', *SMALL, *box.where]
+
+
+def state(box: Sandbox, case: tuple) -> list[str]:
+    """Checkpoints whose checksum is right, and whose content is not."""
+    new_state, name, change = case
+    text = json.dumps(new_state)
+    *_, path = resume.found(box.unfinished)
+    with safe_open(path, 'numpy') as file:
+        arrays = {key: file.get_tensor(key) for key in file.keys()}
+    name = sorted(arrays)[name % len(arrays)]
+    match change:
+        case 'remove':
+            del arrays[name]
+        case 'rename':
+            arrays[f'{name}x'] = arrays.pop(name)
+        case 'shape':
+            arrays[name] = arrays[name][..., np.newaxis]
+        case 'type':
+            arrays[name] = arrays[name].astype(np.float64)
+        case 'nan':
+            arrays[name] = np.full_like(arrays[name], np.nan)
+    path.unlink()
+    digest = resume._digest(text, arrays)
+    save_file(arrays, path, {'state': text, 'sha256': digest})
+    for older in resume.found(box.unfinished)[:-1]:
+        older.unlink()
+    return ['run', SOLO, '--epochs', '2', *SMALL, *box.where]
+
+
+def assignment(box: Sandbox, texts: list[str]) -> list[str]:
+    return ['run', SOLO, '--dry-run', *(word for text in texts for word in ('--set', text))]
+
+
+def command(box: Sandbox, words: list[str]) -> list[str]:
+    """Any words, in a command that trains nothing and is of these results."""
+    first = words[0] if words[0] in COMMANDS else 'list'
+    last = {'run': ['--dry-run'], 'launch': ['stop']}.get(first, [])
+    return [first, *words[1:], *last, *([] if first == 'launch' else box.where[:2])]
+
+
+def kinds(box: Sandbox) -> dict:
+    """Of each kind: examples in the fast and the slow tier, strategy, what to do with one."""
+    images, labels = (box.data / f'{name}-ubyte' for name in ('train-images-idx3',
+                                                             't10k-labels-idx1'))
+    config = json.loads((box.solo / report.CONFIG).read_text())
+    *_, path = resume.found(box.unfinished)
+    with safe_open(path, 'numpy') as file:
+        known = json.loads(file.metadata()['state'])
+    readable = st.sampled_from([report.CONFIG, tables.STATISTICS, report.SUMS, 'README.md',
+                                report.STRIP, '3.png', 'vae.params']).flatmap(
+        lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
+    tabled = st.sampled_from([report.CONFIG, tables.STATISTICS]).flatmap(
+        lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
+    return {
+        'idx': (40, 900, mutated(images.read_bytes()), of_file(images.name, 'data', 'solo')),
+        'gzip of idx': (30, 700, mutated(images.read_bytes()), gzipped),
+        'gzip': (30, 700, mutated(gzip.compress(labels.read_bytes())), damaged_gzip),
+        'zip': (50, 1000, mutated((box.data / 'anime_faces.zip').read_bytes()),
+                of_file('anime_faces.zip', 'data', 'faces')),
+        'member of a zip': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), member),
+        'image': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), image),
+        'params': (60, 1200, mutated((box.solo / main.PARAMETERS).read_bytes()),
+                   of_file(main.PARAMETERS, 'solo', 'solo')),
+        'bytes of config': (20, 400, mutated((box.solo / report.CONFIG).read_bytes()),
+                            of_file(report.CONFIG, 'solo', 'solo')),
+        'config': (60, 1000, changed(config).map(lambda tree: json.dumps(tree).encode()),
+                   of_file(report.CONFIG, 'solo', 'solo')),
+        'tables': (20, 400, tabled, listed),
+        'verify': (30, 600, readable, verified),
+        'checkpoint': (30, 700, mutated(path.read_bytes()), checkpoint),
+        'state': (40, 800, st.tuples(changed(known), st.integers(0, 50), st.sampled_from(
+            ['no'] * 4 + ['remove', 'rename', 'shape', 'type', 'nan'])), state),
+        'set': (60, 1000, st.lists(ASSIGNMENTS, min_size=1, max_size=3), assignment),
+        'command': (60, 1000, st.lists(st.one_of(st.sampled_from(OPTIONS), WORDS), max_size=6)
+                    .flatmap(lambda words: st.sampled_from(COMMANDS).map(
+                        lambda name: [name, *words])), command)}
+
+
+KINDS = ['idx', 'gzip of idx', 'gzip', 'zip', 'member of a zip', 'image', 'params',
+         'bytes of config', 'config', 'tables', 'verify', 'checkpoint', 'state', 'set', 'command']
+
+
+@pytest.mark.parametrize('tier', ['fast', pytest.param('slow', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('kind', KINDS)
+def test_hostile_input_is_one_line(kind, tier, sandbox):
+    global watching
+    fast, slow, strategy, prepare = kinds(sandbox)[kind]
+    n_examples, seen = fast if tier == 'fast' else slow, []
+
+    @settings(max_examples=n_examples, deadline=None, database=None, derandomize=True,
+              suppress_health_check=list(HealthCheck))
+    @given(strategy)
+    def check(example):
+        global watching
+        argv = prepare(sandbox, example)
+        seen.append(argv)
+        signal.alarm(MOST_SECONDS)
+        watching = True
+        try:
+            status, out, err = call(argv)
+        finally:
+            watching = False
+            signal.alarm(0)
+            sandbox.restore()
+        lines = [line for line in err.splitlines() if line.startswith('error: ')]
+        assert status in (0, 2) and 'Traceback' not in err
+        assert len(lines) == (status == 2) and (status == 0 or err.endswith(f'{lines[0]}\n'))
+
+    old, before = signal.signal(signal.SIGALRM, hang), _peak_bytes()
+    written.clear()
+    try:
+        check()
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert len(seen) >= n_examples
+    assert _peak_bytes() - before < MOST_BYTES
+    allowed = sandbox.root, Path(os.environ['XDG_CACHE_HOME'])
+    outside = [path for path in written if path != os.devnull and not any(
+        Path(os.path.abspath(path)).is_relative_to(root) for root in allowed)]
+    assert not outside
+
+
+def _peak_bytes() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_the_tiers_are_large_enough(sandbox):
+    found = kinds(sandbox)
+    assert list(found) == KINDS
+    assert sum(kind[0] for kind in found.values()) >= 500
+    assert sum(kind[1] for kind in found.values()) >= 10_000
