@@ -213,7 +213,7 @@ def test_run_killed_25_times_ends_as_one_that_was_not(kind, tmp_path, data_root)
 
 @pytest.mark.parametrize('signum, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
-    arguments = [SOLO, '--epochs', '12', '--set', 'n_hnodes=16']
+    arguments = [SOLO, '--epochs', '8', '--set', 'n_hnodes=16']
     run = Run(arguments, tmp_path / 'stopped', data_root)
     process = run.start()
     time.sleep(0.3)
@@ -232,7 +232,7 @@ def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_pa
 
 
 def test_second_signal_stops_at_once(tmp_path, data_root):
-    run = Run([SOLO, '--epochs', '30'], tmp_path, data_root)
+    run = Run([SOLO, '--epochs', '12', '--set', 'n_hnodes=16'], tmp_path, data_root)
     process = run.start()
     time.sleep(0.3)
     process.send_signal(signal.SIGSTOP)  # so that both wait for it

@@ -52,7 +52,7 @@ def assert_goes_on(run: Run, tmp_path: Path, arguments: list[str], data_root: Pa
 
 
 def test_full_disk_leaves_the_last_checkpoint(tmp_path, data_root):
-    arguments = [SOLO, *SMALL, '--epochs', '60']
+    arguments = [SOLO, *SMALL, '--epochs', '40']
     run = Run(arguments, tmp_path / 'full', data_root)
     process = run.start()
     wait_for_checkpoints(run)
@@ -82,7 +82,7 @@ def test_full_disk_when_the_run_is_finished(tmp_path, data_root, cli, monkeypatc
 
 
 def test_no_memory_leaves_the_last_checkpoint(tmp_path, data_root):
-    arguments = [SOLO, *SMALL, '--epochs', '60']
+    arguments = [SOLO, *SMALL, '--epochs', '40']
     run = Run(arguments, tmp_path / 'full', data_root)
     process = run.start()
     wait_for_checkpoints(run)
