@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+HASHED_AT_ONCE = 4096  # images
 SKETCHES = {'sketch_digits': (20_000, 1_000), 'sketch_faces': (8_000, 1_000)}  # train, test
 
 
@@ -23,21 +24,38 @@ class Images:
     stands in memory at four bytes a value.
     """
 
-    def __init__(self, pixels: np.ndarray, layout: str = 'reshape'):
-        self.pixels = pixels
-        self.layout = layout
+    def __init__(self, stored: np.ndarray, layout: str = 'reshape',
+                 order: np.ndarray | None = None):
+        """stored: (m, h, w, c), perhaps a file's. order: (n,) indices of it; none: all."""
+        self._stored, self.layout = stored, layout
+        self._order = np.arange(len(stored)) if order is None else order
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self._order)
 
     def __getitem__(self, indices) -> np.ndarray:
-        return np.divide(to_channels_first(self.pixels[indices], self.layout), np.float32(255),
+        pixels = self._stored[self._order[indices]]
+        return np.divide(to_channels_first(pixels, self.layout), np.float32(255),
                          dtype=np.float32)
+
+    def first(self, n: int) -> np.ndarray:
+        """The first n images as bytes, (n, h, w, c)."""
+        return self._stored[self._order[:n]]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """All images as bytes, (n, h, w, c): a copy."""
+        return self.first(len(self))
+
+    def update(self, digest) -> None:
+        """Hash all images, in their order."""
+        for start in range(0, len(self), HASHED_AT_ONCE):
+            digest.update(self._stored[self._order[start:start + HASHED_AT_ONCE]])
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""
-        height, width, channels = self.pixels.shape[1:]
+        height, width, channels = self._stored.shape[1:]
         return channels, height, width
 
 
@@ -51,32 +69,38 @@ class Dataset:
 
 
 def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
-         shuffle_seed: int | None = 0) -> Dataset:
+         shuffle_seed: int | None = 0, skip_bad: bool = False) -> Dataset:
     """The data set MNIST | anime | sketch_digits | sketch_faces, at full size.
 
     root: folder to look in first. layout: reshape | transpose, see `to_channels_first`.
-    shuffle_seed: of the anime split; none is name order. DataError if it is not to be had.
+    shuffle_seed: of the anime split; none is name order. skip_bad: leave out broken images of
+    faces. DataError if the set is not to be had.
     """
     if name == 'MNIST':
         from data import mnist
-        train, test, described = mnist.read(root)
+        *splits, described = mnist.read(root)
+        train, test = (Images(pixels, layout) for pixels in splits)
     elif name == 'anime':
         from data import faces
-        train, test, described = faces.read(root, shuffle_seed)
+        stored, described = faces.read(root, skip_bad)
+        order = faces.split_order(len(stored), shuffle_seed)
+        n_train = int(len(stored) * faces.TRAIN_SHARE)
+        train, test = (Images(stored, layout, part)
+                       for part in (order[:n_train], order[n_train:]))
     elif name in SKETCHES:
         from data import sketch
         n_train, n_test = SKETCHES[name]
         drawn = getattr(sketch, name)(n_train + n_test)
-        train, test = drawn[:n_train], drawn[n_train:]
+        train, test = Images(drawn[:n_train], layout), Images(drawn[n_train:], layout)
         described = {'description': 'drawn by this project (data/sketch.py), seed 0'}
     else:
         raise DataError(f'unknown data {name!r}: expected MNIST, anime, '
                         + ', '.join(SKETCHES))
-    digest = hashlib.sha256(np.ascontiguousarray(train))
-    digest.update(np.ascontiguousarray(test))
-    source = {'data': name, **described, 'sha256': digest.hexdigest()}
-    train, test = Images(train, layout), Images(test, layout)
-    return Dataset(train, test, train.shape, source)
+    digest = hashlib.sha256()
+    train.update(digest)
+    test.update(digest)
+    return Dataset(train, test, train.shape,
+                   {'data': name, **described, 'sha256': digest.hexdigest()})
 
 
 def to_channels_first(pixels: np.ndarray, layout: str) -> np.ndarray:

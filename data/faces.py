@@ -1,57 +1,83 @@
-"""Faces from a folder or a zip of images, and the original's split of them."""
+"""Faces from a folder or a zip of images, decoded once, and the original's split of them."""
+import hashlib
 import io
+import os
+import struct
+import sys
 import warnings
 import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from threading import Lock
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
 
 from data import DataError, MissingDataError, fetch
 
-NAMES = ('anime_faces', 'anime_faces.zip')  # a folder or a zip, below a root
+NAMES = ('anime_faces', 'anime_faces.zip', 'anime_faces.ndy')  # below a root
 SUFFIXES = {'.png', '.jpg', '.jpeg'}
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP')  # suffixes are often wrong; no EPS: it is run
 SIDE = 64               # pixels
 TRAIN_SHARE = 0.8
 N_SHOWN = 10            # validation images
+FEWEST = 46             # of which four fifths train, rounded down, and N_SHOWN are left
+FACE_BYTES = SIDE * SIDE * 3
 MAX_FILE_BYTES = 32 << 20
+MAX_IMAGES = 300_000
+MAX_RATIO, MIN_BOMB_BYTES = 200, 1 << 30  # images hardly compress: a zip that claims so is none
 MAX_PIXELS = 50_000_000
+# A saved NDArray: list of one, then its magic number, kind of storage, 4 sizes, device, type
+NDARRAY, NDARRAY_END, CONVERTED_AT_ONCE = '<QQQIiI4qiii', 8, 512
+NDARRAY_FIELDS = ((0x112, 0, 1, 0xF993FAC9, 0, 4), (0x112, 0, 1, 0xF993FACA, 0, 4))
 LARGE = 4_000_000       # pixels: of such images only one at a time is in memory
 _one_large = Lock()
 
 
-def read(root: str | Path | None, shuffle_seed: int | None) -> tuple[np.ndarray, np.ndarray,
-                                                                     dict]:
-    """Training and held-out faces, (n, 64, 64, 3) uint8 each, and a description.
+Source = tuple[str, Callable[[], bytes]]  # an image's name in messages, and its bytes
 
-    DataError if there are none, too few, or one cannot be read.
+
+def read(root: str | Path | None, skip_bad: bool = False) -> tuple[np.ndarray, dict]:
+    """All faces in the order of their names, (n, 64, 64, 3) uint8, and a description.
+
+    They are decoded once and kept in the cache, from where they are mapped into memory.
+    skip_bad: leave out images that cannot be read, else they are a DataError; as are none or
+    too few.
     """
     path = find(root)
-    faces = read_folder(path) if path.is_dir() else read_zip(path)
-    n_train = int(len(faces) * TRAIN_SHARE)
-    if len(faces) - n_train < N_SHOWN:
-        raise DataError(f'{path}: {len(faces)} images, expected {5 * N_SHOWN} or more, for '
-                        f'{N_SHOWN} held-out ones')
-    faces = faces[split_order(len(faces), shuffle_seed)]
-    return faces[:n_train], faces[n_train:], {'description': 'anime faces',
-                                              'files': {path.name: len(faces)}}
+    faces, n_skipped = _cached(path, skip_bad)
+    if len(faces) < FEWEST:
+        raise DataError(f'{path}: {len(faces)} images, expected {FEWEST} or more, for {N_SHOWN} '
+                        'held-out ones')
+    described = {'description': 'anime faces', 'files': {path.name: len(faces)}}
+    if n_skipped:
+        print(f'{path}: {n_skipped} broken images left out', file=sys.stderr)
+        described['left_out'] = n_skipped
+    return faces, described
 
 
 def find(root: str | Path | None) -> Path:
-    """The folder or zip of anime faces below root, $VAEGAN_DATA or the cache."""
+    """The faces: a folder, zip or saved NDArray below root, $VAEGAN_DATA or the cache.
+
+    root may also be that itself.
+    """
     roots = fetch.roots(root)
+    if root and roots[0].suffix in ('.zip', '.ndy') and roots[0].is_file():
+        return roots[0]
     for base in roots:
         for name in NAMES:
             if (base / name).exists():
                 return base / name
+        if root and base == roots[0] and base.is_dir() and any(map(_is_image, base.iterdir())):
+            return base
     raise MissingDataError(f'no {" or ".join(NAMES)} in {", ".join(map(str, roots))}: put a '
-                           'folder or zip of face images there, or name its folder with '
-                           '--data-root, or train on drawn faces with --set data=sketch_faces')
+                           'folder or zip of face images there, or name it with --data-root, or '
+                           'train on drawn faces with --set data=sketch_faces')
 
 
 def split_order(n: int, shuffle_seed: int | None) -> np.ndarray:
@@ -67,14 +93,75 @@ def split_order(n: int, shuffle_seed: int | None) -> np.ndarray:
     return nd.random.shuffle(indices).asnumpy()[:, 0]
 
 
-def read_folder(folder: Path) -> np.ndarray:
-    """All images below a folder in the order of their names, (n, 64, 64, 3) uint8."""
-    paths = sorted(p for p in folder.rglob('*') if _is_image(p))
-    return _decode_all(folder, [(str(p), p.read_bytes) for p in paths])
+def _cached(path: Path, skip_bad: bool) -> tuple[np.ndarray, int]:
+    """The faces at a path, mapped into memory, and how many were left out.
+
+    The cache has them under the checksum of what was decoded.
+    """
+    folder, key = fetch.cache_dir() / 'faces', _content_key(path)
+
+    def find_stored() -> Path | None:
+        names = [f'{key}.rgb'] + [f'{key}-without-*.rgb'] * skip_bad
+        return next((found for name in names for found in sorted(folder.glob(name))), None)
+
+    stored = find_stored()
+    try:
+        if stored is None:
+            with fetch.building(folder):
+                stored = find_stored() or _store(folder, key, path, skip_bad)
+        faces = np.memmap(stored, np.uint8, 'r')
+    except OSError as error:
+        print(f'{folder}: cannot be written ({error.strerror}); decoding into memory',
+              file=sys.stderr)
+        file = io.BytesIO()
+        n_skipped = _decode_into(file, path, skip_bad)
+        return np.frombuffer(file.getbuffer(), np.uint8).reshape(-1, SIDE, SIDE, 3), n_skipped
+    _, _, n_skipped = stored.stem.partition('-without-')
+    return faces.reshape(-1, SIDE, SIDE, 3), int(n_skipped or 0)
 
 
-def read_zip(path: Path) -> np.ndarray:
-    """All images of a zip in the order that its folder would have, (n, 64, 64, 3) uint8."""
+def _store(folder: Path, key: str, path: Path, skip_bad: bool) -> Path:
+    stored = folder / f'{key}.rgb'
+    with fetch.whole(stored) as file:
+        n_skipped = _decode_into(file, path, skip_bad)
+    if not n_skipped:
+        return stored
+    return stored.rename(folder / f'{key}-without-{n_skipped}.rgb')
+
+
+def _content_key(path: Path) -> str:
+    """A checksum of all that is decoded: of a folder, of every image's name and content."""
+    if path.is_file():
+        return fetch.sha256(path)
+    digest = hashlib.sha256()
+    for name, image in _images_below(path):
+        content = image.read_bytes()
+        digest.update(f'{name} {len(content)}\n'.encode(errors='surrogateescape') + content)
+    return digest.hexdigest()
+
+
+def _decode_into(file: IO[bytes], path: Path, skip_bad: bool) -> int:
+    """Write the faces at a path one after the other; returns how many were left out."""
+    if path.suffix == '.ndy':
+        _convert_ndarray(file, path)
+        return 0
+    with (_folder if path.is_dir() else _zip)(path) as sources:
+        return _decode_all(file, path, sources, skip_bad)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[list[Source]]:
+    """All images below a folder in the order of their names."""
+    yield [(str(image), image.read_bytes) for _, image in _images_below(path)]
+
+
+def _images_below(folder: Path) -> list[tuple[PurePath, Path]]:
+    return [(p.relative_to(folder), p) for p in sorted(folder.rglob('*')) if _is_image(p)]
+
+
+@contextmanager
+def _zip(path: Path) -> Iterator[list[Source]]:
+    """All images of a zip in the order that its folder would have."""
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # of many kinds, for a damaged directory of members
@@ -89,8 +176,16 @@ def read_zip(path: Path) -> np.ndarray:
     with archive:
         members = sorted(((PurePosixPath(m.filename), m) for m in archive.infolist()),
                          key=lambda named: named[0])
-        return _decode_all(path, [(f'{path}: {name}', partial(read_member, member))
-                                  for name, member in members if _is_image(name)])
+        total = 0
+        for name, member in members:
+            if name.is_absolute() or '..' in name.parts:
+                raise DataError(f'{path}: {name}: a path that leads out of the zip')
+            total += member.file_size
+        if total > max(MIN_BOMB_BYTES, MAX_RATIO * path.stat().st_size):
+            raise DataError(f'{path}: claims to hold {total} bytes, in {path.stat().st_size}: '
+                            'not a zip of images')
+        yield [(f'{path}: {name}', partial(read_member, member))
+               for name, member in members if _is_image(name)]
 
 
 def _is_image(path: PurePath) -> bool:
@@ -98,15 +193,65 @@ def _is_image(path: PurePath) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
 
 
-def _decode_all(path: Path, sources: list) -> np.ndarray:
+def _decode_all(file: IO[bytes], path: Path, sources: list[Source], skip_bad: bool) -> int:
     if not sources:
         raise DataError(f'{path}: no {", ".join(sorted(SUFFIXES))} files in it')
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # we refuse those
-        return np.stack(list(pool.map(_decode, sources)))
+    if len(sources) > MAX_IMAGES:
+        raise DataError(f'{path}: {len(sources)} images, expected at most {MAX_IMAGES}')
+    n_skipped, problem = 0, None
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # we refuse those
+            for face in tqdm(pool.map(_attempt, sources), f'decoding {path.name}', len(sources),
+                             leave=False, unit='image', disable=not sys.stderr.isatty()):
+                if isinstance(face, np.ndarray):
+                    file.write(face)
+                elif skip_bad:
+                    n_skipped, problem = n_skipped + 1, face
+                else:
+                    raise face
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if n_skipped == len(sources):
+        raise problem
+    return n_skipped
 
 
-def _decode(source) -> np.ndarray:
+def _attempt(source: Source) -> np.ndarray | DataError:
+    try:
+        return _decode(source)
+    except DataError as error:
+        return error
+
+
+def _convert_ndarray(file: IO[bytes], path: Path) -> None:
+    """Faces that the original saved: one NDArray (n, 3, 64, 64), float32 in [0, 1].
+
+    It had reshaped them from (n, 64, 64, 3), so that the bytes are in that order.
+    """
+    with open(path, 'rb') as saved:
+        header = saved.read(struct.calcsize(NDARRAY))
+        if len(header) < struct.calcsize(NDARRAY):
+            raise DataError(f'{path}: cut off in its header')
+        *fields, n, channels, height, width, _device, _device_id, kind = struct.unpack(NDARRAY,
+                                                                                       header)
+        size = len(header) + 4 * n * FACE_BYTES + NDARRAY_END
+        if (tuple(fields) not in NDARRAY_FIELDS or (channels, height, width) != (3, SIDE, SIDE)
+                or kind != 0 or not 0 < n <= MAX_IMAGES):
+            raise DataError(f'{path}: not one saved NDArray (n, 3, {SIDE}, {SIDE}) of float32')
+        if os.fstat(saved.fileno()).st_size != size:
+            raise DataError(f'{path}: {os.fstat(saved.fileno()).st_size} bytes, expected {size}')
+        for start in tqdm(range(0, n, CONVERTED_AT_ONCE), f'converting {path.name}', leave=False,
+                          disable=not sys.stderr.isatty()):
+            count = min(CONVERTED_AT_ONCE, n - start) * FACE_BYTES
+            values = np.frombuffer(saved.read(4 * count), '<f4')
+            if len(values) != count or not (0 <= values.min() and values.max() <= 1):
+                raise DataError(f'{path}: values that are not in [0, 1]')
+            file.write(np.rint(values * 255).astype(np.uint8))
+
+
+def _decode(source: Source) -> np.ndarray:
     """One image, centre-cropped to a square, (64, 64, 3) uint8."""
     name, read_bytes = source
     try:

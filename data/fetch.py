@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO
 from urllib.request import urlopen
 
 from data import DataError
@@ -73,15 +74,22 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
 
 def _download_once(url: str, expected: str, path: Path) -> None:
     digest = hashlib.sha256()
-    with urlopen(url, timeout=TIMEOUT_SECONDS) as response, tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=UNFINISHED, delete=False) as file:
+    with urlopen(url, timeout=TIMEOUT_SECONDS) as response, whole(path) as file:
+        while chunk := response.read(CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+        if digest.hexdigest() != expected:
+            raise DataError('its sha256 is not the expected one')
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file of the cache to write, which gets its name when all of it is on the disk."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         try:
-            while chunk := response.read(CHUNK):
-                digest.update(chunk)
-                file.write(chunk)
-            file.close()
-            if digest.hexdigest() != expected:
-                raise DataError('its sha256 is not the expected one')
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
             os.replace(file.name, path)
         except BaseException:
             os.unlink(file.name)

@@ -4,6 +4,7 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,13 @@ from PIL import Image
 
 import data
 from data import faces
+
+
+def read(path: Path, skip_bad: bool = False) -> np.ndarray:
+    """The faces at a path, (n, 64, 64, 3) uint8, without the cache."""
+    file = io.BytesIO()
+    faces._decode_into(file, path, skip_bad)
+    return np.frombuffer(file.getvalue(), np.uint8).reshape(-1, 64, 64, 3)
 
 
 def pictures(n: int) -> dict[str, bytes]:
@@ -38,10 +46,10 @@ def test_zip_and_folder_give_the_same_faces_in_name_order(root, tmp_path):
     with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as archive:
         for name, content in reversed(pictures(60).items()):
             archive.writestr(f'anime_faces/{name}', content)
-    from_folder = faces.read_folder(root / 'anime_faces')
+    from_folder = read(root / 'anime_faces')
     assert from_folder.shape == (60, 64, 64, 3)
     assert from_folder[:, 0, 0, 0].tolist() == list(range(60))
-    assert (faces.read_zip(tmp_path / 'faces.zip') == from_folder).all()
+    assert (read(tmp_path / 'faces.zip') == from_folder).all()
 
 
 def test_zip_with_folders_in_it_keeps_the_order_of_the_folder(tmp_path):
@@ -51,18 +59,18 @@ def test_zip_with_folders_in_it_keeps_the_order_of_the_folder(tmp_path):
             archive.writestr(name, content)
     with zipfile.ZipFile(tmp_path / 'faces.zip') as archive:
         archive.extractall(tmp_path / 'faces')
-    from_folder = faces.read_folder(tmp_path / 'faces')
+    from_folder = read(tmp_path / 'faces')
     assert from_folder[:, 0, 0, 0].tolist() == [3, 1, 2, 0]
-    assert (faces.read_zip(tmp_path / 'faces.zip') == from_folder).all()
+    assert (read(tmp_path / 'faces.zip') == from_folder).all()
 
 
 def test_what_macos_puts_beside_images_is_passed_over(root, tmp_path):
     with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as archive:
         archive.writestr('faces/1.png', pictures(1)['000.png'])
         archive.writestr('__MACOSX/faces/._1.png', bytes(100))
-    assert len(faces.read_zip(tmp_path / 'faces.zip')) == 1
+    assert len(read(tmp_path / 'faces.zip')) == 1
     (root / 'anime_faces' / '._000.png').write_bytes(bytes(100))
-    assert len(faces.read_folder(root / 'anime_faces')) == 60
+    assert len(read(root / 'anime_faces')) == 60
 
 
 def test_first_eighty_percent_of_the_shuffled_order_train(root):
@@ -88,7 +96,7 @@ def test_all_kinds_of_images_become_rgb(root, mode, colour):
     picture = Image.new(mode, (100, 30), colour)
     suffix = 'jpg' if mode == 'CMYK' else 'png'
     picture.save(root / 'anime_faces' / f'000.{suffix}')
-    face = faces.read_folder(root / 'anime_faces')[0]
+    face = read(root / 'anime_faces')[0]
     assert face.shape == (64, 64, 3)
     assert np.abs(face[32, 32].astype(int) - picture.convert('RGB').getpixel((0, 0))).max() < 6
 
@@ -96,7 +104,7 @@ def test_all_kinds_of_images_become_rgb(root, mode, colour):
 def decoded(root, picture: Image.Image, **options) -> list[int]:
     """The colour in the middle of a picture that went through a PNG file."""
     picture.save(root / 'anime_faces' / '000.png', **options)
-    return faces.read_folder(root / 'anime_faces')[0][32, 32].tolist()
+    return read(root / 'anime_faces')[0][32, 32].tolist()
 
 
 @pytest.mark.parametrize('mode, colour, expected', [
@@ -127,7 +135,7 @@ def test_images_are_cropped_at_their_middle(root):
     wide = np.zeros((64, 192, 3), np.uint8)
     wide[:, 64:128] = 255
     Image.fromarray(wide).save(root / 'anime_faces' / '000.png')
-    assert faces.read_folder(root / 'anime_faces')[0].min() > 200
+    assert read(root / 'anime_faces')[0].min() > 200
 
 
 @pytest.mark.parametrize('prepare, message', [
@@ -194,7 +202,7 @@ def test_zip_that_is_cut_anywhere_is_one_line(tmp_path):
 def test_zip_with_a_changed_byte_is_refused_or_read_as_it_was(tmp_path, method):
     path = tmp_path / 'faces.zip'
     content = zipped(path, method)
-    whole, refusals = faces.read_zip(path), 0
+    whole, refusals = read(path), 0
     directory = content.index(b'PK\1\2')
     positions = range(0, len(content), 7)
     for position in positions:
@@ -202,7 +210,7 @@ def test_zip_with_a_changed_byte_is_refused_or_read_as_it_was(tmp_path, method):
         changed[position] ^= 0xff
         path.write_bytes(changed)
         try:
-            found = faces.read_zip(path)
+            found = read(path)
         except data.DataError as error:
             assert str(path) in str(error)
             refusals += 1
@@ -217,7 +225,7 @@ def test_damaged_member_of_a_zip_is_named(tmp_path):
     content[start:start + 20] = bytes(20)
     (tmp_path / 'faces.zip').write_bytes(content)
     with pytest.raises(data.DataError, match='faces.zip: \xe91.png: not a readable image'):
-        faces.read_zip(tmp_path / 'faces.zip')
+        read(tmp_path / 'faces.zip')
 
 
 @pytest.mark.parametrize('claimed', [1000, 20_000_000])
@@ -230,7 +238,7 @@ def test_member_of_a_zip_cannot_claim_the_memory(tmp_path, monkeypatch, claimed)
                                                struct.pack('<I', claimed)))
     tracemalloc.start()
     with pytest.raises(data.DataError, match='1.png'):
-        faces.read_zip(path)
+        read(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6
@@ -238,4 +246,222 @@ def test_member_of_a_zip_cannot_claim_the_memory(tmp_path, monkeypatch, claimed)
 
 def test_faces_that_are_nowhere_are_one_line(tmp_path):
     with pytest.raises(data.MissingDataError, match='sketch_faces'):
+        data.load('anime', tmp_path)
+
+
+# The cache
+
+
+@pytest.fixture
+def decoded_paths(monkeypatch) -> list:
+    """What was decoded, and not taken from the cache."""
+    seen, decode = [], faces._decode_into
+
+    def note(file, path, skip_bad):
+        seen.append(path.name)
+        return decode(file, path, skip_bad)
+    monkeypatch.setattr(faces, '_decode_into', note)
+    return seen
+
+
+def stored() -> list[Path]:
+    return sorted(p for p in (data.fetch.cache_dir() / 'faces').iterdir()
+                  if not p.name.startswith('.'))
+
+
+def test_faces_are_decoded_once_and_mapped(root, decoded_paths):
+    first, again = (data.load('anime', root) for _ in range(2))
+    assert decoded_paths == ['anime_faces'] and len(stored()) == 1
+    assert isinstance(again.train._stored.base, np.memmap)
+    assert not again.train._stored.flags.writeable
+    assert (first.train.pixels == again.train.pixels).all()
+    assert first.source == again.source
+
+
+def test_cache_is_keyed_by_content(root, tmp_path, decoded_paths):
+    before = data.load('anime', root).source['sha256']
+    renamed = root / 'anime_faces' / '000.png'
+    renamed.rename(root / 'anime_faces' / '999.png')
+    assert data.load('anime', root).source['sha256'] != before
+    (root / 'anime_faces' / '999.png').rename(renamed)
+    assert data.load('anime', root).source['sha256'] == before
+    assert len(decoded_paths) == 2
+    (root / 'anime_faces').rename(tmp_path / 'elsewhere')
+    assert data.load('anime', tmp_path / 'elsewhere').source['sha256'] == before
+    assert len(decoded_paths) == 2
+
+
+def test_whole_set_is_never_held_as_floats(root):
+    dataset = data.load('anime', root)
+    tracemalloc.start()
+    for start in range(0, 48, 8):
+        dataset.train[np.arange(start, start + 8)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * 8 * 3 * 64 * 64 * 4
+
+
+def test_cache_that_cannot_be_written_is_done_without(root, monkeypatch, capsys):
+    expected = data.load('anime', root)
+    (root / 'file').write_text('mine')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(root / 'file'))
+    found = data.load('anime', root)
+    assert found.source == expected.source
+    assert 'cannot be written (Not a directory); decoding into memory' in capsys.readouterr().err
+
+
+def test_cut_off_decoding_leaves_no_cache(root, monkeypatch):
+    decode = faces._decode
+    monkeypatch.setattr(faces, '_decode', lambda source: decode(source) if '030' not in source[0]
+                        else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        data.load('anime', root)
+    assert not stored()
+
+
+def test_root_may_be_the_folder_or_the_file_itself(root, tmp_path):
+    expected = data.load('anime', root).source['sha256']
+    with zipfile.ZipFile(tmp_path / 'mine.zip', 'w') as archive:
+        for name, content in pictures(60).items():
+            archive.writestr(name, content)
+    for itself in (root / 'anime_faces', tmp_path / 'mine.zip'):
+        assert data.load('anime', itself).source['sha256'] == expected
+
+
+# Broken images
+
+
+def test_broken_images_are_left_out_if_asked(root, capsys, decoded_paths):
+    for name in ('005.png', '007.png'):
+        (root / 'anime_faces' / name).write_bytes(b'not a picture')
+    for _ in range(2):
+        with pytest.raises(data.DataError, match='005.png: not a readable image'):
+            data.load('anime', root)
+    decoded_paths.clear()
+    for _ in range(2):
+        dataset = data.load('anime', root, shuffle_seed=None, skip_bad=True)
+        assert len(dataset.train) + len(dataset.test) == 58
+        assert dataset.train.pixels[:7, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 6, 8]
+        assert dataset.source['left_out'] == 2
+        assert '2 broken images left out' in capsys.readouterr().err
+    assert len(decoded_paths) == 1
+    with pytest.raises(data.DataError, match='005.png'):  # as if they had never been
+        data.load('anime', root)
+
+
+def test_nothing_but_broken_images_is_refused(root):
+    for path in (root / 'anime_faces').iterdir():
+        path.write_bytes(b'not a picture')
+    with pytest.raises(data.DataError, match='not a readable image'):
+        data.load('anime', root, skip_bad=True)
+
+
+def test_run_says_in_its_command_what_was_left_out(root, cli, tmp_path_factory):
+    (root / 'anime_faces' / '005.png').write_bytes(b'not a picture')
+    results = tmp_path_factory.mktemp('results')
+    status, _, err = cli(['run', 'DenseVAE_on_anime/512_5_1024_200', '--epochs', '1', '--set',
+                          'n_hnodes=4', '--set', 'n_latent=2', '--set', 'batch_size=16',
+                          '--skip-bad', '--data-root', str(root), '--results-root',
+                          str(results)])
+    assert status == 0, err
+    config, = results.rglob('config.json')
+    assert '--set batch_size=16 --skip-bad"' in config.read_text()
+
+
+@pytest.mark.parametrize('arrange, message', [
+    (lambda f: None, 'no .jpeg, .jpg, .png files'),
+    (lambda f: (f / 'a.txt').write_text('hello'), 'no .jpeg, .jpg, .png files'),
+    (lambda f: (f / '0.png').write_bytes(pictures(1)['000.png']), '1 images, expected 46 or more'),
+    (lambda f: [(f / name).write_bytes(content) for name, content in pictures(45).items()],
+     '45 images, expected 46 or more'),
+])
+def test_folder_with_too_little_in_it_is_one_line(tmp_path, arrange, message):
+    (tmp_path / 'anime_faces').mkdir()
+    arrange(tmp_path / 'anime_faces')
+    with pytest.raises(data.DataError, match=message) as error:
+        data.load('anime', tmp_path)
+    assert 'anime_faces' in str(error.value) and '\n' not in str(error.value)
+
+
+def test_fewer_images_than_a_batch_are_refused(root, cli, tmp_path_factory):
+    results = tmp_path_factory.mktemp('results')
+    status, _, err = cli(['run', 'DenseVAE_on_anime/512_5_1024_200', '--data-root', str(root),
+                          '--results-root', str(results)])
+    assert status == 2 and '48 training images, expected a batch of 64 or more' in err
+    assert not list(results.iterdir())
+
+
+@pytest.mark.parametrize('name', ['../evil.png', '/etc/evil.png', 'a/../../evil.png'])
+def test_zip_whose_paths_climb_out_of_it_is_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as archive:
+        archive.writestr(name, pictures(1)['000.png'])
+    with pytest.raises(data.DataError, match='a path that leads out of the zip'):
+        read(tmp_path / 'faces.zip')
+
+
+def test_zip_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(faces, 'MIN_BOMB_BYTES', 1_000_000)
+    with zipfile.ZipFile(tmp_path / 'faces.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
+        for i in range(10):
+            archive.writestr(f'{i}.png', bytes(1_000_000))
+    with pytest.raises(data.DataError, match='claims to hold 10000000 bytes'):
+        read(tmp_path / 'faces.zip')
+
+
+def test_image_of_100_megapixels_is_refused_before_it_is_decoded(root):
+    Image.new('1', (10_000, 10_000)).save(root / 'anime_faces' / '000.png')
+    tracemalloc.start()
+    with pytest.raises(data.DataError, match='000.png: 10000 x 10000 pixels, expected at most'):
+        data.load('anime', root)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+# The original's saved array
+
+
+@pytest.fixture
+def ndy(root, tmp_path):
+    """Sixty faces as the original saved them: reshaped, in [0, 1], by MXNet itself."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), np.uint8)
+    path = tmp_path / 'saved' / 'anime_faces.ndy'
+    path.parent.mkdir()
+    nd.save(str(path), nd.array(pixels.reshape(60, 3, 64, 64) / 255))
+    return path, pixels
+
+
+def test_saved_array_of_the_original_is_read(ndy):
+    path, pixels = ndy
+    for where in (path, path.parent):
+        dataset = data.load('anime', where, shuffle_seed=None)
+        assert (dataset.train.pixels == pixels[:48]).all()
+    as_published = data.load('anime', path, 'reshape', None).train[np.arange(5)]
+    assert np.abs(as_published - pixels[:5].reshape(5, 3, 64, 64) / 255).max() < 1e-6
+    undone = data.load('anime', path, 'transpose', None).train[np.arange(5)]
+    assert np.abs(undone - pixels[:5].transpose(0, 3, 1, 2) / 255).max() < 1e-6
+
+
+@pytest.mark.parametrize('damage, message', [
+    (lambda b: b[:20], 'cut off in its header'),
+    (lambda b: b[:-1], 'bytes, expected'),
+    (lambda b: b + b'0', 'bytes, expected'),
+    (lambda b: b'x' + b[1:], 'not one saved NDArray'),
+    (lambda b: b[:36] + struct.pack('<q', 2 ** 40) + b[44:], 'not one saved NDArray'),
+    (lambda b: b[:80] + struct.pack('<f', 1.5) + b[84:], 'not in .0, 1.'),
+    (lambda b: b[:80] + struct.pack('<f', np.nan) + b[84:], 'not in .0, 1.'),
+])
+def test_damaged_saved_array_is_one_line(ndy, damage, message):
+    path, _ = ndy
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(data.DataError, match=message) as error:
+        data.load('anime', path)
+    assert str(path) in str(error.value) and '\n' not in str(error.value)
+    assert not stored()
+
+
+@pytest.mark.parametrize('shape', [(60, 64, 64, 3), (60, 3, 32, 32), (60, 3 * 64 * 64)])
+def test_saved_array_of_another_shape_is_refused(tmp_path, shape):
+    nd.save(str(tmp_path / 'anime_faces.ndy'), nd.zeros(shape))
+    with pytest.raises(data.DataError, match='not one saved NDArray'):
         data.load('anime', tmp_path)
