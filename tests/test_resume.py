@@ -96,9 +96,9 @@ def test_dropout_is_drawn_again(tmp_path):
     assert train(again, replace(row, seed=1)) != whole[0]
 
 
-def test_pixel_weight_and_gate_go_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, 'DECAY_INTERVAL', 2)
-    row = replace(ROW, solo_epochs=0, combo_epochs=6, pbp_decay=0.5, max_disc_loss=1.386)
+def test_pixel_weight_and_gate_go_on(tmp_path):
+    row = replace(ROW, solo_epochs=0, combo_epochs=6, pbp_decay=0.5, max_disc_loss=1.386,
+                  decay_interval=2)
     nets = players(row)
     assert cut_and_resumed(row, tmp_path, 4 * N_BATCHES + 1) == (train(nets, row), values(nets))
 
@@ -159,6 +159,8 @@ def test_checkpoint_holds_no_code_and_everything_else(tmp_path):
     names = set(load_file(path))
     nets = players()
     train(nets, ROW)
+    assert all((load_file(path)[name].shape == array.shape for name, array in
+                nets.arrays().items()))
     assert names == nets.arrays().keys() and 'disc.variance/0.bias' in names
     assert b'pickle' not in path.read_bytes() and path.read_bytes()[8:9] == b'{'
 

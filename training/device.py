@@ -1,4 +1,5 @@
 """Which devices a run uses: `--ctx auto|cpu|gpu|gpu:N`, or several with commas."""
+import contextlib
 import ctypes
 import os
 import re
@@ -11,6 +12,7 @@ import mxnet
 # MXNet's CUDA wheel has machine code for 5.0, 6.0, 7.0, 8.0 and 8.6, and no PTX to compile
 # for others; code for x.y runs on x.z with z >= y
 LOWEST, BEYOND = (5, 0), (9, 0)
+CGROUP = Path('/sys/fs/cgroup')
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 
 
@@ -106,6 +108,10 @@ def free_bytes(ctx: mxnet.Context) -> int:
     if ctx.device_type == 'gpu':
         return mxnet.context.gpu_memory_info(ctx.device_id)[0]
     free = [_kilobytes('/proc/meminfo', 'MemAvailable')]
+    with contextlib.suppress(OSError, ValueError):  # a container's limit; ValueError: none
+        most, used = (int((CGROUP / name).read_text()) for name in ('memory.max',
+                                                                    'memory.current'))
+        free.append(most - used)
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
         free.append(limit - _kilobytes('/proc/self/status', 'VmSize'))

@@ -1,6 +1,5 @@
 """The nets that train against each other, their optimizers, and all that changes in them."""
 import functools
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -8,15 +7,10 @@ import numpy as np
 from mxnet import Context, gluon, init, nd, random
 from mxnet.ndarray import NDArray
 
-from training import device, parallel
+from training import memory, parallel
 from training.optim import FusedAdam
 
 ALONE = parallel.Workers()
-BYTES_PER_PARAMETER = 4 * 4  # its value, gradient, and Adam's mean and variance
-
-
-class PlayersError(ValueError):
-    """Nets that do not fit into memory; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +126,7 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | lis
     for net, examples in nets:
         if net is not None:
             net.infer_shape(*examples)  # so that weights are drawn now, in the nets' own order
-    _check_memory([net for net, _ in nets if net is not None], ctx)
+    memory.check(row, vae, disc, shape, ctx if isinstance(ctx, list) else [ctx])
     for net, _ in nets:
         if net is None:
             trainers.append(None)
@@ -144,15 +138,3 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | lis
     return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1],
                    critic=compiled(disc) if disc else None,
                    pair_decoder=compiled(vae.decoder) if row.pixel_loss else None)
-
-
-def _check_memory(nets: list[gluon.Block], ctx: Context | list[Context]) -> None:
-    """PlayersError if not even the parameters, gradients and Adam's two means fit."""
-    devices = ctx if isinstance(ctx, list) else [ctx]
-    copies = len(devices) if devices[0].device_type == 'cpu' else 1
-    needed = copies * sum(BYTES_PER_PARAMETER * math.prod(parameter.shape)
-                          for net in nets for parameter in net.collect_params().values())
-    free = min(map(device.free_bytes, devices))
-    if needed > free:
-        raise PlayersError(f'parameters, gradients and optimizer of the nets need '
-                           f'{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free')

@@ -6,16 +6,14 @@ state is in it, for draws depend on (seed, epoch, batch) alone.
 import hashlib
 import json
 import math
-import os
-import re
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, TensorSpec, safe_open, serialize_file
+from safetensors import SafetensorError, safe_open
 
 from training import files, kernels
 from training.loop import Phase, Position, check_finite, n_batches, plan
@@ -44,15 +42,26 @@ def save(folder: Path, players: Players, position: Position) -> Path:
                         'sums': None if sums is None else sums.tolist(),
                         'seconds': position.seconds, 'updates': players.update_counts()})
     path = folder / f'checkpoint-{len(position.records):06d}-{position.batch:06d}.safetensors'
-    tensors = {name: TensorSpec(dtype='float32', shape=list(array.shape),
-                                data_ptr=array.ctypes.data, data_len=array.nbytes)
-               for name, array in arrays.items()}
-    with files.replacing(path) as temporary, _as_os_errors():
-        serialize_file(tensors, str(temporary),
-                       {'state': state, 'sha256': _digest(state, arrays)})
+    files.write(path, _pieces({'state': state, 'sha256': _digest(state, arrays)}, arrays))
     for old in found(folder)[:-KEPT]:
         old.unlink()
     return path
+
+
+def _pieces(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> Iterator:
+    """The bytes of a safetensors file.
+
+    Not left to its library, which ends the process where memory is short.
+    """
+    header, end = {'__metadata__': metadata}, 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        header[name] = {'dtype': 'F32', 'shape': array.shape, 'data_offsets': [start, end]}
+    text = json.dumps(header).encode()
+    text += b' ' * (-len(text) % 8)
+    yield struct.pack('<Q', len(text)) + text
+    for array in arrays.values():
+        yield memoryview(array.reshape(-1)).cast('B')
 
 
 def found(folder: Path) -> list[Path]:
@@ -249,15 +258,3 @@ def _position(state: dict, epochs: list[Phase], last_batch: int) -> Position:
 
 def _is_number(value) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
-
-
-@contextmanager
-def _as_os_errors() -> Iterator[None]:
-    """What the file system says, which safetensors wraps in its own error."""
-    try:
-        yield
-    except SafetensorError as error:
-        code = re.search(r'os error (\d+)', str(error))
-        if not code:
-            raise
-        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error

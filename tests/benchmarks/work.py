@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mxnet import sym
 
-from training import experiments
+from training import experiments, memory
 
 REPEATS = 7
 # torch's matrix product is MKL's: the fastest here, whoever can use it
@@ -68,8 +68,7 @@ def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
         at = prod(places[2:]) if node['op'] != 'FullyConnected' else 1
         flops.append(2.0 * batch * prod(shapes[weight]) * at)
     n_parameters = sum(prod(shape) for name, shape in shapes.items() if name not in inputs)
-    n_activations = sum(prod(shape) for name, shape in outputs.items() if name not in shapes)
-    return Net(sum(flops), flops[0], n_parameters, n_activations)
+    return Net(sum(flops), flops[0], n_parameters, memory.activations(net, *inputs.values()))
 
 
 def nets_of(name: str) -> tuple[Net, Net, Net]:
