@@ -1,0 +1,92 @@
+"""Every published row, shrunk, from the command a user types."""
+import io
+import math
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import experiments, report, tables
+
+N_FACES = 50
+SMALL = {'n_latent': 4, 'n_hnodes': 8, 'disc_hnodes': 8, 'vae_base_channels': 2,
+         'disc_base_channels': 2, 'batch_size': 2}
+
+
+@pytest.fixture(scope='module')
+def faces(tmp_path_factory):
+    """A folder with a zip of fifty small pictures."""
+    root, rng = tmp_path_factory.mktemp('faces'), np.random.default_rng(0)
+    with zipfile.ZipFile(root / 'anime_faces.zip', 'w') as archive:
+        for i in range(N_FACES):
+            content = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(content, 'PNG')
+            archive.writestr(f'{i}.png', content.getvalue())
+    return root
+
+
+def shrunk(row: experiments.Experiment, step: str) -> list[str]:
+    """The words that run a row for one batch of each of its phases."""
+    epochs = f'{min(1, row.solo_epochs)}+{min(1, row.combo_epochs)}' if row.disc else '1'
+    words = ['run', row.name, '--epochs', epochs, '--limit', '2', '--step', step]
+    for field, value in SMALL.items():
+        if getattr(row, field) is not None:
+            words += ['--set', f'{field}={value}']
+    return words
+
+
+def cases() -> list:
+    """Every anime row with both steps; in the fast tier one of those with the same nets."""
+    seen, found = set(), []
+    for name, row in experiments.EXPERIMENTS.items():
+        for step in ('published', 'shared'):
+            nets = row.vae, row.disc, bool(row.solo_epochs), step
+            if row.data == 'anime':
+                found.append(pytest.param(name, step, marks=[pytest.mark.slow] * (nets in seen)))
+                seen.add(nets)
+    return found
+
+
+@pytest.mark.parametrize('name, step', cases())
+def test_anime_row_runs(cli, tmp_path, faces, name, step):
+    row = experiments.get(name)
+    status, _, err = cli([*shrunk(row, step), '--data-root', str(faces), '--results-root',
+                          str(tmp_path), '--ctx', 'cpu'])
+    assert status == 0, err
+    folder, = report.finished_runs(tmp_path).values()
+    phases = ['solo'] * bool(row.solo_epochs) + [
+        'gan' if row.pixel_loss is None else 'combo'] * bool(row.combo_epochs)
+    lines = tables.read_statistics(folder)
+    assert [line['phase'] for line in lines] == phases
+    assert all(math.isfinite(line['vae_loss']) for line in lines)
+    combo = lines[-1]
+    if phases[-1] == 'combo':
+        assert combo['vae_loss'] == pytest.approx(
+            combo['kl'] + row.pbp_weight * combo['pixel'] + row.disc_weight * combo['adversarial'],
+            rel=1e-5)
+    strip = Image.open(folder / report.STRIP)
+    assert strip.size == (1316, 128 if row.pixel_loss is None else 260)
+
+
+def test_gluoncv_net_is_a_discriminator_of_faces(cli, tmp_path, faces):
+    pytest.importorskip('gluoncv')
+    name = 'ConvVAE_ResNet_on_anime/512_32_50+150_10_1'
+    status, _, err = cli([*shrunk(experiments.get(name), 'published'), '--set',
+                          'disc=gluoncv:mobilenet0.25', '--data-root', str(faces),
+                          '--results-root', str(tmp_path), '--ctx', 'cpu'])
+    assert status == 0, err
+
+
+@pytest.mark.slow
+def test_weights_change_what_is_trained(cli, tmp_path, faces):
+    """Rows of the two studies do not end the same."""
+    found = {}
+    for name in ('512_32_200_1_1', '512_32_200_50_1', '512_32_200_10_0.5', '512_32_200_10_1.2'):
+        row = experiments.get(f'ConvVAE_ResNet_on_anime/{name}')
+        status, _, err = cli([*shrunk(row, 'shared'), '--data-root', str(faces),
+                              '--results-root', str(tmp_path / name), '--ctx', 'cpu'])
+        assert status == 0, err
+        parameters, = (tmp_path / name).rglob('vae.params')
+        found[name] = parameters.read_bytes()
+    assert len(set(found.values())) == 4
