@@ -6,12 +6,13 @@ DRIVER := $(shell $(PYTHON) -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/d
 REQUIREMENTS := $(if $(DRIVER),requirements-cu112.txt,requirements.txt)
 READY := .venv/ready-$(REQUIREMENTS)
 
-.PHONY: help run test slow lint benchmark
+.PHONY: help run test slow lint benchmark gallery
 help:
 	@echo 'make run    train a VAE, and a VAE against a discriminator, and compare (3 minutes)'
 	@echo 'make test   run the tests'
 	@echo 'make slow   run the tests that take minutes'
 	@echo 'make lint   run the linter'
+	@echo 'make gallery   train every anime experiment at one reduced scale (under 3 hours)'
 	@echo 'make benchmark   time a step: ours, the original'"'"'s, PyTorch'"'"'s (40 minutes)'
 
 run: $(READY)
@@ -25,6 +26,9 @@ slow: $(READY)
 
 lint: $(READY)
 	.venv/bin/python -m ruff check .
+
+gallery: $(READY)
+	.venv/bin/python -m training gallery
 
 # PyTorch stays out of the project's own environment
 benchmark: $(READY)

@@ -61,7 +61,7 @@ def test_pictures_are_plain_pixels_scaled_up(run, tmp_path, mnist_root):
     test = data.load('MNIST', mnist_root).test.pixels[:10, ..., 0]
     strip = np.asarray(Image.open(folder / 'strip.png'))
     for i in range(10):
-        original = np.asarray(Image.open(tmp_path / f'MNIST_test_images/{i}.png'))
+        original = np.asarray(Image.open(tmp_path / f'MNIST_test_images/test_{i}.png'))
         assert (original == np.kron(test[i], np.ones((4, 4), np.uint8))).all()
         picture = np.asarray(Image.open(folder / f'{i}.png'))
         assert (picture == np.kron(picture[::4, ::4], np.ones((4, 4), np.uint8))).all()

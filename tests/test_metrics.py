@@ -23,3 +23,11 @@ def test_blur_makes_less_sharp():
     blurred = (np.roll(digit, 1, 2) + 2 * digit + np.roll(digit, -1, 2)) / 4
     blurred = (np.roll(blurred, 1, 1) + 2 * blurred + np.roll(blurred, -1, 1)) / 4
     assert metrics.edge_sharpness(blurred) < metrics.edge_sharpness(digit)
+
+
+@pytest.mark.parametrize('sigma', [0.01, 0.1])
+def test_noise_is_the_standard_deviation_that_was_added(sigma):
+    ramps = np.linspace(0, 1, 64)[:, None] + np.linspace(0, 1, 64)      # no edge, much gradient
+    noisy = ramps + np.random.default_rng(0).normal(0, sigma, (20, 64, 64))
+    assert metrics.noise(noisy[..., None]) == pytest.approx(sigma, rel=0.02)
+    assert metrics.noise(ramps[None, ..., None]) < 1e-12

@@ -2,21 +2,36 @@
 import errno
 import json
 import math
+import mmap
 import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from training import cli, experiments, launch, naming, report, stop, tables, verify
+from training import (
+    cli,
+    experiments,
+    gallery,
+    launch,
+    naming,
+    report,
+    stop,
+    tables,
+    timing,
+    verify,
+)
 from training.experiments import Experiment, ExperimentError
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
 DEMO_EPOCHS, DEMO_IMAGES = 8, 12_800
+N_IN_LAYOUTS = 3  # faces in the figure
+# Address space that a run gives back in the end: MXNet's kernels for pictures crash without
+RESERVED_BYTES = 64 << 20
 PARAMETERS = 'vae.params'  # in a result folder
 IN_THE_WAY = 'a finished run is there; --force replaces it'
 
@@ -161,17 +176,115 @@ def demo_command(args) -> None:
         print(f'  {run.folder / report.STRIP}')
 
 
+def gallery_command(args) -> None:
+    """`gallery`: every anime row at one reduced scale, with a table and a figure."""
+    if args.markdown:
+        print(gallery.markdown(tables.read_csv(RESULTS / 'gallery.csv')))
+        return
+    ctx, lines = resolve_devices(args), []
+    args.force = False
+    for row in gallery.rows():
+        folder = args.results_root / naming.run_name(row)
+        run = load_run(folder, ctx[0], args) if folder.exists() else _run(
+            row, load_data(row, args), ctx, args)
+        lines.append({'run': naming.run_name(row), 'solo_epochs': row.solo_epochs,
+                      'combo_epochs': row.combo_epochs,
+                      **tables.read_statistics(folder)[-1], **_measures(run)})
+    tables.write_csv(_tables_root(args) / 'gallery.csv', gallery.COLUMNS, lines)
+    _draw_layouts(args, ctx[0])
+
+
+def _draw_layouts(args, ctx) -> None:
+    """The figure of what reshape and transpose make of faces, and of their reconstructions."""
+    import data
+    from training import charts
+    drawn = {}
+    for row in gallery.layouts():
+        run = load_run(args.results_root / naming.run_name(row), ctx, args)
+        originals = run.dataset.test.first(N_IN_LAYOUTS)
+        drawn[row.layout] = (data.to_channels_first(originals, row.layout),
+                             _pictures(run.vae, row, run.dataset, ctx)[0][:N_IN_LAYOUTS])
+    charts.draw_layouts(_tables_root(args) / 'layout.png', originals, drawn)
+
+
+def time_command(args) -> None:
+    """`time`: solo and combo epochs, and the published mixes of them, in seconds."""
+    published = tables.published_numbers(RESULTS / 'published.csv')
+    lines = _times_of_runs(args, published) if args.from_runs else []
+    rows = [] if args.from_runs else experiments.match(args.match)
+    path = _tables_root(args) / 'timing.csv'
+    if rows:
+        ctx = resolve_devices(args)
+        for row in rows:
+            for step in ('published', 'shared') if args.step == 'both' else (args.step,):
+                seconds = _epoch_seconds(replace(row, step=step), args.steps, ctx)
+                lines += timing.estimates(row, step, seconds, published)
+    tables.write_csv(path, timing.COLUMNS, timing.merged(
+        tables.read_csv(path) if path.exists() else [], lines))
+    mixes = [line for line in tables.read_csv(path) if line['experiment'] in timing.MIXES]
+    if mixes:
+        from training import charts
+        charts.draw_timing(path.with_suffix('.png'), mixes)
+    print(json.dumps(lines, indent=2) if args.json else timing.table(lines))
+
+
+def _times_of_runs(args, published: dict) -> list[dict]:
+    finished = [(verify.row_of(report.read_config(folder), folder),
+                 tables.read_statistics(folder))
+                for folder in report.finished_runs(args.results_root).values()]
+    return timing.from_runs(finished, published)
+
+
+def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]:
+    """Median seconds of a step of each kind that the row's nets allow, times an epoch's steps.
+
+    The images are random: that costs the same.
+    """
+    import numpy as np
+
+    import data
+    import models
+    from training import loop
+    from training.players import make_players
+    if row.pixel_loss is None:
+        epochs = {'combo_epochs': 1}
+    else:
+        epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
+    n = (timing.WARM_UP + n_steps) * row.batch_size
+    shape = (1, 28, 28) if row.data in ('MNIST', 'sketch_digits') else (3, 64, 64)
+    pixels = np.random.default_rng(0).integers(0, 256, (n, *shape[1:], shape[0]), np.uint8)
+    images, watch = data.Images(pixels), timing.Stopwatch()
+    timed = replace(row, limit=n, **epochs)
+    vae = models.build_vae(row, shape)
+    disc = models.build_discriminator(row) if row.disc else None
+    players = make_players(timed, vae, disc, shape, ctx)
+    for _ in loop.train(players, images, data.Images(pixels[:1]), timed, ctx,
+                        on_batch=watch.on_batch):
+        pass
+    n_batches = math.ceil(timing.TRAINING_IMAGES[row.data] / row.batch_size)
+    return {phase: n_batches * seconds for phase, seconds in watch.medians().items()}
+
+
+def _tables_root(args) -> Path:
+    """Where tables over many runs go: the project's results, or a results root of its own."""
+    root = RESULTS if args.results_root == RESULTS / 'images' else args.results_root
+    root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
 def _measures(run) -> dict[str, float]:
-    """Reconstruction error and sharpness over held-out images; labels to numbers."""
+    """Over held-out images, or as many samples of a plain GAN: error, sharpness and noise."""
     from data import to_pixels
     from training import loop, metrics
     n = min(loop.N_HELD_OUT, len(run.dataset.test))
-    x = run.dataset.test.pixels[:n] / 255
+    x = run.dataset.test.first(n) / 255
     x_hat = to_pixels(loop.generate(run.vae, run.dataset.test, run.row, run.ctx, n),
                       run.row.layout) / 255
-    sharpness = metrics.edge_sharpness(x_hat) / metrics.edge_sharpness(x)
-    return {f'mean squared error, {n} held out': metrics.mean_squared_error(x_hat, x),
-            'edge sharpness, originals = 1': sharpness}
+    found = {'sharpness': metrics.edge_sharpness(x_hat) / metrics.edge_sharpness(x),
+             'noise': metrics.noise(x_hat) / metrics.noise(x)}
+    if run.row.pixel_loss is not None:
+        found['mean_squared_error'] = metrics.mean_squared_error(x_hat, x)
+    return found
 
 
 def resolve_devices(args) -> list:
@@ -184,7 +297,10 @@ def resolve_devices(args) -> list:
 def load_data(row: Experiment, args):
     """The row's data set."""
     import data
-    dataset = data.load(row.data, args.data_root, row.layout, row.shuffle_seed)
+    dataset = data.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
+    if row.data == 'anime' and len(dataset.train) < row.batch_size:
+        raise data.DataError(f'{", ".join(dataset.source["files"])}: {len(dataset.train)} '
+                             f'training images, expected a batch of {row.batch_size} or more')
     print(f'data: {row.data}, {dataset.source["description"]}, {len(dataset.train)} training '
           f'and {len(dataset.test)} held-out images', file=sys.stderr)
     return dataset
@@ -269,15 +385,17 @@ def _run(row: Experiment, dataset, ctx: list, args, workers=None) -> FinishedRun
         return None
     final = args.results_root / naming.run_name(row)
     folder, lock = report.begin(final, args.fresh)
-    with lock:
+    with lock, mmap.mmap(-1, RESERVED_BYTES) as reserve:
         if final.exists() and not args.force:
             raise ExperimentError(f'{final}: {IN_THE_WAY}')
         config = _config(row, dataset, device.describe(ctx, workers.count))
         try:
             _train(row, dataset, players, ctx, folder, config, args, workers)
+            reserve.close()
             _finish(row, dataset, players, ctx, folder, args.results_root)
             report.finish(folder, final)
         except Exception as error:
+            reserve.close()
             if resume.found(folder):
                 error.add_note(f'the last checkpoint stays; go on with: {args.command_line}')
             raise
@@ -331,7 +449,7 @@ def _finish(row: Experiment, dataset, players, ctx: list, folder: Path,
     pixels, originals = _pictures(vae, row, dataset, ctx[0])
     report.write_pictures(folder, pixels, originals)
     if originals is not None:
-        report.write_originals(results_root / f'{row.data}_test_images', originals)
+        report.write_originals(results_root / naming.originals_name(row), originals)
     published = tables.published_numbers(RESULTS / 'published.csv')[row.name]
     report.write_readme(folder, published)
 
@@ -341,7 +459,7 @@ def _pictures(vae, row: Experiment, dataset, ctx) -> tuple:
     import data
     from training import loop
     pixels = data.to_pixels(loop.generate(vae, dataset.test, row, ctx), row.layout)
-    return pixels, None if row.pixel_loss is None else dataset.test.pixels[:len(pixels)]
+    return pixels, None if row.pixel_loss is None else dataset.test.first(len(pixels))
 
 
 def _config(row: Experiment, dataset, device_name: str) -> dict:
@@ -350,7 +468,8 @@ def _config(row: Experiment, dataset, device_name: str) -> dict:
 
     from training import loop
     return {'run': naming.run_name(row), 'name': row.name, 'caption': naming.caption(row),
-            'command': naming.command(row), 'row': row.configuration(),
+            'command': naming.command(row) + ' --skip-bad' * ('left_out' in dataset.source),
+            'row': row.configuration(),
             'data': dataset.source,
             'n_train': min(len(dataset.train), row.limit or len(dataset.train)),
             'n_held_out': min(len(dataset.test), loop.N_HELD_OUT),
@@ -361,7 +480,8 @@ def _config(row: Experiment, dataset, device_name: str) -> dict:
 
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,
                                  'launch': launch_command, 'strips': strips_command,
-                                 'verify': verify_command, 'demo': demo_command}
+                                 'verify': verify_command, 'demo': demo_command,
+                                 'gallery': gallery_command, 'time': time_command}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -420,4 +540,7 @@ def _one_line(error: Exception) -> str:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    status = main()
+    if status == 2:  # that line is the last: MXNet may have its own to say of the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    sys.exit(status)

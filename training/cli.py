@@ -1,7 +1,10 @@
 """The options of every command."""
 import argparse
+import re
 from pathlib import Path
 from typing import NoReturn
+
+from training.timing import BASELINE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,6 +80,26 @@ def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     sub.add_argument('names', metavar='NAME', nargs='*', help='finished runs (default: all)')
     _add_places(sub, images)
 
+    sub = add('gallery', 'train every anime experiment at one reduced scale, and compare them',
+              'gallery')
+    sub.add_argument('--markdown', action='store_true', help="the README's part about them")
+    _add_checkpoints(sub)
+    _add_places(sub, images)
+
+    sub = add('time', 'time solo and combo epochs, and the published mixes of them',
+              'time --steps 5')
+    sub.add_argument('--match', metavar='GLOB', default=BASELINE,
+                     help='rows to time (default: ConvVAE + ResNet)')
+    sub.add_argument('--steps', metavar='N', type=_count, default=10,
+                     help='of each kind, after a warm-up (default: 10)')
+    sub.add_argument('--step', choices=('published', 'shared', 'both'), default='both',
+                     help='which combo step (default: both)')
+    sub.add_argument('--from-runs', action='store_true',
+                     help='take the seconds of finished runs of the four mixes instead')
+    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+    _add_ctx(sub)
+    _add_results_root(sub, images)
+
     sub = add('demo', 'in short: a VAE alone, then a VAE against a discriminator', 'demo')
     _add_checkpoints(sub)
     _add_places(sub, images.parent / 'demo')
@@ -88,6 +111,12 @@ def _add_checkpoints(sub: argparse.ArgumentParser) -> None:
                      help='start an unfinished run over, not go on from its last checkpoint')
     sub.add_argument('--checkpoint-minutes', metavar='M', type=_minutes, default=10.0,
                      help='in long epochs a checkpoint also every M minutes (default: 10)')
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r'[1-9][0-9]{0,5}', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a whole number above 0')
+    return int(text)
 
 
 def _minutes(text: str) -> float:
@@ -112,9 +141,15 @@ def _add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
                           f'results/{default.name})')
 
 
-def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
+def _add_ctx(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
                      help='device; of several, with commas, each takes a part of every batch')
+
+
+def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
+    _add_ctx(sub)
     sub.add_argument('--data-root', metavar='DIR', type=Path,
                      help='folder to look for data in first, then $VAEGAN_DATA and the cache')
+    sub.add_argument('--skip-bad', action='store_true',
+                     help='leave out broken images of faces, and say how many')
     _add_results_root(sub, results)

@@ -22,11 +22,12 @@ CHOICES = {
 }
 MOST = {  # beyond these nothing can be meant, and a machine would hang
     'n_hlayers': 100, 'disc_hlayers': 100, 'solo_epochs': 10 ** 6, 'combo_epochs': 10 ** 6,
+    'decay_interval': 10 ** 6,
     'n_latent': 2 ** 20, 'n_hnodes': 2 ** 20, 'disc_hnodes': 2 ** 20, 'batch_size': 2 ** 20,
     'vae_base_channels': 2 ** 16, 'disc_base_channels': 2 ** 16, 'limit': 2 ** 31 - 1,
     'seed': 2 ** 31 - 1, 'shuffle_seed': 2 ** 31 - 1}
 POSITIVE = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers',
-            'disc_hnodes', 'disc_base_channels', 'lr', 'batch_size', 'limit')
+            'disc_hnodes', 'disc_base_channels', 'lr', 'batch_size', 'limit', 'decay_interval')
 NOT_NEGATIVE = ('solo_epochs', 'combo_epochs', 'disc_weight', 'pbp_weight', 'pbp_decay',
                 'max_disc_loss', 'seed', 'shuffle_seed')
 
@@ -60,6 +61,7 @@ class Experiment:
     disc_weight: float = 1.0             # of the adversarial term, in combo epochs
     pbp_weight: float = 1.0              # of the pixel-by-pixel term, in combo epochs
     pbp_decay: float = 1.0               # times pbp_weight after every 25th epoch, if combo
+    decay_interval: int = 25             # that 25; epochs count over solo and combo
     max_disc_loss: float = 999.0         # gate of the adversarial term; 999: never active
     shuffle_seed: int | None = 0         # of the anime split; none: files in name order
     step: str = 'published'              # published | shared

@@ -13,7 +13,6 @@ from training.losses import PIXEL_LOSSES, kl_divergence
 from training.players import ALONE, Players
 from training.steps import Weights
 
-DECAY_INTERVAL = 25     # epochs, counted over solo and combo
 N_HELD_OUT = 1000       # held-out images behind val_loss, at most
 N_PICTURES = 10         # the first of them are the validation images
 
@@ -127,7 +126,7 @@ def train(players: Players, train_images, held_out, row, ctx: Context | list[Con
             position.finish_epoch(record)
             yield record
         if phase.name == 'combo':
-            if (1 + epoch) % DECAY_INTERVAL == 0:
+            if (1 + epoch) % row.decay_interval == 0:
                 pixel_weight *= row.pbp_decay
             gate_open = position.records[epoch]['disc_loss'] <= row.max_disc_loss
 

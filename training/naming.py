@@ -40,6 +40,14 @@ def run_name(row: Experiment) -> str:
     return f'{model}/{hparams}'
 
 
+def originals_name(row: Experiment) -> str:
+    """The folder of the validation images themselves; those of the split by seed 0 have no more
+    to it than the data.
+    """
+    split = {0: '', None: '_in_name_order'}.get(row.shuffle_seed, f'_shuffled_{row.shuffle_seed}')
+    return f'{row.data}_test_images{split}'
+
+
 def command(row: Experiment) -> str:
     """The shell command that runs this row."""
     words, changed = ['python', '-m', 'training', 'run', row.name], changes(row)

@@ -1,5 +1,4 @@
 """Result folders: pictures, statistics, configuration and README. Never imports MXNet."""
-import csv
 import io
 import json
 import re
@@ -11,7 +10,14 @@ import numpy as np
 from PIL import Image
 
 from training import files
-from training.tables import COLUMNS, STATISTICS, losses_table, markdown_table, read_statistics
+from training.tables import (
+    COLUMNS,
+    STATISTICS,
+    losses_table,
+    markdown_table,
+    read_statistics,
+    write_csv,
+)
 
 CONFIG, STRIP = 'config.json', 'strip.png'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
@@ -67,13 +73,9 @@ def remove_leftovers(final: Path) -> None:
 
 def write_statistics(folder: Path, records: list[dict]) -> None:
     """training_statistics.csv: a line an epoch; what a record does not have stays empty."""
-    text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, COLUMNS, restval='', lineterminator='\n')
-    writer.writeheader()
-    for record in records:
-        shown = {k: '' if v is None else v for k, v in record.items()}
-        writer.writerow(shown | {'seconds': f'{record["seconds"]:.3f}'})
-    files.write_text(folder / STATISTICS, text.getvalue())
+    write_csv(folder / STATISTICS, COLUMNS, [
+        {k: v for k, v in record.items() if v is not None}
+        | {'seconds': f'{record["seconds"]:.3f}'} for record in records])
 
 
 def write_config(folder: Path, config: dict) -> None:
@@ -184,11 +186,14 @@ def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
 
 
 def write_originals(folder: Path, pixels: np.ndarray) -> None:
-    """The validation images themselves, once: 0.png .. in a folder beside the results."""
+    """The validation images themselves, in a folder beside the results: test_0.png ..
+
+    And strip.png, all in a row.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
-        if not (folder / f'{i}.png').exists():
-            _save(scale_up(picture), folder / f'{i}.png')
+        _save(scale_up(picture), folder / f'test_{i}.png')
+    _save(grid([pixels]), folder / STRIP)
 
 
 def scale_up(picture: np.ndarray) -> np.ndarray:

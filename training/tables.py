@@ -3,7 +3,10 @@
 The published ones are in results/published.csv, read from the original's README and logs.
 """
 import csv
+import io
 from pathlib import Path
+
+from training import files
 
 STATISTICS = 'training_statistics.csv'
 COLUMNS = ('epoch', 'phase', 'vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial',
@@ -38,9 +41,7 @@ def read_statistics(folder: Path) -> list[dict]:
 
 def published_numbers(path: Path) -> dict[str, dict]:
     """results/published.csv by experiment name; empty fields are None, others text."""
-    with open(path, newline='') as file:
-        return {line['name']: {k: v or None for k, v in line.items()}
-                for line in csv.DictReader(file)}
+    return {line['name']: line for line in read_csv(path)}
 
 
 def at_published_epoch(statistics: list[dict], published: dict) -> dict | None:
@@ -129,6 +130,26 @@ def losses_table(statistics: list[dict], published: dict) -> str:
     return markdown_table([header, *table])
 
 
+def write_csv(path: Path, columns: tuple[str, ...], lines: list[dict]) -> None:
+    """A table with these columns; what a line does not have stays empty, what is more goes."""
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, columns, restval='', extrasaction='ignore',
+                            lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(lines)
+    files.write_text(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict]:
+    """The lines of a table, all as text, None where empty."""
+    with open(path, newline='') as file:
+        return [{k: v or None for k, v in line.items()} for line in csv.DictReader(file)]
+
+
+MEASURES = {'mean_squared_error': 'mean squared error, held out',
+            'sharpness': 'edge sharpness, originals = 1', 'noise': 'noise, originals = 1'}
+
+
 def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
     """Finished runs side by side, a column each: last epoch's losses, then the measures."""
     last = {title: read_statistics(folder)[-1] for title, folder in runs.items()}
@@ -138,6 +159,6 @@ def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
                  ('- pixel loss', 'pixel', 2), ('- adversarial', 'adversarial', 3),
                  ('discriminator loss', 'disc_loss', 3),
                  ('KL + pixel loss, held out', 'val_loss', 2))]
-    lines += [[label, *(number(measures[title][label], 4) for title in runs)]
-              for label in next(iter(measures.values()))]
+    lines += [[label, *(number(measures[title].get(k), 4) for title in runs)]
+              for k, label in MEASURES.items()]
     return markdown_table([['', *runs], *lines])

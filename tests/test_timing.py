@@ -1,0 +1,134 @@
+"""Seconds of epochs and mixes: arithmetic on given times, and the real command once."""
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from training import gallery, naming, report, tables, timing
+from training.experiments import EXPERIMENTS
+
+BASELINE = EXPERIMENTS[timing.BASELINE]
+PUBLISHED_SECONDS = [6782.88, 5515.20, 4325.86, 3120.53]
+PUBLISHED_FRACTIONS = [1, 0.813, 0.638, 0.460]
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+
+
+@pytest.fixture(scope='module')
+def published():
+    from training.__main__ import RESULTS
+    return tables.published_numbers(RESULTS / 'published.csv')
+
+
+def test_mixes_are_the_published_ones():
+    rows = [EXPERIMENTS[name] for name in timing.MIXES]
+    assert [(row.solo_epochs, row.combo_epochs) for row in rows] == [
+        (0, 200), (50, 150), (100, 100), (150, 50)]
+    assert len({row.configuration()['disc'] for row in rows}) == 1
+
+
+def test_estimate_is_the_sum_of_its_epochs_beside_the_published(published):
+    lines = timing.estimates(BASELINE, 'shared', {'solo': 2.0, 'combo': 10.0}, published)
+    assert [line['seconds'] for line in lines] == [2000, 1600, 1200, 800]
+    assert [line['fraction'] for line in lines] == [1, 0.8, 0.6, 0.4]
+    assert [line['published_seconds'] for line in lines] == pytest.approx(PUBLISHED_SECONDS)
+    assert [line['published_fraction'] for line in lines] == pytest.approx(PUBLISHED_FRACTIONS,
+                                                                           abs=5e-4)
+    assert {line['kind'] for line in lines} == {'estimate'}
+
+
+def test_row_of_one_kind_of_epoch_has_one_line(published):
+    solo = EXPERIMENTS['ConvVAE_on_anime/512_32_200_seeded']
+    line, = timing.estimates(solo, 'published', {'solo': 3.0}, published)
+    assert (line['seconds'], line['published_seconds']) == (600, 1981.67)
+    gan = EXPERIMENTS['ConvDecoder_ResNet_on_anime/512_32_200']
+    line, = timing.estimates(gan, 'published', {'gan': 3.0}, published)
+    assert (line['seconds'], line['published_seconds']) == (600, 3444.18)
+
+
+def test_stopwatch_takes_medians_after_a_warm_up():
+    watch, phase = timing.Stopwatch(), SimpleNamespace(name='solo')
+    for batch, seconds in enumerate([9.0, 18.0, 19.0, 21.0, 24.0], start=1):
+        watch.on_batch(phase, SimpleNamespace(batch=batch, seconds=seconds), 5)
+    for batch, seconds in enumerate([5.0, 6.0, 6.5], start=1):
+        watch.on_batch(SimpleNamespace(name='combo'),
+                       SimpleNamespace(batch=batch, seconds=seconds), 3)
+    assert watch.medians() == {'solo': 2.0, 'combo': 0.5}  # of 1, 2, 3, and of 0.5
+
+
+def finished(divisor: int = 1):
+    """Rows of the four mixes at a scale, with a second a solo and four a combo epoch."""
+    for name in timing.MIXES:
+        row = gallery.at_scale(EXPERIMENTS[name])
+        row = replace(row, name='ConvVAE_ResNet_on_anime/512_32_200_10_seeded'
+                      if name == timing.BASELINE else name, limit=divisor)
+        yield row, [{'phase': phase, 'seconds': seconds} for phase, seconds, n in (
+            ('solo', 1.0, row.solo_epochs), ('combo', 4.0, row.combo_epochs)) for _ in range(n)]
+
+
+def test_measured_mixes_are_those_of_finished_runs(published):
+    lines = timing.from_runs(finished(), published)
+    assert [line['experiment'] for line in lines] == list(timing.MIXES)
+    assert [line['seconds'] for line in lines] == [64, 52, 40, 28]
+    assert [line['fraction'] for line in lines] == [1, 52 / 64, 40 / 64, 28 / 64]
+    assert {(line['kind'], line['scale']) for line in lines} == {
+        ('measurement', '16 epochs of 1 images')}
+
+
+def test_runs_of_different_scales_are_not_mixed(published):
+    runs = [*list(finished(1))[:2], *list(finished(2))[2:]]
+    with pytest.raises(timing.TimingError, match='all four mixes at one scale'):
+        timing.from_runs(runs, published)
+
+
+def test_new_lines_replace_those_of_their_kind_only(published):
+    old = timing.estimates(BASELINE, 'published', {'solo': 1.0, 'combo': 1.0}, published)
+    new = timing.estimates(BASELINE, 'shared', {'solo': 2.0, 'combo': 2.0}, published)
+    assert timing.merged(old, new) == old + new
+    assert timing.merged(old + new, new) == old + new
+
+
+def test_command_times_a_row_and_writes_the_table(cli, tmp_path):
+    status, out, err = cli(['time', '--match', COMBO, '--steps', '2', '--results-root',
+                            str(tmp_path), '--ctx', 'cpu', '--json'])
+    assert status == 0, err
+    lines = json.loads(out)
+    assert [(line['step'], line['solo_epochs']) for line in lines] == [
+        (step, n) for step in ('published', 'shared') for n in (0, 12, 25, 38)]
+    for line in lines:
+        assert line['seconds'] == pytest.approx(
+            line['solo_epochs'] * line['solo_epoch_seconds']
+            + line['combo_epochs'] * line['combo_epoch_seconds'])
+        assert 0 < line['solo_epoch_seconds'] < line['combo_epoch_seconds']
+    assert len(tables.read_csv(tmp_path / 'timing.csv')) == 8
+    assert [p.name for p in tmp_path.iterdir()] == ['timing.csv']  # no chart: not those mixes
+
+
+def test_command_takes_finished_runs(cli, tmp_path):
+    for row, statistics in finished():
+        folder = tmp_path / naming.run_name(row)
+        folder.mkdir(parents=True)
+        report.write_config(folder, {
+            **{field: kind() for field, kind in report.CONFIG_FIELDS.items()},
+            'name': row.name, 'row': row.configuration(),
+            'data': dict.fromkeys(report.DATA_FIELDS, '')})
+        report.write_statistics(folder, [
+            {'epoch': i, 'vae_loss': 1.0, **line} for i, line in enumerate(statistics)])
+    status, out, err = cli(['time', '--from-runs', '--results-root', str(tmp_path)])
+    assert status == 0, err
+    assert '| shared | 16 epochs of 1 images | 4+12 | 1.0 | 4.0 | 52 | 0.812 |' in out
+    assert Image.open(tmp_path / 'timing.png').size[0] > 500
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--steps', '0'], "'0': expected a whole number above 0"),
+    (['--step', 'none'], 'invalid choice'), (['--match', '*CIFAR*'], 'no experiment matches'),
+    (['--from-runs'], 'no finished runs of all four mixes')])
+def test_bad_input_is_one_line(cli, capsys, tmp_path, arguments, message):
+    try:
+        status, _, err = cli(['time', *arguments, '--results-root', str(tmp_path)])
+    except SystemExit as stop:
+        status, err = stop.code, capsys.readouterr().err
+    assert status == 2 and message in err and err.count('\n') == 1
+    assert not [p for p in tmp_path.iterdir()]

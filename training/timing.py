@@ -1,0 +1,134 @@
+"""Solo and combo epochs in seconds, and the published mixes of them. Never imports MXNet.
+
+Published: 200 epochs of ConvVAE + ResNet, of which 0, 50, 100 or 150 are solo.
+"""
+import statistics
+from collections.abc import Iterable
+
+from training import tables
+from training.experiments import EXPERIMENTS, Experiment, canonical
+
+BASELINE = 'ConvVAE_ResNet_on_anime/512_32_200_10_1'
+MIXES = (BASELINE, *(f'ConvVAE_ResNet_on_anime/512_32_{epochs}_10_1'
+                     for epochs in ('50+150', '100+100', '150+50')))
+PARTS = (0, 1 / 4, 1 / 2, 3 / 4)  # of a mix's epochs that are solo
+WARM_UP = 2                       # steps that allocate, compile and choose kernels
+TRAINING_IMAGES = {'MNIST': 60_000, 'anime': 17_240, 'sketch_digits': 20_000,
+                   'sketch_faces': 8_000}  # of an epoch; anime: as published
+ESTIMATE, MEASUREMENT = 'estimate', 'measurement'
+COLUMNS = ('experiment', 'step', 'kind', 'scale', 'solo_epochs', 'combo_epochs',
+           'solo_epoch_seconds', 'combo_epoch_seconds', 'seconds', 'fraction',
+           'published_seconds', 'published_fraction')
+
+
+class TimingError(ValueError):
+    """Nothing to take times from; the message is for the user."""
+
+
+class Stopwatch:
+    """Seconds of each batch of an epoch, noted by the loop's `on_batch`."""
+
+    def __init__(self):
+        self.seconds = {}  # by phase
+        self._before = 0.0
+
+    def on_batch(self, phase, position, n_batches: int) -> None:
+        before = self._before if position.batch > 1 else 0.0
+        self.seconds.setdefault(phase.name, []).append(position.seconds - before)
+        self._before = position.seconds
+
+    def medians(self) -> dict[str, float]:
+        """Of each phase, after a warm-up."""
+        return {phase: statistics.median(seconds[WARM_UP:])
+                for phase, seconds in self.seconds.items()}
+
+
+def estimates(row: Experiment, step: str, epoch_seconds: dict[str, float],
+              published: dict[str, dict]) -> list[dict]:
+    """The mixes of a row's epochs, from the seconds of a solo and of a combo epoch.
+
+    A row without a discriminator, and the plain GAN, have one kind of epoch and one line.
+    """
+    solo, combo = epoch_seconds.get('solo'), epoch_seconds.get('combo', epoch_seconds.get('gan'))
+    parts = PARTS if solo and combo else (1,) if solo else (0,)
+    lines = []
+    for i, part in enumerate(parts):
+        n_solo = round(row.epochs * part)
+        n_combo = row.epochs - n_solo
+        name = MIXES[i] if row.name in MIXES and len(parts) == len(MIXES) else row.name
+        lines.append({'experiment': row.name, 'step': step, 'kind': ESTIMATE,
+                      'scale': 'full', 'solo_epochs': n_solo, 'combo_epochs': n_combo,
+                      'solo_epoch_seconds': solo, 'combo_epoch_seconds': combo,
+                      'seconds': n_solo * (solo or 0) + n_combo * (combo or 0),
+                      'published_seconds': _published(name, row, n_solo, published)})
+    return _with_fractions(lines)
+
+
+def _published(name: str, row: Experiment, n_solo: int, published: dict) -> float | None:
+    """What was published for that mix: under its own name, or that of one of the four."""
+    if EXPERIMENTS[name].solo_epochs != n_solo:
+        return None
+    seconds = published[name]['pub_seconds_logged']
+    return float(seconds) if seconds else None
+
+
+def from_runs(finished: Iterable[tuple[Experiment, list[dict]]],
+              published: dict[str, dict]) -> list[dict]:
+    """The published mixes as finished runs of them took, of one scale.
+
+    finished: rows with their statistics. TimingError if no scale has all four.
+    """
+    scales, mixes = {}, {canonical(EXPERIMENTS[name]).name: name for name in MIXES}
+    for row, statistic in finished:
+        if row.name in mixes:
+            key = tuple(sorted((k, str(v)) for k, v in row.configuration().items()
+                               if k not in ('solo_epochs', 'combo_epochs')))
+            scales.setdefault((key, row.epochs), {})[mixes[row.name]] = row, statistic
+    whole = [runs for runs in scales.values() if len(runs) == len(MIXES)]
+    if not whole:
+        raise TimingError('no finished runs of all four mixes at one scale: '
+                          + ', '.join(MIXES))
+    lines = []
+    for name in MIXES:
+        row, statistic = whole[0][name]
+        mean = {phase: statistics.mean(line['seconds'] for line in statistic
+                                       if line['phase'] == phase)
+                for phase in {line['phase'] for line in statistic}}
+        lines.append({'experiment': name, 'step': row.step, 'kind': MEASUREMENT,
+                      'scale': f'{row.epochs} epochs of {row.limit or "all"} images',
+                      'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
+                      'solo_epoch_seconds': mean.get('solo'),
+                      'combo_epoch_seconds': mean.get('combo'),
+                      'seconds': sum(line['seconds'] for line in statistic),
+                      'published_seconds': float(published[name]['pub_seconds_logged'])})
+    return _with_fractions(lines)
+
+
+def _with_fractions(lines: list[dict]) -> list[dict]:
+    for line in lines:
+        for of, seconds in (('fraction', 'seconds'),
+                            ('published_fraction', 'published_seconds')):
+            both = line[seconds], lines[0][seconds]
+            line[of] = None if None in both else both[0] / both[1]
+    return lines
+
+
+def merged(old: list[dict], new: list[dict]) -> list[dict]:
+    """timing.csv's lines: new ones replace those of the same experiments, step and kind."""
+    replaced = {(line['experiment'], line['step'], line['kind']) for line in new}
+    return [line for line in old
+            if (line['experiment'], line['step'], line['kind']) not in replaced] + new
+
+
+def table(lines: list[dict]) -> str:
+    """The lines for the README."""
+    header = ['', 'step', 'scale', 'epochs: solo + combo', 's / solo epoch', 's / combo epoch',
+              's in all', 'of the first', 'published s', 'of the first']
+    return tables.markdown_table([header, *([
+        line['kind'], line['step'], line['scale'],
+        f'{line["solo_epochs"]}+{line["combo_epochs"]}',
+        tables.number(line['solo_epoch_seconds'], 1),
+        tables.number(line['combo_epoch_seconds'], 1),
+        tables.number(line['seconds'], 0), tables.number(line['fraction'], 3),
+        tables.number(line['published_seconds'], 0),
+        tables.number(line['published_fraction'], 3)] for line in lines)])
