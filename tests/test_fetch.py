@@ -54,6 +54,7 @@ class Mirror(BaseHTTPRequestHandler):
 def mirror(monkeypatch):
     """A server on the loopback interface; kind of mirror -> its address."""
     server = ThreadingHTTPServer(('127.0.0.1', 0), Mirror)
+    server.handle_error = lambda *_: None  # a client that hung up, said into other tests' stderr
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     monkeypatch.setattr(Mirror, 'asked', [])

@@ -142,6 +142,7 @@ def test_two_workers_do_what_one_does(tmp_path, mnist_root, shell):
     assert 'on each of 2 workers' in config.read_text()
 
 
+@pytest.mark.slow
 def test_hosts_are_reached_by_ssh(tmp_path, mnist_root, shell):
     """ssh stands for one that runs its last argument here."""
     ssh = tmp_path / 'bin' / 'ssh'
@@ -172,7 +173,7 @@ def processes_of(role: str, mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize('role', ['worker', 'server'])
+@pytest.mark.parametrize('role', ['worker', pytest.param('server', marks=pytest.mark.slow)])
 def test_a_process_that_dies_ends_the_job(role, tmp_path, shell):
     write_mnist(tmp_path, n_train=6400)
     arguments = command('launch', 'run', NAME, results=tmp_path / 'results', data=tmp_path)

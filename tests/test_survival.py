@@ -100,7 +100,8 @@ def test_nets_that_cannot_fit_are_refused_before_training(tmp_path, data_root, c
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('megabytes', [1100, 1300, 1500])
+@pytest.mark.parametrize('megabytes', [
+    1300, *(pytest.param(n, marks=pytest.mark.slow) for n in (1100, 1500))])
 def test_little_memory_from_the_start_is_one_line(tmp_path, data_root, megabytes):
     limit = megabytes << 20
     run = Run([SOLO, '--set', 'n_hnodes=4000', '--epochs', '1', '--limit', '640'], tmp_path,
@@ -227,6 +228,7 @@ def test_lock_taken_away_is_taken_anew(tmp_path):
     files.lock(tmp_path / 'lock').close()
 
 
+@pytest.mark.slow
 def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root, monkeypatch):
     """Two experiments, an empty cache, one mirror that is slow."""
     served = []
