@@ -52,6 +52,10 @@ class Images:
         for start in range(0, len(self), HASHED_AT_ONCE):
             digest.update(self._stored[self._order[start:start + HASHED_AT_ONCE]])
 
+    def to_pixels(self, x: np.ndarray) -> np.ndarray:
+        """What a net made of such images, (b, c, h, w), as bytes (b, h, w, c)."""
+        return to_pixels(x, self.layout)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""

@@ -2,12 +2,11 @@
 import errno
 import json
 import math
-import mmap
 import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -24,21 +23,17 @@ from training import (
     verify,
 )
 from training.experiments import Experiment, ExperimentError
+from training.tables import RESULTS
 
-RESULTS = Path(__file__).resolve().parent.parent / 'results'
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
 DEMO_EPOCHS, DEMO_IMAGES = 8, 12_800
 N_IN_LAYOUTS = 3  # faces in the figure
-# Address space that a run gives back in the end: MXNet's kernels for pictures crash without
-RESERVED_BYTES = 64 << 20
-PARAMETERS = 'vae.params'  # in a result folder
-IN_THE_WAY = 'a finished run is there; --force replaces it'
 
 
 def list_command(args) -> None:
     """`list`: the registry, published and our numbers, and finished runs that differ."""
-    published = tables.published_numbers(RESULTS / 'published.csv')
+    published = tables.published_numbers()
     finished = report.finished_runs(args.results_root)
     lines = []
     for row in experiments.match(args.match):
@@ -78,7 +73,7 @@ def run_command(args) -> None:
         if not args.force and workers.agree(folder.exists()):
             report.remove_leftovers(folder)
             if by_name:
-                raise ExperimentError(f'{folder}: {IN_THE_WAY}')
+                raise ExperimentError(f'{folder}: {report.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
         _run(row, load_data(row, args), ctx, args, workers)
@@ -110,11 +105,11 @@ def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
     folders, ctx = _result_folders(args), resolve_devices(args)[0]
     for folder in folders:
-        if args.match is not None and not (folder / PARAMETERS).exists():
-            print(f'{folder}: passed over, its {PARAMETERS} is not there', file=sys.stderr)
+        if args.match is not None and not (folder / report.PARAMETERS).exists():
+            print(f'{folder}: passed over, its {report.PARAMETERS} is not there', file=sys.stderr)
             continue
         run = load_run(folder, ctx, args)
-        pixels, originals = _pictures(run.vae, run.row, run.dataset, run.ctx)
+        pixels, originals = run.pictures()
         report.write_pictures(folder, pixels, originals)
         report.update_checksums(folder)
         print(folder / report.STRIP)
@@ -128,7 +123,7 @@ def verify_command(args) -> None:
     if not folders:
         raise verify.VerifyError(f'{args.results_root}: no finished runs')
     ctx, n_wrong = resolve_devices(args)[0], 0
-    published = tables.published_numbers(RESULTS / 'published.csv')
+    published = tables.published_numbers()
     for folder in folders:
         found = verify.check(folder, published)
         if not found.problems:
@@ -143,15 +138,16 @@ def verify_command(args) -> None:
 def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
     from data import DataError
-    if not (folder / PARAMETERS).exists():
-        found.notes.append(f'strip not drawn again: {PARAMETERS} is not here')
+    from training.runs import OtherDataError
+    if not (folder / report.PARAMETERS).exists():
+        found.notes.append(f'strip not drawn again: {report.PARAMETERS} is not here')
         return
     try:
         run = load_run(folder, ctx, args)
     except (DataError, OtherDataError) as error:
         found.notes.append(f'strip not drawn again: {_one_line(error)}')
         return
-    verify.compare_strip(folder, *_pictures(run.vae, run.row, run.dataset, run.ctx), found)
+    verify.compare_strip(folder, *run.pictures(), found)
 
 
 def demo_command(args) -> None:
@@ -168,11 +164,12 @@ def demo_command(args) -> None:
         dataset = load_data(rows[0], args)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
     args.force = True
-    runs = {title: _run(row, dataset, ctx, args) for title, row in zip(titles, rows, strict=True)}
-    print('\n' + tables.comparison({title: run.folder for title, run in runs.items()},
-                                   {title: _measures(run) for title, run in runs.items()}))
+    finished = {title: _run(row, dataset, ctx, args)
+                for title, row in zip(titles, rows, strict=True)}
+    print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
+                                   {title: run.measures() for title, run in finished.items()}))
     print('Originals above reconstructions:')
-    for run in runs.values():
+    for run in finished.values():
         print(f'  {run.folder / report.STRIP}')
 
 
@@ -189,7 +186,7 @@ def gallery_command(args) -> None:
             row, load_data(row, args), ctx, args)
         lines.append({'run': naming.run_name(row), 'solo_epochs': row.solo_epochs,
                       'combo_epochs': row.combo_epochs,
-                      **tables.read_statistics(folder)[-1], **_measures(run)})
+                      **tables.read_statistics(folder)[-1], **run.measures()})
     tables.write_csv(_tables_root(args) / 'gallery.csv', gallery.COLUMNS, lines)
     _draw_layouts(args, ctx[0])
 
@@ -203,13 +200,13 @@ def _draw_layouts(args, ctx) -> None:
         run = load_run(args.results_root / naming.run_name(row), ctx, args)
         originals = run.dataset.test.first(N_IN_LAYOUTS)
         drawn[row.layout] = (data.to_channels_first(originals, row.layout),
-                             _pictures(run.vae, row, run.dataset, ctx)[0][:N_IN_LAYOUTS])
+                             run.pictures()[0][:N_IN_LAYOUTS])
     charts.draw_layouts(_tables_root(args) / 'layout.png', originals, drawn)
 
 
 def time_command(args) -> None:
     """`time`: solo and combo epochs, and the published mixes of them, in seconds."""
-    published = tables.published_numbers(RESULTS / 'published.csv')
+    published = tables.published_numbers()
     lines = _times_of_runs(args, published) if args.from_runs else []
     rows = [] if args.from_runs else experiments.match(args.match)
     path = _tables_root(args) / 'timing.csv'
@@ -272,21 +269,6 @@ def _tables_root(args) -> Path:
     return root
 
 
-def _measures(run) -> dict[str, float]:
-    """Over held-out images, or as many samples of a plain GAN: error, sharpness and noise."""
-    from data import to_pixels
-    from training import loop, metrics
-    n = min(loop.N_HELD_OUT, len(run.dataset.test))
-    x = run.dataset.test.first(n) / 255
-    x_hat = to_pixels(loop.generate(run.vae, run.dataset.test, run.row, run.ctx, n),
-                      run.row.layout) / 255
-    found = {'sharpness': metrics.edge_sharpness(x_hat) / metrics.edge_sharpness(x),
-             'noise': metrics.noise(x_hat) / metrics.noise(x)}
-    if run.row.pixel_loss is not None:
-        found['mean_squared_error'] = metrics.mean_squared_error(x_hat, x)
-    return found
-
-
 def resolve_devices(args) -> list:
     """The contexts of `--ctx`, before anything else is read or written."""
     import models  # noqa: F401  before anything that uses MXNet
@@ -306,38 +288,19 @@ def load_data(row: Experiment, args):
     return dataset
 
 
-class OtherDataError(ValueError):
-    """Data that are not those of a run; the message is for the user."""
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A result folder, its row, data and trained VAE."""
-    folder: Path
-    row: Experiment
-    dataset: object
-    vae: object
-    ctx: object
-
-
-def load_run(folder: Path, ctx, args) -> FinishedRun:
+def load_run(folder: Path, ctx, args):
     """A finished run with its data and parameters; an error if the data are others."""
     import models
-    from training import checkpoint
+    from training import checkpoint, runs
     config = report.read_config(folder)
     row = verify.row_of(config, folder)
-    path = folder / PARAMETERS
-    if not path.exists():
-        raise checkpoint.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
-                                     f'git); make them with: {config["command"]} --force')
+    path = runs.parameters_of(config, folder)
     dataset = load_data(row, args)
-    if dataset.source['sha256'] != config['data']['sha256']:
-        raise OtherDataError(f'{folder / report.CONFIG}: trained on data with sha256 '
-                             f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}')
+    runs.check_data(config, dataset, folder)
     vae = models.build_vae(row, dataset.shape)
     checkpoint.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)
-    return FinishedRun(folder, row, dataset, vae, ctx)
+    return runs.FinishedRun(folder, row, dataset, vae, ctx)
 
 
 def _result_folders(args) -> list[Path]:
@@ -362,120 +325,19 @@ def _result_folder(name: str, finished: dict[str, Path], args) -> Path:
     return finished[name]
 
 
-def _run(row: Experiment, dataset, ctx: list, args, workers=None) -> FinishedRun | None:
-    """Train one row, from its last checkpoint on; its folder gets its name when it is whole.
-
-    Of several workers the first one writes, and the others return nothing.
-    """
+def _run(row: Experiment, dataset, ctx: list, args, workers=None):
+    """Build a row's nets and train them."""
     import models
-    from training import device, loop, resume
-    from training.players import ALONE, make_players
-    workers = workers or ALONE
+    from training import runs
+    from training.players import ALONE
     vae = models.build_vae(row, dataset.shape)
     disc = None
     if row.combo_epochs:
         disc = models.build_discriminator(row)
         models.check_discriminator(disc, row.disc, dataset.shape)
-    players = make_players(row, vae, disc, dataset.shape, ctx, workers)
-    if workers.rank > 0:
-        position = resume.share(workers, players, loop.Position(), row)
-        for _ in loop.train(players, dataset.train, dataset.test, row, ctx, position,
-                            workers=workers):
-            pass
-        return None
-    final = args.results_root / naming.run_name(row)
-    folder, lock = report.begin(final, args.fresh)
-    with lock, mmap.mmap(-1, RESERVED_BYTES) as reserve:
-        if final.exists() and not args.force:
-            raise ExperimentError(f'{final}: {IN_THE_WAY}')
-        config = _config(row, dataset, device.describe(ctx, workers.count))
-        try:
-            _train(row, dataset, players, ctx, folder, config, args, workers)
-            reserve.close()
-            _finish(row, dataset, players, ctx, folder, args.results_root)
-            report.finish(folder, final)
-        except Exception as error:
-            reserve.close()
-            if resume.found(folder):
-                error.add_note(f'the last checkpoint stays; go on with: {args.command_line}')
-            raise
-    print(final)
-    return FinishedRun(final, row, dataset, vae, ctx[0])
-
-
-def _train(row: Experiment, dataset, players, ctx: list, folder: Path, config: dict, args,
-           workers) -> None:
-    """All epochs that are still to be trained, with a checkpoint after each."""
-    from training import loop, resume
-    from training.progress import Progress
-    position = resume.last(folder, players, row, len(dataset.train))
-    report.write_config(folder, report.merged_config(folder, config) if position else config)
-    print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
-          + (f', going on after {position.described(row)}' if position else ''), flush=True)
-    position = resume.share(workers, players, position or loop.Position(), row)
-    report.write_statistics(folder, position.records)
-    progress = Progress(row.epochs, workers.count)
-    with stop.held() as asked:
-        keeper = resume.Keeper(
-            folder, players, row, args.checkpoint_minutes if workers.count == 1 else math.inf,
-            asked, args.command_line)
-
-        def on_batch(*batch) -> None:
-            progress.on_batch(*batch)
-            keeper.on_batch(*batch)
-        try:
-            for record in loop.train(players, dataset.train, dataset.test, row, ctx, position,
-                                     on_batch, workers):
-                report.write_statistics(folder, position.records)
-                progress.on_epoch(record)
-                keeper.on_epoch(position)
-        except loop.Diverged as error:
-            report.write_statistics(folder, [*position.records, error.record])
-            raise
-        finally:
-            progress.close()
-
-
-def _finish(row: Experiment, dataset, players, ctx: list, folder: Path,
-            results_root: Path) -> None:
-    """All that a finished run leaves besides its statistics."""
-    from training import checkpoint
-    checkpoint.save(players.vae, folder / PARAMETERS)
-    if players.disc:
-        checkpoint.save(players.disc, folder / 'disc.params')
-    vae = players.vae
-    if len(ctx) > 1:  # pictures are of what the file holds: the mean of running statistics
-        checkpoint.load(vae, folder / PARAMETERS, ctx[0])
-    pixels, originals = _pictures(vae, row, dataset, ctx[0])
-    report.write_pictures(folder, pixels, originals)
-    if originals is not None:
-        report.write_originals(results_root / naming.originals_name(row), originals)
-    published = tables.published_numbers(RESULTS / 'published.csv')[row.name]
-    report.write_readme(folder, published)
-
-
-def _pictures(vae, row: Experiment, dataset, ctx) -> tuple:
-    """Pixels of the ten validation pictures, and of their originals if there are."""
-    import data
-    from training import loop
-    pixels = data.to_pixels(loop.generate(vae, dataset.test, row, ctx), row.layout)
-    return pixels, None if row.pixel_loss is None else dataset.test.first(len(pixels))
-
-
-def _config(row: Experiment, dataset, device_name: str) -> dict:
-    import mxnet
-    import numpy
-
-    from training import loop
-    return {'run': naming.run_name(row), 'name': row.name, 'caption': naming.caption(row),
-            'command': naming.command(row) + ' --skip-bad' * ('left_out' in dataset.source),
-            'row': row.configuration(),
-            'data': dataset.source,
-            'n_train': min(len(dataset.train), row.limit or len(dataset.train)),
-            'n_held_out': min(len(dataset.test), loop.N_HELD_OUT),
-            'device': device_name, 'seed': row.seed,
-            'versions': {'python': sys.version.split()[0], 'mxnet': mxnet.__version__,
-                         'numpy': numpy.__version__}}
+    options = runs.Options(args.results_root, args.command_line, args.force, args.fresh,
+                           args.checkpoint_minutes)
+    return runs.train(row, dataset, vae, disc, ctx, options, workers or ALONE)
 
 
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,

@@ -19,7 +19,8 @@ from training.tables import (
     write_csv,
 )
 
-CONFIG, STRIP = 'config.json', 'strip.png'
+CONFIG, STRIP, PARAMETERS = 'config.json', 'strip.png', 'vae.params'
+IN_THE_WAY = 'a finished run is there; --force replaces it'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
 CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
                  'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training import files
 
+RESULTS = Path(__file__).resolve().parent.parent / 'results'
 STATISTICS = 'training_statistics.csv'
 COLUMNS = ('epoch', 'phase', 'vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial',
            'disc_real_accuracy', 'disc_fake_accuracy', 'val_loss', 'seconds')
@@ -39,7 +40,7 @@ def read_statistics(folder: Path) -> list[dict]:
     return lines
 
 
-def published_numbers(path: Path) -> dict[str, dict]:
+def published_numbers(path: Path = RESULTS / 'published.csv') -> dict[str, dict]:
     """results/published.csv by experiment name; empty fields are None, others text."""
     return {line['name']: line for line in read_csv(path)}
 

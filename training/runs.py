@@ -1,0 +1,170 @@
+"""One run: trained from its last checkpoint on, and all that its result folder then holds.
+
+Nets, data and row come as arguments: building and loading them is the command line's.
+"""
+import math
+import mmap
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import mxnet
+import numpy as np
+
+from training import checkpoint, device, loop, metrics, naming, report, resume, stop, tables
+from training.experiments import Experiment, ExperimentError
+from training.players import ALONE, Players, make_players
+from training.progress import Progress
+
+# Address space that a run gives back in the end: MXNet's kernels for pictures crash without
+RESERVED_BYTES = 64 << 20
+
+
+class OtherDataError(ValueError):
+    """Data that are not those of a run; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a run besides its row, and the shell command that asked."""
+    results_root: Path
+    command_line: str
+    force: bool
+    fresh: bool
+    checkpoint_minutes: float
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A result folder, its row, data and trained VAE."""
+    folder: Path
+    row: Experiment
+    dataset: object
+    vae: object
+    ctx: object
+
+    def pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Ten validation pictures (10, h, w, c) uint8, and their originals if there are."""
+        images = self.dataset.test
+        pixels = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx))
+        return pixels, None if self.row.pixel_loss is None else images.first(len(pixels))
+
+    def measures(self) -> dict[str, float]:
+        """Over held-out images, or as many samples of a plain GAN: error, sharpness, noise."""
+        images = self.dataset.test
+        n = min(loop.N_HELD_OUT, len(images))
+        x = images.first(n) / 255
+        x_hat = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx, n)) / 255
+        found = {'sharpness': metrics.edge_sharpness(x_hat) / metrics.edge_sharpness(x),
+                 'noise': metrics.noise(x_hat) / metrics.noise(x)}
+        if self.row.pixel_loss is not None:
+            found['mean_squared_error'] = metrics.mean_squared_error(x_hat, x)
+        return found
+
+
+def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
+          workers=ALONE) -> FinishedRun | None:
+    """Train one row; its folder gets its name when it is whole.
+
+    Of several workers the first one writes, and the others return nothing.
+    """
+    players = make_players(row, vae, disc, dataset.shape, ctx, workers)
+    if workers.rank > 0:
+        position = resume.share(workers, players, loop.Position(), row)
+        for _ in loop.train(players, dataset.train, dataset.test, row, ctx, position,
+                            workers=workers):
+            pass
+        return None
+    final = options.results_root / naming.run_name(row)
+    folder, lock = report.begin(final, options.fresh)
+    with lock, mmap.mmap(-1, RESERVED_BYTES) as reserve:
+        if final.exists() and not options.force:
+            raise ExperimentError(f'{final}: {report.IN_THE_WAY}')
+        config = _config(row, dataset, device.describe(ctx, workers.count))
+        try:
+            _train_epochs(row, dataset, players, ctx, folder, config, options, workers)
+            reserve.close()
+            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), players, len(ctx),
+                    options.results_root)
+            report.finish(folder, final)
+        except Exception as error:
+            reserve.close()
+            if resume.found(folder):
+                error.add_note('the last checkpoint stays; go on with: '
+                               f'{options.command_line}')
+            raise
+    print(final)
+    return FinishedRun(final, row, dataset, vae, ctx[0])
+
+
+def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder: Path,
+                  config: dict, options: Options, workers) -> None:
+    """All epochs that are still to be trained, with a checkpoint after each."""
+    position = resume.last(folder, players, row, len(dataset.train))
+    report.write_config(folder, report.merged_config(folder, config) if position else config)
+    print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
+          + (f', going on after {position.described(row)}' if position else ''), flush=True)
+    position = resume.share(workers, players, position or loop.Position(), row)
+    report.write_statistics(folder, position.records)
+    progress = Progress(row.epochs, workers.count)
+    with stop.held() as asked:
+        keeper = resume.Keeper(
+            folder, players, row, options.checkpoint_minutes if workers.count == 1 else math.inf,
+            asked, options.command_line)
+
+        def on_batch(*batch) -> None:
+            progress.on_batch(*batch)
+            keeper.on_batch(*batch)
+        try:
+            for record in loop.train(players, dataset.train, dataset.test, row, ctx, position,
+                                     on_batch, workers):
+                report.write_statistics(folder, position.records)
+                progress.on_epoch(record)
+                keeper.on_epoch(position)
+        except loop.Diverged as error:
+            report.write_statistics(folder, [*position.records, error.record])
+            raise
+        finally:
+            progress.close()
+
+
+def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Path) -> None:
+    """All that a finished run leaves besides its statistics."""
+    checkpoint.save(run.vae, run.folder / report.PARAMETERS)
+    if players.disc:
+        checkpoint.save(players.disc, run.folder / 'disc.params')
+    if n_devices > 1:  # pictures are of what the file holds: the mean of running statistics
+        checkpoint.load(run.vae, run.folder / report.PARAMETERS, run.ctx)
+    pixels, originals = run.pictures()
+    report.write_pictures(run.folder, pixels, originals)
+    if originals is not None:
+        report.write_originals(results_root / naming.originals_name(run.row), originals)
+    report.write_readme(run.folder, tables.published_numbers()[run.row.name])
+
+
+def check_data(config: dict, dataset, folder: Path) -> None:
+    """OtherDataError unless the data are those that a finished run was trained on."""
+    if dataset.source['sha256'] != config['data']['sha256']:
+        raise OtherDataError(f'{folder / report.CONFIG}: trained on data with sha256 '
+                             f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}')
+
+
+def parameters_of(config: dict, folder: Path) -> Path:
+    """The file of a finished run's parameters; ParamsError if it is not there."""
+    path = folder / report.PARAMETERS
+    if not path.exists():
+        raise checkpoint.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
+                                     f'git); make them with: {config["command"]} --force')
+    return path
+
+
+def _config(row: Experiment, dataset, device_name: str) -> dict:
+    return {'run': naming.run_name(row), 'name': row.name, 'caption': naming.caption(row),
+            'command': naming.command(row) + ' --skip-bad' * ('left_out' in dataset.source),
+            'row': row.configuration(),
+            'data': dataset.source,
+            'n_train': loop.n_images(len(dataset.train), row),
+            'n_held_out': min(len(dataset.test), loop.N_HELD_OUT),
+            'device': device_name, 'seed': row.seed,
+            'versions': {'python': sys.version.split()[0], 'mxnet': mxnet.__version__,
+                         'numpy': np.__version__}}
