@@ -69,26 +69,28 @@ class Dataset:
     train: Images
     test: Images      # its first ten are the validation images
     shape: tuple[int, int, int]
+    labels: tuple[np.ndarray, np.ndarray] | None  # (n,) of both, where there are classes
     source: dict      # data, description, files, sha256 (of all pixels, training images first)
 
 
 def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
          shuffle_seed: int | None = 0, skip_bad: bool = False) -> Dataset:
-    """The data set MNIST | anime | sketch_digits | sketch_faces, at full size.
+    """The data set MNIST | anime | adult | sketch_digits | sketch_faces, at full size.
 
     root: folder to look in first. layout: reshape | transpose, see `to_channels_first`.
     shuffle_seed: of the anime split; none is name order. skip_bad: leave out broken images of
     faces. DataError if the set is not to be had.
     """
+    labels = None
     if name == 'MNIST':
         from data import mnist
-        *splits, described = mnist.read(root)
+        splits, labels, described = mnist.read(root)
         train, test = (Images(pixels, layout) for pixels in splits)
-    elif name == 'anime':
+    elif name in ('anime', 'adult'):
         from data import faces
-        stored, described = faces.read(root, skip_bad)
+        stored, described = faces.read(root, skip_bad, name)
         order = faces.split_order(len(stored), shuffle_seed)
-        n_train = int(len(stored) * faces.TRAIN_SHARE)
+        n_train = int(len(stored) * faces.KINDS[name].train_share)
         train, test = (Images(stored, layout, part)
                        for part in (order[:n_train], order[n_train:]))
     elif name in SKETCHES:
@@ -98,12 +100,12 @@ def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
         train, test = Images(drawn[:n_train], layout), Images(drawn[n_train:], layout)
         described = {'description': 'drawn by this project (data/sketch.py), seed 0'}
     else:
-        raise DataError(f'unknown data {name!r}: expected MNIST, anime, '
+        raise DataError(f'unknown data {name!r}: expected MNIST, anime, adult, '
                         + ', '.join(SKETCHES))
     digest = hashlib.sha256()
     train.update(digest)
     test.update(digest)
-    return Dataset(train, test, train.shape,
+    return Dataset(train, test, train.shape, labels,
                    {'data': name, **described, 'sha256': digest.hexdigest()})
 
 

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from threading import Lock
@@ -20,13 +21,23 @@ from tqdm import tqdm
 
 from data import DataError, MissingDataError, fetch
 
-NAMES = ('anime_faces', 'anime_faces.zip', 'anime_faces.ndy')  # below a root
+
+@dataclass(frozen=True)
+class Kind:
+    """A set of faces: what it is, which part of it trains, and its names below a root."""
+    description: str
+    train_share: float
+    fewest: int  # images, so that N_SHOWN are held out
+    names: tuple[str, ...]
+
+
+KINDS = {'anime': Kind('anime faces', 0.8, 46,
+                       ('anime_faces', 'anime_faces.zip', 'anime_faces.ndy')),
+         'adult': Kind('photographs of faces', 0.85, 61, ('adult_faces', 'adult_faces.zip'))}
 SUFFIXES = {'.png', '.jpg', '.jpeg'}
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP')  # suffixes are often wrong; no EPS: it is run
 SIDE = 64               # pixels
-TRAIN_SHARE = 0.8
 N_SHOWN = 10            # validation images
-FEWEST = 46             # of which four fifths train, rounded down, and N_SHOWN are left
 FACE_BYTES = SIDE * SIDE * 3
 MAX_FILE_BYTES = 32 << 20
 MAX_IMAGES = 300_000
@@ -42,40 +53,42 @@ _one_large = Lock()
 Source = tuple[str, Callable[[], bytes]]  # an image's name in messages, and its bytes
 
 
-def read(root: str | Path | None, skip_bad: bool = False) -> tuple[np.ndarray, dict]:
+def read(root: str | Path | None, skip_bad: bool = False,
+         kind: str = 'anime') -> tuple[np.ndarray, dict]:
     """All faces in the order of their names, (n, 64, 64, 3) uint8, and a description.
 
     They are decoded once and kept in the cache, from where they are mapped into memory.
     skip_bad: leave out images that cannot be read, else they are a DataError; as are none or
-    too few.
+    too few. kind: of KINDS.
     """
-    path = find(root)
+    path = find(root, kind)
     faces, n_skipped = _cached(path, skip_bad)
-    if len(faces) < FEWEST:
-        raise DataError(f'{path}: {len(faces)} images, expected {FEWEST} or more, for {N_SHOWN} '
-                        'held-out ones')
-    described = {'description': 'anime faces', 'files': {path.name: len(faces)}}
+    kind = KINDS[kind]
+    if len(faces) < kind.fewest:
+        raise DataError(f'{path}: {len(faces)} images, expected {kind.fewest} or more, for '
+                        f'{N_SHOWN} held-out ones')
+    described = {'description': kind.description, 'files': {path.name: len(faces)}}
     if n_skipped:
         print(f'{path}: {n_skipped} broken images left out', file=sys.stderr)
         described['left_out'] = n_skipped
     return faces, described
 
 
-def find(root: str | Path | None) -> Path:
+def find(root: str | Path | None, kind: str = 'anime') -> Path:
     """The faces: a folder, zip or saved NDArray below root, $VAEGAN_DATA or the cache.
 
     root may also be that itself.
     """
-    roots = fetch.roots(root)
+    roots, names = fetch.roots(root), KINDS[kind].names
     if root and roots[0].suffix in ('.zip', '.ndy') and roots[0].is_file():
         return roots[0]
     for base in roots:
-        for name in NAMES:
+        for name in names:
             if (base / name).exists():
                 return base / name
         if root and base == roots[0] and base.is_dir() and any(map(_is_image, base.iterdir())):
             return base
-    raise MissingDataError(f'no {" or ".join(NAMES)} in {", ".join(map(str, roots))}: put a '
+    raise MissingDataError(f'no {" or ".join(names)} in {", ".join(map(str, roots))}: put a '
                            'folder or zip of face images there, or name it with --data-root, or '
                            'train on drawn faces with --set data=sketch_faces')
 

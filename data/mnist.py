@@ -26,14 +26,14 @@ MOST_IMAGES = 500_000
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 
 
-def read(root: str | Path | None) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Training and test images, (n, 28, 28, 1) uint8 each, and a description of the files.
+def read(root: str | Path | None) -> tuple[list[np.ndarray], list[np.ndarray], dict]:
+    """Training and test images, (n, 28, 28, 1) uint8, their labels (n,), and a description.
 
     Looks under root, $VAEGAN_DATA and the cache, then downloads into the cache.
     DataError if there is none, or one of the files is damaged.
     """
     paths = find(root) or _download(root)
-    splits = []
+    splits, all_labels = [], []
     for split in ('train', 't10k'):
         images = read_idx(paths[f'{split}-images-idx3-ubyte'], IMAGES_MAGIC)
         labels_path = paths[f'{split}-labels-idx1-ubyte']
@@ -42,11 +42,13 @@ def read(root: str | Path | None) -> tuple[np.ndarray, np.ndarray, dict]:
             raise DataError(f'{labels_path}: {len(labels)} labels, expected {len(images)}, '
                             f'as many as images')
         splits.append(images[..., np.newaxis])                          # (n, 28, 28, 1)
+        all_labels.append(labels)
     if len(splits[1]) < N_SHOWN:
         raise DataError(f'{paths["t10k-images-idx3-ubyte"]}: {len(splits[1])} images, '
                         f'expected {N_SHOWN} or more')
-    return *splits, {'description': 'MNIST idx files',
-                     'files': {path.name: fetch.sha256(path) for path in paths.values()}}
+    return splits, all_labels, {'description': 'MNIST idx files',
+                                'files': {path.name: fetch.sha256(path)
+                                          for path in paths.values()}}
 
 
 def find(root: str | Path | None) -> dict[str, Path] | None:

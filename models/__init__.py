@@ -17,11 +17,12 @@ run_in_calling_thread()
 
 # isort: split
 from mxnet import MXNetError, sym
-from mxnet.gluon import HybridBlock
+from mxnet.gluon import HybridBlock, nn
 
 from models.conv import SIZE, ConvDecoder, conv_disc, conv_vae
 from models.dense import dense_logreg, dense_vae
 from models.resnet import resnet
+from models.vaegan import Similarity, disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
 
 DEEP_DECODER_CHANNELS = 64  # DeepConvVAE's, whatever its encoder's
 
@@ -37,19 +38,31 @@ VAES = {
                                                DEEP_DECODER_CHANNELS),
     'ConvDecoder': lambda row, shape: ConvDecoder(shape[0], row.n_latent,
                                                   row.vae_base_channels),
+    'VAE_A': vae_a, 'VAE_B': vae_b, 'VAE_paper': vae_paper,
 }
 DISCRIMINATORS = {
-    'DenseLogReg': lambda row: dense_logreg(row.disc_hlayers, row.disc_hnodes),
-    'ConvDisc': lambda row: conv_disc(row.disc_base_channels),
-    'DeepConvDisc': lambda row: conv_disc(row.disc_base_channels, stages=4),
-    'ResNet': lambda row: resnet(),
+    'DenseLogReg': lambda row, shape: dense_logreg(row.disc_hlayers, row.disc_hnodes),
+    'ConvDisc': lambda row, shape: conv_disc(row.disc_base_channels),
+    'DeepConvDisc': lambda row, shape: conv_disc(row.disc_base_channels, stages=4),
+    'ResNet': lambda row, shape: resnet(),
+    'Disc_A': lambda row, shape: disc_a(row),
+    'Disc_B': disc_b,
+    'Disc_paper': lambda row, shape: disc_paper(row),
 }
 NEEDS = {  # fields of the row without which a net cannot be built
     'DenseVAE': ('n_hlayers', 'n_hnodes'), 'DenseLogReg': ('disc_hlayers', 'disc_hnodes'),
     'ConvVAE': ('vae_base_channels',), 'DeepConvVAE': ('vae_base_channels',),
     'ConvDecoder': ('vae_base_channels',),
     'ConvDisc': ('disc_base_channels',), 'DeepConvDisc': ('disc_base_channels',),
+    'VAE_A': ('n_hnodes', 'vae_base_channels', 'norm'),
+    'Disc_A': ('disc_hnodes', 'disc_base_channels', 'norm'),
+    'VAE_B': ('n_hlayers', 'n_hnodes', 'dropout'),
+    'Disc_B': ('disc_hlayers', 'disc_hnodes', 'dropout'),
+    'VAE_paper': ('n_hnodes', 'vae_base_channels'),
+    'Disc_paper': ('disc_hnodes', 'disc_base_channels'),
 }
+SIZES = {'ConvVAE': (SIZE,), 'DeepConvVAE': (SIZE,), 'ConvDecoder': (SIZE,),
+         'VAE_A': (28, SIZE), 'VAE_paper': (SIZE,)}  # pixels a side; others take any
 
 
 def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
@@ -58,15 +71,18 @@ def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
     Not initialised. ModelError for an unknown name, a missing field, a size that does not fit.
     """
     builder = _look_up(VAES, row, row.vae)
-    if row.vae != 'DenseVAE' and tuple(shape[1:]) != (SIZE, SIZE):
-        raise ModelError(f'{row.vae} makes {SIZE} x {SIZE} images, '
+    sizes = SIZES.get(row.vae, shape[1:2])
+    if shape[1] not in sizes or shape[1] != shape[2] and row.vae in SIZES:
+        made = ' or '.join(f'{side} x {side}' for side in sizes)
+        raise ModelError(f'{row.vae} makes {made} images, '
                          f'but {row.data} has {shape[1]} x {shape[2]}')
     return builder(row, shape)
 
 
-def build_discriminator(row) -> HybridBlock:
+def build_discriminator(row, shape: tuple[int, int, int] | None = None) -> HybridBlock:
     """The row's discriminator: images (b, c, h, w) -> logits (b, 1). Not initialised.
 
+    shape: (channels, height, width) of the images; only Disc_B has to know.
     `gluoncv:<name>` is any classification net of GluonCV's model zoo, with one class.
     """
     if row.disc.startswith('gluoncv:'):
@@ -75,7 +91,18 @@ def build_discriminator(row) -> HybridBlock:
             return one_logit_net(row.disc.removeprefix('gluoncv:'))
         except ValueError as error:
             raise ModelError(f'disc={row.disc!r}: {error}') from None
-    return _look_up(DISCRIMINATORS, row, row.disc)(row)
+    return _look_up(DISCRIMINATORS, row, row.disc)(row, shape)
+
+
+def build_similarity(disc: HybridBlock, row) -> HybridBlock:
+    """The discriminator with the row's features: images -> features (b, ...), logits (b, 1)."""
+    if not isinstance(disc, nn.HybridSequential):
+        raise ModelError(f'disc={row.disc!r}: its layers are not one after the other, so none of '
+                         'them can be compared')
+    try:
+        return Similarity(disc, row.similarity)
+    except ValueError as error:
+        raise ModelError(f'similarity={row.similarity!r}: {error}') from None
 
 
 def check_discriminator(disc: HybridBlock, name: str, shape: tuple[int, int, int]) -> None:
@@ -94,7 +121,7 @@ def _look_up(builders: dict, row, name: str):
     if name not in builders:
         known = list(builders) + (['gluoncv:<name>'] if builders is DISCRIMINATORS else [])
         raise ModelError(f'unknown net {name!r}: expected one of {", ".join(known)}')
-    missing = [field for field in NEEDS.get(name, ()) if getattr(row, field) is None]
+    missing = [field for field in NEEDS.get(name, ()) if getattr(row, field, None) is None]
     if missing:
         raise ModelError(f'{name} needs a value for {", ".join(missing)}')
     return builders[name]

@@ -29,7 +29,8 @@ MIX = 'ConvVAE_ResNet_on_anime/512_32_50+150_10_1'
 
 def test_all_thirty_published_experiments_are_there_in_order():
     assert len(PUBLISHED) == 30
-    assert list(EXPERIMENTS) == list(PUBLISHED)
+    assert list(EXPERIMENTS)[:30] == list(PUBLISHED)
+    assert all(name.startswith('VAEGAN_on_') for name in list(EXPERIMENTS)[30:])
 
 
 @pytest.mark.parametrize('name', PUBLISHED)
@@ -58,7 +59,7 @@ def test_published_numbers_name_their_source(name):
 
 
 def test_published_procedure_is_the_default():
-    for row in EXPERIMENTS.values():
+    for row in map(EXPERIMENTS.get, PUBLISHED):
         assert (row.step, row.layout, row.batch_size, row.seed) == ('published', 'reshape', 64, 0)
         assert row.limit is None and row.max_disc_loss == 999
 
@@ -67,7 +68,8 @@ def test_rows_with_equal_configurations_are_trained_once():
     first = 'ConvVAE_ResNet_on_anime/512_32_200_10_seeded'
     twin = EXPERIMENTS['ConvVAE_ResNet_on_anime/512_32_200_10_1']
     assert experiments.canonical(twin).name == first
-    assert len({experiments.canonical(row).name for row in EXPERIMENTS.values()}) == 29
+    names = {experiments.canonical(row).name for row in EXPERIMENTS.values()}
+    assert {*EXPERIMENTS} - names == {twin.name}
 
 
 def test_unknown_name_is_refused_with_near_ones():
@@ -157,7 +159,7 @@ def test_command_of_a_run_gives_the_same_run(changes):
 
 
 def test_match_is_a_shell_pattern():
-    names = [row.name for row in experiments.match('*_on_MNIST/*')]
+    names = [row.name for row in experiments.match('Dense*_on_MNIST/*')]
     assert names == [name for name in PUBLISHED if fnmatch(name, '*MNIST*')]
     with pytest.raises(ExperimentError, match='no experiment matches'):
         experiments.match('*CIFAR*')

@@ -7,7 +7,8 @@ from PIL import Image
 
 from training import experiments, gallery, naming, tables
 
-ANIME = [name for name, row in experiments.EXPERIMENTS.items() if row.data == 'anime']
+ANIME = [name for name, row in experiments.EXPERIMENTS.items()
+         if row.data == 'anime' and row.step != 'vaegan']
 
 
 def test_every_anime_row_is_in_a_study_and_trained_once():

@@ -1,5 +1,6 @@
 """Who may import whom, read from the sources."""
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ SOURCES = sorted(p.relative_to(ROOT) for folder in ('models', 'data', 'training'
                  for p in (ROOT / folder).glob('*.py'))
 LOCAL = {'models', 'data', 'training'}
 FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
-                 'progress', 'files', 'stop', 'verify')
+                 'progress', 'files', 'stop', 'verify', 'gallery', 'timing', 'charts', 'row',
+                 'schedules')
 
 
 def imported(path: Path) -> set[str]:
@@ -50,9 +52,13 @@ def test_plain_modules_never_import_mxnet(name):
     assert not [module for module in seen if module and module.split('.')[0] == 'mxnet']
 
 
-def test_experiments_need_the_standard_library_only():
-    assert packages(Path('training/experiments.py')) == {
-        'dataclasses', 'difflib', 'fnmatch', 'math', 're'}
+@pytest.mark.parametrize('name', ['experiments', 'row', 'schedules'])
+def test_rows_need_the_standard_library_only(name):
+    path = Path(f'training/{name}.py')
+    assert packages(path) <= sys.stdlib_module_names | {'training'}
+    assert {m for m in imported(path) if m.startswith('training.')} <= {
+        'training.row'} | {f'training.row.{what}' for what in ('Experiment', 'ExperimentError',
+                                                               'VaeGan')}
 
 
 def test_loop_knows_no_experiment():

@@ -19,7 +19,7 @@ RUNS = {run: folder for run, folder in report.finished_runs(IMAGES).items()
         if f'results/images/{run}/{report.STRIP}' in README}
 SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
-PUBLISHED = tables.published_numbers(ROOT / 'results' / 'published.csv')
+PUBLISHED = tables.published_numbers()
 
 
 @pytest.mark.parametrize('run, published, epoch, column, tolerance', [
@@ -74,7 +74,7 @@ def test_committed_runs_are_what_was_recorded(real_data_root, cli):
 
 
 def test_readme_shows_the_numbers_of_the_runs(cli):
-    status, table, _ = cli(['list', '--match', '*_on_MNIST/*', '--markdown'])
+    status, table, _ = cli(['list', '--match', 'Dense*_on_MNIST/*', '--markdown'])
     shown = [line for line in table.splitlines() if line and line.split(' ')[1] in RUNS]
     assert status == 0 and len(shown) == len(RUNS) == 4
     for line in shown:
@@ -95,7 +95,9 @@ def test_readme_names_every_command():
 
 
 def test_published_names_are_the_registrys():
-    assert list(PUBLISHED) == list(experiments.EXPERIMENTS)
+    assert PUBLISHED.keys() <= experiments.EXPERIMENTS.keys()
+    assert [name for name, row in experiments.EXPERIMENTS.items() if row.step != 'vaegan'] == [
+        name for name, line in PUBLISHED.items() if 'curve' not in line]
 
 
 @pytest.mark.parametrize('run', RUNS)

@@ -17,8 +17,7 @@ COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 
 @pytest.fixture(scope='module')
 def published():
-    from training.__main__ import RESULTS
-    return tables.published_numbers(RESULTS / 'published.csv')
+    return tables.published_numbers()
 
 
 def test_mixes_are_the_published_ones():

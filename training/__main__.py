@@ -41,11 +41,12 @@ def list_command(args) -> None:
         variants = {run: folder for run, folder in finished.items()
                     if run not in experiments.EXPERIMENTS
                     and report.read_config(folder)['name'] == row.name}
-        lines.append(tables.listing(row, published[row.name], finished.get(first), variants))
+        lines.append(tables.listing(row, published.get(row.name, {}), finished.get(first),
+                                    variants))
     if args.json:
         print(json.dumps(lines, indent=2))
     elif args.markdown:
-        print(tables.markdown_table(tables.listing_cells(lines)))
+        print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
     else:
         print(tables.text_table(lines))
 
@@ -213,7 +214,8 @@ def time_command(args) -> None:
     if rows:
         ctx = resolve_devices(args)
         for row in rows:
-            for step in ('published', 'shared') if args.step == 'both' else (args.step,):
+            asked = row.STEPS if args.step == 'both' else (args.step,)
+            for step in [step for step in row.STEPS if step in asked] or row.STEPS:
                 seconds = _epoch_seconds(replace(row, step=step), args.steps, ctx)
                 lines += timing.estimates(row, step, seconds, published)
     tables.write_csv(path, timing.COLUMNS, timing.merged(
@@ -240,10 +242,9 @@ def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]
     import numpy as np
 
     import data
-    import models
     from training import loop
     from training.players import make_players
-    if row.pixel_loss is None:
+    if row.kind_of_combo != 'combo':
         epochs = {'combo_epochs': 1}
     else:
         epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
@@ -252,9 +253,8 @@ def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]
     pixels = np.random.default_rng(0).integers(0, 256, (n, *shape[1:], shape[0]), np.uint8)
     images, watch = data.Images(pixels), timing.Stopwatch()
     timed = replace(row, limit=n, **epochs)
-    vae = models.build_vae(row, shape)
-    disc = models.build_discriminator(row) if row.disc else None
-    players = make_players(timed, vae, disc, shape, ctx)
+    vae, disc, judge = build_nets(timed, shape)
+    players = make_players(timed, vae, disc, shape, ctx, judge=judge)
     for _ in loop.train(players, images, data.Images(pixels[:1]), timed, ctx,
                         on_batch=watch.on_batch):
         pass
@@ -280,12 +280,23 @@ def load_data(row: Experiment, args):
     """The row's data set."""
     import data
     dataset = data.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
-    if row.data == 'anime' and len(dataset.train) < row.batch_size:
+    if row.data in ('anime', 'adult') and len(dataset.train) < row.batch_size:
         raise data.DataError(f'{", ".join(dataset.source["files"])}: {len(dataset.train)} '
                              f'training images, expected a batch of {row.batch_size} or more')
     print(f'data: {row.data}, {dataset.source["description"]}, {len(dataset.train)} training '
           f'and {len(dataset.test)} held-out images', file=sys.stderr)
     return dataset
+
+
+def load_classifier(dataset, ctx):
+    """A classifier of the data's classes, trained if the cache has none."""
+    from data import fetch
+    from models.classifier import Classifier
+    from training import classifier
+    path = fetch.cache_dir() / classifier.file_name(dataset.source['sha256'])
+    if not path.exists():
+        print('training a classifier of digits, once', file=sys.stderr)
+    return classifier.fit(Classifier(), dataset.train, dataset.labels[0], ctx, path)
 
 
 def load_run(folder: Path, ctx, args):
@@ -325,19 +336,30 @@ def _result_folder(name: str, finished: dict[str, Path], args) -> Path:
     return finished[name]
 
 
+def build_nets(row: Experiment, shape: tuple[int, int, int]) -> tuple:
+    """The VAE, the discriminator if epochs need one, and of a VAE/GAN that with its features."""
+    import models
+    vae, disc, judge = models.build_vae(row, shape), None, None
+    if row.combo_epochs:
+        disc = models.build_discriminator(row, shape)
+        models.check_discriminator(disc, row.disc, shape)
+    if row.kind_of_combo == 'vaegan':
+        judge = models.build_similarity(disc, row)
+    return vae, disc, judge
+
+
 def _run(row: Experiment, dataset, ctx: list, args, workers=None):
     """Build a row's nets and train them."""
-    import models
     from training import runs
     from training.players import ALONE
-    vae = models.build_vae(row, dataset.shape)
-    disc = None
-    if row.combo_epochs:
-        disc = models.build_discriminator(row)
-        models.check_discriminator(disc, row.disc, dataset.shape)
+    vae, disc, judge = build_nets(row, dataset.shape)
+    classifier = None
+    if getattr(row, 'n_classified', 0):
+        classifier = load_classifier(dataset, ctx[0])
     options = runs.Options(args.results_root, args.command_line, args.force, args.fresh,
                            args.checkpoint_minutes)
-    return runs.train(row, dataset, vae, disc, ctx, options, workers or ALONE)
+    return runs.train(row, dataset, vae, disc, ctx, options, workers or ALONE, judge,
+                      classifier)
 
 
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,

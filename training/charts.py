@@ -61,6 +61,38 @@ def draw_timing(path: Path, lines: list[dict]) -> None:
     _save(figure, path)
 
 
+NETS = {'enc': 'encoder', 'dec': 'decoder', 'disc': 'discriminator'}
+
+
+def draw_vaegan(path: Path, statistics: list[dict], title: str) -> None:
+    """A VAE/GAN's three losses over epochs, once more without the decoder's, and rates.
+
+    Dashed: on held-out images. Learning rates only where they change.
+    """
+    epochs = [line['epoch'] + 1 for line in statistics]
+    rates = {net: [line[f'{net}_lr'] for line in statistics] for net in NETS}
+    changing = any(len(set(values)) > 1 for values in rates.values())
+    figure = Figure((10 + 4 * changing, 4), layout='constrained')
+    axes = figure.subplots(1, 2 + changing)
+    for axis, nets in zip(axes, (NETS, [net for net in NETS if net != 'dec']), strict=False):
+        for net in nets:
+            line, = axis.plot(epochs, [s[f'{net}_loss'] for s in statistics], label=NETS[net],
+                              color=f'C{[*NETS].index(net)}')
+            held_out = [s[f'val_{net}_loss'] for s in statistics]
+            if None not in held_out:
+                axis.plot(epochs, held_out, '--', color=line.get_color(), linewidth=0.8)
+        axis.set(xlabel='epoch', ylabel='loss', title=(
+            'all three' if 'dec' in nets else "without the decoder's"))
+        axis.legend(fontsize=8, frameon=False)
+    if changing:
+        for net, values in rates.items():
+            axes[2].plot(epochs, values, label=NETS[net], drawstyle='steps-mid')
+        axes[2].set(xlabel='epoch', ylabel='learning rate', yscale='log', title='learning rates')
+        axes[2].legend(fontsize=8, frameon=False)
+    figure.suptitle(title, fontsize=9, wrap=True)
+    _save(figure, path)
+
+
 def _save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format='png', dpi=110, metadata={'Software': None})

@@ -1,114 +1,18 @@
-"""The registry: one frozen row per published experiment. Plain data, standard library only.
+"""The registry: one frozen row per experiment. Plain data, standard library only.
 
 An experiment's name is its published folder, `<Model>_on_<data>/<hparams>`. Some published
 names mislead (`1024_32_64_200_10_1` is 100 solo + 100 combo epochs), so the name is only an
 id: what is trained is what the fields say. Published numbers are in results/published.csv.
 
-Source: github.com/xuganyu96/VAE-GAN-learnable-loss, commit bb30d9f (2019).
+Source: github.com/xuganyu96/VAE-GAN-learnable-loss, commit bb30d9f (2019). The VAE/GAN rows
+follow others, named where they begin.
 """
-import math
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-DATASETS = ('MNIST', 'anime', 'sketch_digits', 'sketch_faces')
-CHOICES = {
-    'data': DATASETS,
-    'vae': ('DenseVAE', 'ConvVAE', 'DeepConvVAE', 'ConvDecoder'),
-    'pixel_loss': ('bce', 'l2'),
-    'step': ('published', 'shared'),
-    'layout': ('reshape', 'transpose'),
-}
-MOST = {  # beyond these nothing can be meant, and a machine would hang
-    'n_hlayers': 100, 'disc_hlayers': 100, 'solo_epochs': 10 ** 6, 'combo_epochs': 10 ** 6,
-    'decay_interval': 10 ** 6,
-    'n_latent': 2 ** 20, 'n_hnodes': 2 ** 20, 'disc_hnodes': 2 ** 20, 'batch_size': 2 ** 20,
-    'vae_base_channels': 2 ** 16, 'disc_base_channels': 2 ** 16, 'limit': 2 ** 31 - 1,
-    'seed': 2 ** 31 - 1, 'shuffle_seed': 2 ** 31 - 1}
-POSITIVE = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers',
-            'disc_hnodes', 'disc_base_channels', 'lr', 'batch_size', 'limit', 'decay_interval')
-NOT_NEGATIVE = ('solo_epochs', 'combo_epochs', 'disc_weight', 'pbp_weight', 'pbp_decay',
-                'max_disc_loss', 'seed', 'shuffle_seed')
-
-
-class ExperimentError(ValueError):
-    """A name, field or value that the registry does not know; the message is for the user."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One experiment: everything that decides what is trained, and nothing else.
-
-    Epochs are passes over the training images; `lr` is Adam's step size; weights multiply
-    losses that are summed over pixels and averaged over images.
-    """
-    name: str                            # published id
-    data: str                            # a name of DATASETS
-    vae: str                             # a name of models.VAES
-    n_latent: int
-    n_hlayers: int | None = None         # dense nets: hidden layers, and nodes in each
-    n_hnodes: int | None = None
-    vae_base_channels: int | None = None
-    disc: str | None = None              # a name of models.DISCRIMINATORS, or gluoncv:<net>
-    disc_hlayers: int | None = None
-    disc_hnodes: int | None = None
-    disc_base_channels: int | None = None
-    pixel_loss: str | None = 'bce'       # bce | l2; none for the plain GAN
-    solo_epochs: int = 0                 # VAE alone
-    combo_epochs: int = 0                # VAE + discriminator (plain GAN: all of them)
-    lr: float = 1e-3
-    disc_weight: float = 1.0             # of the adversarial term, in combo epochs
-    pbp_weight: float = 1.0              # of the pixel-by-pixel term, in combo epochs
-    pbp_decay: float = 1.0               # times pbp_weight after every 25th epoch, if combo
-    decay_interval: int = 25             # that 25; epochs count over solo and combo
-    max_disc_loss: float = 999.0         # gate of the adversarial term; 999: never active
-    shuffle_seed: int | None = 0         # of the anime split; none: files in name order
-    step: str = 'published'              # published | shared
-    layout: str = 'reshape'              # height x width x channel to channel-first
-    batch_size: int = 64
-    limit: int | None = None             # first N training images; none: all
-    seed: int = 0                        # of weights, batch order and noise
-
-    def __post_init__(self) -> None:
-        _validate(self)
-
-    @property
-    def epochs(self) -> int:
-        return self.solo_epochs + self.combo_epochs
-
-    def configuration(self) -> dict:
-        """All fields but the name: rows with equal configurations train the same thing."""
-        return {k: v for k, v in asdict(self).items() if k != 'name'}
-
-
-def _validate(row: Experiment) -> None:
-    def refuse(field: str, expected: str) -> None:
-        raise ExperimentError(f'{field}={getattr(row, field)!r}: expected {expected}')
-
-    for field, known in CHOICES.items():
-        value = getattr(row, field)
-        if value not in known and not (value is None and field == 'pixel_loss'
-                                       and row.vae == 'ConvDecoder'):
-            refuse(field, 'one of ' + ', '.join(known))
-    for field in POSITIVE + NOT_NEGATIVE:
-        value = getattr(row, field)
-        if value is None:
-            continue
-        if value > MOST.get(field, math.inf):
-            refuse(field, f'at most {MOST[field]}')
-        if not value < math.inf or value < 0 or (value == 0 and field in POSITIVE):
-            refuse(field, 'a finite number '
-                   + ('above 0' if field in POSITIVE else 'not below 0'))
-    if row.combo_epochs and not row.disc:
-        refuse('combo_epochs', '0, for this row has no discriminator')
-    if row.vae == 'ConvDecoder' and row.solo_epochs:
-        refuse('solo_epochs', '0, for a plain GAN has no VAE to train alone')
-    if row.vae == 'ConvDecoder' and not row.disc:
-        refuse('disc', 'a discriminator, for a plain GAN is nothing without one')
-    if row.epochs < 1:
-        refuse('solo_epochs', 'at least one epoch, solo or combo')
-
+from training.row import Experiment, ExperimentError, VaeGan
 
 # The families: what the rows of one pair of nets share.
 _MNIST = Experiment('', 'MNIST', 'DenseVAE', 5, n_hlayers=3, n_hnodes=400, solo_epochs=50)
@@ -165,6 +69,41 @@ _TABLE = [
     ('ConvDecoder_ResNet_on_anime/512_32_200', _RESNET,
      {'vae': 'ConvDecoder', 'pixel_loss': None, 'disc_weight': 1.0}),
 ]
+# VAE/GANs with a learned similarity. A: github.com/Shuntw6096/VAE-GAN. B:
+# github.com/edchengg/VAE_GAN. The paper: Larsen et al. (2016), arXiv:1512.09300. What their
+# sources leave open was chosen here: see "A learned similarity" in README.md.
+_A = VaeGan('', 'MNIST', 'VAE_A', 64, n_hnodes=1024, vae_base_channels=64, disc='Disc_A',
+            disc_hnodes=1024, disc_base_channels=64, lr=5e-4, batch_size=100, combo_epochs=100,
+            beta=1 / 4096, gamma=1e-8, kl_normaliser='latents')
+_A_FACES = replace(_A, data='adult', n_latent=2048, batch_size=50, minibatch_kernels=16,
+                   dropout=0.4, real_low=0.8, fake_high=0.1, flips=0.02, n_validation=1500,
+                   layout='transpose')
+_B = VaeGan('', 'MNIST', 'VAE_B', 20, n_hlayers=3, n_hnodes=1024, disc='Disc_B', disc_hlayers=3,
+            disc_hnodes=1024, lr=1e-4, batch_size=128, combo_epochs=50, similarity='logit',
+            similarity_pass='own', likelihood='mean_square', gamma=25.0, beta=5.0,
+            kl_normaliser='pixels', gan_term='saturating', dropout=0.1, grid_side=8, grid_from=1,
+            grid_every=1)
+_PAPER = VaeGan('', 'anime', 'VAE_paper', 128, n_hnodes=2048, vae_base_channels=64,
+                disc='Disc_paper', disc_hnodes=512, disc_base_channels=32, lr=3e-4,
+                optimizer='rmsprop', combo_epochs=200, similarity='conv4', layout='transpose',
+                gan_term='saturating', equilibrium=0.68)
+_PAPER_MNIST = VaeGan('', 'MNIST', 'DenseVAE', 5, n_hlayers=3, n_hnodes=400, disc='DenseLogReg',
+                      disc_hlayers=1, disc_hnodes=200, combo_epochs=50, similarity='dense1',
+                      gamma=1.0)
+
+_TABLE += [
+    ('VAEGAN_on_MNIST/A_64_100', _A, {'n_classified': 10_000}),
+    *((f'VAEGAN_on_adult/A_2048_100_{schedule}', _A_FACES,
+       {'schedule': schedule if schedule != 'lr1' else 'constant'})
+      for schedule in ('lr1', 'lr2', 'lr3', 'lr4')),
+    *((f'VAEGAN_on_adult/A_2048_100_{schedule}_as_logged', _A_FACES,
+       {'schedule': schedule, 'schedule_rule': 'as_logged'})
+      for schedule in ('lr2', 'lr3', 'lr4')),
+    ('VAEGAN_on_MNIST/B_20_50', _B, {}),
+    ('VAEGAN_on_MNIST/B_20_50_as_published', _B, {'routing': 'accumulated'}),
+    ('VAEGAN_on_anime/paper_128_200', _PAPER, {}),
+    ('VAEGAN_on_MNIST/paper_5_3_400_1_200_50', _PAPER_MNIST, {}),
+]
 EXPERIMENTS = {name: replace(base, name=name, **changes) for name, base, changes in _TABLE}
 if len(EXPERIMENTS) != len(_TABLE):
     raise ExperimentError('two experiments have the same name')
@@ -215,29 +154,16 @@ def with_epochs(row: Experiment, text: str) -> Experiment:
 def with_field(row: Experiment, assignment: str) -> Experiment:
     """The row with one field set from 'field=value'; the value keeps the field's type."""
     field, equals, text = assignment.partition('=')
-    if not equals or field not in _TYPES:
+    types = row.types()
+    if not equals or field not in types:
         raise ExperimentError(f'{assignment!r}: expected field=value with a field of '
-                              + ', '.join(_TYPES))
-    if text.lower() == 'none' and type(None) in getattr(_TYPES[field], '__args__', ()):
+                              + ', '.join(types))
+    kind, may_be_none = types[field]
+    if text.lower() == 'none' and may_be_none:
         return replace(row, **{field: None})
     try:
-        value = kind(field)(text)
+        value = kind(text)
     except ValueError:
         names = {int: 'a whole number', float: 'a number'}
-        raise ExperimentError(f'{field}={text!r}: expected {names[kind(field)]}') from None
+        raise ExperimentError(f'{field}={text!r}: expected {names[kind]}') from None
     return replace(row, **{field: value})
-
-
-_TYPES = {f.name: f.type for f in fields(Experiment) if f.name != 'name'}
-
-
-def kind(field: str) -> type:
-    """int, float or str: what the values of a field are, but for none."""
-    return getattr(_TYPES[field], '__args__', (_TYPES[field],))[0]
-
-
-def takes(field: str, value) -> bool:
-    """Whether a field's values are of this type."""
-    if value is None:
-        return type(None) in getattr(_TYPES[field], '__args__', ())
-    return type(value) is kind(field) or kind(field) is float and type(value) is int

@@ -8,7 +8,7 @@ import numpy as np
 from mxnet import Context, autograd, nd, random
 from mxnet.ndarray import NDArray
 
-from training import draws, parallel, steps
+from training import draws, parallel, steps, vaegan
 from training.losses import PIXEL_LOSSES, kl_divergence
 from training.players import ALONE, Players
 from training.steps import Weights
@@ -17,18 +17,32 @@ N_HELD_OUT = 1000       # held-out images behind val_loss, at most
 N_PICTURES = 10         # the first of them are the validation images
 
 
+def _nothing(players: Players, row, records: list[dict]) -> dict:
+    return {}
+
+
 @dataclass(frozen=True)
 class Phase:
-    """Epochs of one kind: their name, how many, their step and what it returns."""
+    """Epochs of one kind: their name, how many, their step and what it returns.
+
+    begin(players, row, records) comes before an epoch, watch(players, held_out, row, ctx) after
+    it; what both return, `watched` by name, goes into the epoch's record.
+    """
     name: str
     epochs: int
     step: Callable
     terms: tuple[str, ...]
+    begin: Callable = _nothing
+    watch: Callable = lambda *of: {'val_loss': held_out_loss(*of)}
+    watched: tuple[str, ...] = ('val_loss',)
 
 
 def phases(row) -> list[Phase]:
     """The phases of a row, in order; those without epochs are left out."""
-    if row.pixel_loss is None:
+    if row.step == 'vaegan':
+        plan = [Phase('vaegan', row.combo_epochs, vaegan.step_of(row), vaegan.TERMS,
+                      vaegan.set_rates, vaegan.held_out_losses, vaegan.WATCHED)]
+    elif not row.encodes:
         plan = [Phase('gan', row.combo_epochs, steps.gan, steps.GAN)]
     else:
         plan = [Phase('solo', row.solo_epochs, steps.solo, steps.SOLO),
@@ -119,10 +133,11 @@ def train(players: Players, train_images, held_out, row, ctx: Context | list[Con
     for epoch, phase in enumerate(plan(row)):
         if epoch == len(position.records):
             weights = pixel_weight, row.disc_weight if gate_open else 0.0
+            begun = phase.begin(players, row, position.records)
             record = _epoch(players, train_images, row, ctx, phase, weights, position, on_batch,
                             workers)
             check_finite(players, position, phase, row.epochs)
-            record['val_loss'] = held_out_loss(players, held_out, row, ctx[0])
+            record |= begun | phase.watch(players, held_out, row, ctx[0])
             position.finish_epoch(record)
             yield record
         if phase.name == 'combo':
@@ -138,12 +153,11 @@ def _epoch(players, images, row, ctx, phase, weights, position, on_batch, worker
     last = n_batches(len(images), row)
     for batch in range(position.batch, last):
         indices = order[batch * row.batch_size:][:row.batch_size]
-        shape = (len(indices), row.n_latent)
-        x = parallel.to_devices(images[workers.part(indices)], ctx)     # (b, c, h, w)
+        n, x = len(indices), parallel.to_devices(images[workers.part(indices)], ctx)
 
-        def draw(which, batch=batch, shape=shape):
-            noise = draws.noise(row.seed, draws.TRAINING, epoch, batch, which, shape)
-            return parallel.to_devices(workers.part(noise), ctx)        # (b, z)
+        def draw(which, width=row.n_latent, batch=batch, n=n):
+            noise = draws.noise(row.seed, draws.TRAINING, epoch, batch, which, (n, width))
+            return parallel.to_devices(workers.part(noise), ctx)        # (b, width)
 
         if players.draws_itself:
             random.seed(draws.seed(row.seed, epoch, batch, workers.rank))
@@ -174,7 +188,7 @@ def check_finite(players: Players, position: Position, phase: Phase, n_epochs: i
 
 def held_out_loss(players: Players, images, row, ctx) -> float | None:
     """Mean KL + pixel loss of the first held-out images, BatchNorm in inference mode."""
-    if players.pixel_loss is None:
+    if not row.encodes:
         return None
     n_images = min(len(images), N_HELD_OUT)
     total = 0.0
@@ -196,6 +210,6 @@ def generate(vae, held_out, row, ctx, n_images: int = N_PICTURES) -> np.ndarray:
     """
     eps = nd.array(draws.noise(row.seed, draws.PICTURES, 0, 0, 0, (n_images, row.n_latent)), ctx)
     with autograd.predict_mode():
-        if row.pixel_loss is None:
+        if not row.encodes:
             return vae(eps).asnumpy()
         return vae(nd.array(held_out[np.arange(n_images)], ctx), eps)[0].asnumpy()

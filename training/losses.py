@@ -1,4 +1,5 @@
 """Losses as pure functions: one value an image, summed over pixels or latents."""
+import math
 from collections.abc import Callable
 
 from mxnet import autograd, nd
@@ -42,6 +43,27 @@ def adversarial(logit: NDArray, real: bool | NDArray) -> NDArray:
     return softplus.reshape((-1,))                                      # (b,)
 
 
+def cross_entropy(logit: NDArray, label: float | NDArray) -> NDArray:
+    """As `adversarial`, against labels between 0 and 1: a number, or (b, 1) -> (b,)."""
+    softplus = nd.relu(logit) + nd.log1p(nd.exp(-nd.abs(logit)))        # (b, 1)
+    return (softplus - label * logit).reshape((-1,))                    # (b,)
+
+
+def gaussian(features_hat: NDArray, features: NDArray) -> NDArray:
+    """-log N(features; features_hat, 1), summed over features (b, ...), constant included -> (b,).
+
+    Larsen et al. (2016), of features of a discriminator.
+    """
+    squares = (0.5 * (features_hat - features) ** 2).reshape((len(features), -1))
+    return squares.sum(axis=1) + 0.5 * math.log(2 * math.pi) * squares.shape[1]
+
+
+def mean_square(features_hat: NDArray, features: NDArray) -> NDArray:
+    """Mean over features of squared differences, features (b, ...) -> (b,)."""
+    return ((features_hat - features) ** 2).reshape((len(features), -1)).mean(axis=1)
+
+
+LIKELIHOODS = {'gaussian': gaussian, 'mean_square': mean_square}
 KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l2}
 
 

@@ -31,7 +31,7 @@ def needed(row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, in
     The nets' shapes are known; nothing is allocated. shape: (channels, height, width).
     """
     batch, noise = (row.batch_size, *shape), (row.batch_size, row.n_latent)
-    inputs = (noise,) if row.pixel_loss is None else (batch, noise)
+    inputs = (batch, noise) if row.encodes else (noise,)
     found = 0
     for net, shapes in ((vae, inputs), (disc, (batch,))):
         if net is not None:

@@ -51,3 +51,18 @@ class FusedAdam(MXNetAdam):
             moments = np.ascontiguousarray(moments)
             self._states[key] = list(state), chunks, moments
         return chunks, moments
+
+
+@Optimizer.register
+class FusedRMSProp(FusedAdam):
+    """RMSProp (Tieleman and Hinton, 2012): Adam's update without its mean and bias correction."""
+
+    def __init__(self, **options):
+        super().__init__(beta1=0.0, beta2=0.9, **options)
+
+    def _get_lrs(self, indices) -> list[float]:
+        return [lr / math.sqrt(1 - self.beta2 ** self._index_update_count[i])
+                for i, lr in zip(indices, super()._get_lrs(indices), strict=True)]
+
+
+OPTIMIZERS = {'adam': FusedAdam, 'rmsprop': FusedRMSProp}

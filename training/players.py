@@ -7,8 +7,7 @@ import numpy as np
 from mxnet import Context, gluon, init, nd, random
 from mxnet.ndarray import NDArray
 
-from training import memory, parallel
-from training.optim import FusedAdam
+from training import memory, optim, parallel
 
 ALONE = parallel.Workers()
 
@@ -98,6 +97,35 @@ class Players:
             optimizer.num_update = max(updated.values(), default=0)
 
 
+@dataclass(frozen=True)
+class Trio(Players):
+    """A VAE/GAN's nets: encoder and decoder have trainers of their own."""
+    encoder_trainer: gluon.Trainer | None = None
+    decoder_trainer: gluon.Trainer | None = None
+    judge: gluon.Block | None = None  # the discriminator: images -> features, logit
+
+    def _nets(self) -> Iterator[tuple[str, gluon.Block, gluon.Trainer]]:
+        yield 'encoder', self.vae.encoder, self.encoder_trainer
+        yield 'decoder', self.vae.decoder, self.decoder_trainer
+        yield 'disc', self.disc, self.disc_trainer
+
+    @functools.cached_property
+    def trainers(self) -> dict[str, gluon.Trainer]:
+        """By net: encoder, decoder, disc."""
+        return {name: trainer for name, _, trainer in self._nets()}
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, list[gluon.Parameter]]:
+        """By net, those that are trained."""
+        return {name: [p for p in net.collect_params().values() if p.grad_req != 'null']
+                for name, net, _ in self._nets()}
+
+    @functools.cached_property
+    def statistics(self) -> dict[str, list[gluon.Parameter]]:
+        """By net, BatchNorm's running means and variances."""
+        return {name: _running_statistics(net) for name, net, _ in self._nets()}
+
+
 def compiled(net: gluon.Block) -> gluon.Block:
     """A net around the same parameters, compiled by itself.
 
@@ -114,27 +142,51 @@ def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
 
 
 def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | list[Context],
-                 workers: parallel.Workers = ALONE) -> Players:
-    """Initialise (Xavier, from the row's seed), hybridize and give each net its Adam.
+                 workers: parallel.Workers = ALONE, judge=None) -> Players:
+    """Initialise (Xavier, from the row's seed), hybridize and give each net its optimizer.
 
-    On several devices each has its own copy of the nets; trainers keep them the same.
+    On several devices each has its own copy of the nets; trainers keep them the same. judge: of a
+    VAE/GAN, the discriminator with its features.
     """
     random.seed(row.seed)
     images, noise = nd.zeros((1, *shape)), nd.zeros((1, row.n_latent))
-    inputs = (noise,) if row.pixel_loss is None else (images, noise)
-    nets, trainers = [(vae, inputs), (disc, (images,))], []
-    for net, examples in nets:
+    inputs = (images, noise) if row.encodes else (noise,)
+    for net, examples in ((vae, inputs), (disc, (images,))):
         if net is not None:
             net.infer_shape(*examples)  # so that weights are drawn now, in the nets' own order
     memory.check(row, vae, disc, shape, ctx if isinstance(ctx, list) else [ctx])
-    for net, _ in nets:
-        if net is None:
-            trainers.append(None)
-            continue
+    for net in filter(None, (vae, disc)):
         net.initialize(init.Xavier(), ctx=ctx)
+    if judge is not None:
+        return _make_trio(row, vae, disc, judge, workers, len(ctx) if isinstance(ctx, list) else 1)
+    for net in filter(None, (vae, disc)):
         net.hybridize(static_alloc=True, static_shape=True)
-        trainers.append(gluon.Trainer(net.collect_params(), FusedAdam(learning_rate=row.lr),
-                                      kvstore=workers.store(), update_on_kvstore=False))
-    return Players(vae, trainers[0], row.pixel_loss, disc, trainers[1],
+    vae_trainer = _trainer(row, vae, workers)
+    disc_trainer = _trainer(row, disc, workers) if disc else None
+    return Players(vae, vae_trainer, row.pixel_loss, disc, disc_trainer,
                    critic=compiled(disc) if disc else None,
-                   pair_decoder=compiled(vae.decoder) if row.pixel_loss else None)
+                   pair_decoder=compiled(vae.decoder) if row.encodes else None)
+
+
+def _make_trio(row, vae, disc, judge, workers: parallel.Workers, n_devices: int) -> Trio:
+    if row.equilibrium is not None and n_devices * workers.count > 1:
+        row.refuse('equilibrium', 'none on several devices, for each knows the costs of its part')
+    if row.routing == 'accumulated' and any(
+            len(p.shape) == 4 for net in (vae, disc) for p in net.collect_params().values()):
+        row.refuse('routing', 'separate, for nets with convolutions')
+    for net in (vae, judge):
+        net.hybridize(static_alloc=True, static_shape=True)
+        if row.routing == 'accumulated':
+            for parameter in net.collect_params().values():
+                if parameter.grad_req != 'null':
+                    parameter.grad_req = 'add'
+    encoder, decoder, discriminator = (
+        _trainer(row, net, workers) for net in (vae.encoder, vae.decoder, disc))
+    return Trio(vae, None, None, disc, discriminator, encoder_trainer=encoder,
+                decoder_trainer=decoder, judge=judge)
+
+
+def _trainer(row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
+    optimizer = optim.OPTIMIZERS[getattr(row, 'optimizer', 'adam')]
+    return gluon.Trainer(net.collect_params(), optimizer(learning_rate=row.lr),
+                         kvstore=workers.store(), update_on_kvstore=False)

@@ -35,8 +35,8 @@ class Progress:
 
     def on_epoch(self, record: dict) -> None:
         """Print the epoch's line."""
-        shown = ' '.join(f'{k} {record[k]:.4f}' for k in ('vae_loss', 'disc_loss', 'val_loss')
-                         if record.get(k) is not None)
+        shown = ' '.join(f'{k} {record[k]:.4f}' for k in record
+                         if k.endswith('_loss') and record[k] is not None)
         tqdm.write(f'epoch {record["epoch"] + 1}/{self.total_epochs} {record["phase"]} '
                    f'{shown} {record["seconds"]:.1f} s')
         sys.stdout.flush()

@@ -1,6 +1,7 @@
 """Result folders: pictures, statistics, configuration and README. Never imports MXNet."""
 import io
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -9,15 +10,8 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from training import files
-from training.tables import (
-    COLUMNS,
-    STATISTICS,
-    losses_table,
-    markdown_table,
-    read_statistics,
-    write_csv,
-)
+from training import files, tables
+from training.tables import STATISTICS, markdown_table, read_statistics, write_csv
 
 CONFIG, STRIP, PARAMETERS = 'config.json', 'strip.png', 'vae.params'
 IN_THE_WAY = 'a finished run is there; --force replaces it'
@@ -29,6 +23,11 @@ UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is 
 LOCK = '.lock'              # in it: held by the process that runs
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
 GAP = 4           # white pixels between the pictures of a strip
+SAMPLES = 'samples_{:03d}.png'  # after that epoch, from 1
+ANIMATION, LOSSES, CLASSES = 'samples.gif', 'losses.png', 'classes.csv'
+SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
+FRAME_MILLISECONDS = 400
+N_SHOWN_SAMPLES = 7  # pictures of samples in a result folder's README
 
 
 class ReportError(ValueError):
@@ -72,9 +71,10 @@ def remove_leftovers(final: Path) -> None:
     shutil.rmtree(final.with_name(f'{final.name}.replaced{UNFINISHED}'), ignore_errors=True)
 
 
-def write_statistics(folder: Path, records: list[dict]) -> None:
+def write_statistics(folder: Path, records: list[dict],
+                     family: tables.Family = tables.VAE) -> None:
     """training_statistics.csv: a line an epoch; what a record does not have stays empty."""
-    write_csv(folder / STATISTICS, COLUMNS, [
+    write_csv(folder / STATISTICS, family.columns, [
         {k: v for k, v in record.items() if v is not None}
         | {'seconds': f'{record["seconds"]:.3f}'} for record in records])
 
@@ -144,7 +144,7 @@ def _difference(before, now) -> str:
 def belonging(folder: Path) -> list[Path]:
     """The files of a result folder that have checksums."""
     return [path for path in folder.iterdir()
-            if path.suffix in ('.json', '.csv', '.md', '.png', '.params')
+            if path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
             and not path.name.startswith('.')]
 
 
@@ -197,15 +197,40 @@ def write_originals(folder: Path, pixels: np.ndarray) -> None:
     _save(grid([pixels]), folder / STRIP)
 
 
-def scale_up(picture: np.ndarray) -> np.ndarray:
-    """(h, w, c) uint8, every pixel repeated the same whole number of times."""
-    factor = max(1, SHOWN_SIDE // picture.shape[0])
+def write_samples(folder: Path, epoch: int, pixels: np.ndarray) -> None:
+    """A square of samples (n * n, h, w, c) uint8, after an epoch."""
+    side = math.isqrt(len(pixels))
+    _save(grid([*pixels.reshape(side, side, *pixels.shape[1:])], SAMPLE_SIDE),
+          folder / SAMPLES.format(epoch))
+
+
+def samples_in(folder: Path) -> list[Path]:
+    """The pictures of samples, the earliest first."""
+    return sorted(folder.glob('samples_*.png'))
+
+
+def write_animation(folder: Path) -> None:
+    """samples.gif: the pictures of samples one after another, if there are any."""
+    frames = []
+    for path in samples_in(folder):
+        with Image.open(path, formats=['PNG']) as image:
+            frames.append(image.convert(image.mode))
+    if frames:
+        content = io.BytesIO()
+        frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
+                       duration=FRAME_MILLISECONDS, loop=0)
+        files.write(folder / ANIMATION, [content.getbuffer()])
+
+
+def scale_up(picture: np.ndarray, side: int = SHOWN_SIDE) -> np.ndarray:
+    """(h, w, c) uint8, every pixel repeated the same whole number of times, up to a side."""
+    factor = max(1, side // picture.shape[0])
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def grid(rows: list[np.ndarray]) -> np.ndarray:
+def grid(rows: list[np.ndarray], side: int = SHOWN_SIDE) -> np.ndarray:
     """Rows of n pictures, each (n, h, w, c) uint8, as one picture with white gaps."""
-    lines = [np.concatenate([_padded(scale_up(p)) for p in row], axis=1) for row in rows]
+    lines = [np.concatenate([_padded(scale_up(p, side)) for p in row], axis=1) for row in rows]
     return np.concatenate(lines)[GAP:, GAP:]
 
 
@@ -233,18 +258,35 @@ def readme(folder: Path, published: dict) -> str:
     lines = [f'# {name}', '',
              f'{config["caption"]}', '',
              f'![ten pictures]({STRIP})', '',
-             ('Ten samples.' if row['pixel_loss'] is None else
+             ('Ten samples.' if row['vae'] == 'ConvDecoder' else
               'Above: the first ten held-out images. Below: their reconstructions, from one '
               'sampled latent each.'), '',
              f'Data: {source["data"]}, {source["description"]}, {config["n_train"]} training '
              f'images. Device: {config["device"]}. Again with:', '', '```',
              config['command'], '```', '']
-    lines += ['## Losses', '', losses_table(statistics, published), '',
+    family = tables.VAEGAN if row['step'] == 'vaegan' else tables.VAE
+    lines += ['## Losses', '', tables.losses_table(statistics, published), '',
               f'Means over the batches of an epoch; epochs count from 0; all of them in '
-              f'[{STATISTICS}]({STATISTICS}). `vae_loss` = kl + pbp_weight * pixel + '
-              f'disc_weight * adversarial; the terms themselves are unweighted. `val_loss` is '
-              f'KL + pixel loss on the first {config["n_held_out"]} held-out images.', '']
+              f'[{STATISTICS}]({STATISTICS}). '
+              + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '']
+    if there := samples_in(folder):
+        chosen = there[::max(1, math.ceil(len(there) / N_SHOWN_SAMPLES))]
+        lines += ['## Samples', '', 'From the prior, of the same latents each time: after epochs '
+                  f'{", ".join(str(_epoch_of(path)) for path in chosen)}, and all that were kept '
+                  f'in [{ANIMATION}]({ANIMATION}).', '',
+                  *(f'![after epoch {_epoch_of(path)}]({path.name})' for path in chosen), '',
+                  f'![losses of the three nets]({LOSSES})', '']
+    if (folder / CLASSES).exists():
+        counts = tables.read_csv(folder / CLASSES)
+        lines += [f'Of {sum(int(counts[0][str(d)]) for d in range(10)):,} samples a classifier '
+                  'takes for each digit:', '',
+                  markdown_table([[*counts[0]], *([str(v) for v in line.values()]
+                                                  for line in counts)])]
     lines += ['## Configuration', '',
               markdown_table([['field', 'value'], *([k, str(v)] for k, v in row.items()
                                                     if v is not None)])]
     return '\n'.join(lines)
+
+
+def _epoch_of(path: Path) -> int:
+    return int(path.stem.partition('_')[2])

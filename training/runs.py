@@ -2,6 +2,7 @@
 
 Nets, data and row come as arguments: building and loading them is the command line's.
 """
+import gc
 import math
 import mmap
 import sys
@@ -11,7 +12,18 @@ from pathlib import Path
 import mxnet
 import numpy as np
 
-from training import checkpoint, device, loop, metrics, naming, report, resume, stop, tables
+from training import (
+    checkpoint,
+    device,
+    loop,
+    metrics,
+    naming,
+    report,
+    resume,
+    samples,
+    stop,
+    tables,
+)
 from training.experiments import Experiment, ExperimentError
 from training.players import ALONE, Players, make_players
 from training.progress import Progress
@@ -47,7 +59,7 @@ class FinishedRun:
         """Ten validation pictures (10, h, w, c) uint8, and their originals if there are."""
         images = self.dataset.test
         pixels = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx))
-        return pixels, None if self.row.pixel_loss is None else images.first(len(pixels))
+        return pixels, images.first(len(pixels)) if self.row.encodes else None
 
     def measures(self) -> dict[str, float]:
         """Over held-out images, or as many samples of a plain GAN: error, sharpness, noise."""
@@ -57,18 +69,20 @@ class FinishedRun:
         x_hat = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx, n)) / 255
         found = {'sharpness': metrics.edge_sharpness(x_hat) / metrics.edge_sharpness(x),
                  'noise': metrics.noise(x_hat) / metrics.noise(x)}
-        if self.row.pixel_loss is not None:
+        if self.row.encodes:
             found['mean_squared_error'] = metrics.mean_squared_error(x_hat, x)
         return found
 
 
 def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
-          workers=ALONE) -> FinishedRun | None:
+          workers=ALONE, judge=None, classifier=None) -> FinishedRun | None:
     """Train one row; its folder gets its name when it is whole.
 
+    judge: of a VAE/GAN, the discriminator with its features. classifier: of its samples.
     Of several workers the first one writes, and the others return nothing.
     """
-    players = make_players(row, vae, disc, dataset.shape, ctx, workers)
+    gc.collect()  # the nets of a run before: in cycles whose size Python does not see
+    players = make_players(row, vae, disc, dataset.shape, ctx, workers, judge)
     if workers.rank > 0:
         position = resume.share(workers, players, loop.Position(), row)
         for _ in loop.train(players, dataset.train, dataset.test, row, ctx, position,
@@ -82,7 +96,8 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
             raise ExperimentError(f'{final}: {report.IN_THE_WAY}')
         config = _config(row, dataset, device.describe(ctx, workers.count))
         try:
-            _train_epochs(row, dataset, players, ctx, folder, config, options, workers)
+            _train_epochs(row, dataset, players, ctx, folder, config, options, workers,
+                          classifier)
             reserve.close()
             _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), players, len(ctx),
                     options.results_root)
@@ -98,14 +113,15 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
 
 
 def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder: Path,
-                  config: dict, options: Options, workers) -> None:
+                  config: dict, options: Options, workers, classifier) -> None:
     """All epochs that are still to be trained, with a checkpoint after each."""
+    family = tables.family(row)
     position = resume.last(folder, players, row, len(dataset.train))
     report.write_config(folder, report.merged_config(folder, config) if position else config)
     print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
           + (f', going on after {position.described(row)}' if position else ''), flush=True)
     position = resume.share(workers, players, position or loop.Position(), row)
-    report.write_statistics(folder, position.records)
+    report.write_statistics(folder, position.records, family)
     progress = Progress(row.epochs, workers.count)
     with stop.held() as asked:
         keeper = resume.Keeper(
@@ -118,11 +134,14 @@ def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder:
         try:
             for record in loop.train(players, dataset.train, dataset.test, row, ctx, position,
                                      on_batch, workers):
-                report.write_statistics(folder, position.records)
+                report.write_statistics(folder, position.records, family)
                 progress.on_epoch(record)
+                if family is tables.VAEGAN and samples.due(row, record['epoch'] + 1):
+                    samples.keep(folder, players.vae, row, dataset.test, ctx[0],
+                                 record['epoch'] + 1, classifier)
                 keeper.on_epoch(position)
         except loop.Diverged as error:
-            report.write_statistics(folder, [*position.records, error.record])
+            report.write_statistics(folder, [*position.records, error.record], family)
             raise
         finally:
             progress.close()
@@ -139,7 +158,12 @@ def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Pa
     report.write_pictures(run.folder, pixels, originals)
     if originals is not None:
         report.write_originals(results_root / naming.originals_name(run.row), originals)
-    report.write_readme(run.folder, tables.published_numbers()[run.row.name])
+    if tables.family(run.row) is tables.VAEGAN:
+        from training import charts
+        report.write_animation(run.folder)
+        charts.draw_vaegan(run.folder / report.LOSSES, tables.read_statistics(run.folder),
+                           naming.run_name(run.row))
+    report.write_readme(run.folder, tables.published_numbers().get(run.row.name, {}))
 
 
 def check_data(config: dict, dataset, folder: Path) -> None:

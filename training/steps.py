@@ -6,7 +6,7 @@ order of its `TERMS`. On several devices x and the noise are lists, one part of 
 device. Nothing is read back here.
 
 A step is written for one device, as a generator that yields the trainer whose gradients are
-there, and in the end its terms: `_on_devices` runs it on all and updates in between. Each net's
+there, and in the end its terms: `on_devices` runs it on all and updates in between. Each net's
 backward pass gets its gradient by hand (`losses.with_gradient`), so that it runs once and
 gives nothing that nobody uses.
 
@@ -46,14 +46,15 @@ Draw = Callable[[int], NDArray]
 Step = Iterator[gluon.Trainer | NDArray]
 
 
-def _on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
+def on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
+    """A step for one device as a step for one or several; see above."""
     @functools.wraps(step)
     def run(players: Players, x: NDArray | list[NDArray], draw: Callable,
             weights: Weights) -> NDArray:
         parts = x if isinstance(x, list) else [x]
         draw = functools.cache(draw)  # once, though every device asks
         n_images = weights.n_images or sum(len(part) for part in parts)
-        runs = [step(players, part, draw if part is x else lambda which, i=i: draw(which)[i],
+        runs = [step(players, part, draw if part is x else lambda *what, i=i: draw(*what)[i],
                      weights, 1 / n_images) for i, part in enumerate(parts)]
         for yielded in zip(*runs, strict=True):
             if isinstance(yielded[0], gluon.Trainer):
@@ -63,7 +64,7 @@ def _on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
     return run
 
 
-@_on_devices
+@on_devices
 def solo(players: Players, x: NDArray, draw: Draw, weights: Weights, scale: float) -> Step:
     """The VAE alone on KL + pixel loss, weight 1 whatever the row's. Returns SOLO (3,)."""
     with autograd.record():
@@ -75,7 +76,7 @@ def solo(players: Players, x: NDArray, draw: Draw, weights: Weights, scale: floa
     yield _terms(x, kl + pixel, kl, pixel)
 
 
-@_on_devices
+@on_devices
 def combo_published(players: Players, x: NDArray, draw: Draw, weights: Weights,
                     scale: float) -> Step:
     """The discriminator, then the VAE, from three latents of each image. Returns COMBO (7,).
@@ -99,7 +100,7 @@ def combo_published(players: Players, x: NDArray, draw: Draw, weights: Weights,
     yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
 
 
-@_on_devices
+@on_devices
 def combo_shared(players: Players, x: NDArray, draw: Draw, weights: Weights,
                  scale: float) -> Step:
     """As `combo_published`, but one pass of the VAE serves all three. Returns COMBO (7,).
@@ -120,7 +121,7 @@ def combo_shared(players: Players, x: NDArray, draw: Draw, weights: Weights,
     yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
 
 
-@_on_devices
+@on_devices
 def gan(players: Players, x: NDArray, draw: Draw, weights: Weights, scale: float) -> Step:
     """The plain GAN: the discriminator, then the generator, weight 1. Returns GAN (5,)."""
     disc_terms = _disc_gradients(players, x, _generate(players, players.vae, draw(FOR_DISC)),
@@ -148,7 +149,7 @@ def _generate(players: Players, decoder: gluon.Block, z: NDArray) -> NDArray:
     if not players.vae_normalises:
         with autograd.train_mode():
             return decoder(z)
-    leaf, images = _recorded(decoder, z)
+    leaf, images = recorded(decoder, z)
     autograd.grad(images, [leaf], head_grads=nd.zeros_like(images))
     return images.detach()
 
@@ -163,7 +164,7 @@ def _decode_twice(players: Players, latents: list[NDArray], x: NDArray, scale: f
     """
     if not players.vae_normalises:
         z = nd.concat(*latents, dim=0)                                  # (2b, z)
-        leaf, images = _recorded(players.pair_decoder, z)               # ..., (2b, c, h, w)
+        leaf, images = recorded(players.pair_decoder, z)               # ..., (2b, c, h, w)
         fakes, x_hat = nd.split(images, num_outputs=2, axis=0)
         fooled, d_fakes = _fool(players, fakes, scale, weights)
         pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, weights.pixel)
@@ -172,11 +173,11 @@ def _decode_twice(players: Players, latents: list[NDArray], x: NDArray, scale: f
     decoder = players.vae.decoder
     gradients = [p.grad(x.context) for p in decoder.collect_params().values()
                  if p.grad_req != 'null']
-    first, fakes = _recorded(decoder, latents[0])
+    first, fakes = recorded(decoder, latents[0])
     fooled, d_fakes = _fool(players, fakes, scale, weights)
     fakes.backward(d_fakes)
     of_fakes = [gradient.copy() for gradient in gradients]
-    second, x_hat = _recorded(decoder, latents[1])
+    second, x_hat = recorded(decoder, latents[1])
     pixel, d_x_hat = _pixel_loss(players, x_hat, x, scale, weights.pixel)
     x_hat.backward(d_x_hat)
     for gradient, other in zip(gradients, of_fakes, strict=True):
@@ -184,7 +185,7 @@ def _decode_twice(players: Players, latents: list[NDArray], x: NDArray, scale: f
     return fooled, pixel, [first.grad, second.grad]
 
 
-def _recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
+def recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
     """A leaf with those values, and what the net makes of it in a graph that starts there."""
     leaf = leaf_of(values)
     with autograd.record():
@@ -212,7 +213,7 @@ def _disc_gradients(players: Players, x: NDArray, fakes: NDArray, scale: float) 
 def _fool(players: Players, fakes: NDArray, scale: float,
           weights: Weights) -> tuple[NDArray, NDArray]:
     """The adversarial term (1,) of generated images, and its weighted gradient of them."""
-    leaf, logit = _recorded(players.critic, fakes)                      # ..., (b, 1)
+    leaf, logit = recorded(players.critic, fakes)                      # ..., (b, 1)
     fooled, _, _, d_logit = judged(logit, len(logit), scale, weights.adversarial)
     return fooled, autograd.grad(logit, [leaf], head_grads=d_logit)[0]
 

@@ -1,18 +1,50 @@
 """Tables of numbers, ours beside published: for the terminal, READMEs and programs.
 
-The published ones are in results/published.csv, read from the original's README and logs.
+The published ones are in results/published.csv, read from the original's README and logs, and
+those of VAE/GANs epoch by epoch in results/peers.csv, from theirs.
 """
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 from training import files
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 STATISTICS = 'training_statistics.csv'
-COLUMNS = ('epoch', 'phase', 'vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial',
-           'disc_real_accuracy', 'disc_fake_accuracy', 'val_loss', 'seconds')
-LOSSES = (('vae_loss', 2), ('disc_loss', 4))  # and the digits they are shown with
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the statistics of an experiment's epochs have, and the table of some of them."""
+    columns: tuple[str, ...]
+    losses: dict[str, int]        # and the digits they are shown with
+    shown: tuple[str, ...]        # columns of a result folder's README
+    explained: str                # below that
+
+
+VAE = Family(
+    ('epoch', 'phase', 'vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial',
+     'disc_real_accuracy', 'disc_fake_accuracy', 'val_loss', 'seconds'),
+    {'vae_loss': 2, 'disc_loss': 4},
+    ('vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial', 'val_loss', 'seconds'),
+    '`vae_loss` = kl + pbp_weight * pixel + disc_weight * adversarial; the terms themselves are '
+    'unweighted. `val_loss` is KL + pixel loss on the first {n_held_out} held-out images.')
+VAEGAN = Family(
+    ('epoch', 'phase', 'enc_loss', 'dec_loss', 'disc_loss', 'kl', 'similarity', 'gan',
+     'disc_real_accuracy', 'disc_fake_accuracy', 'val_enc_loss', 'val_dec_loss',
+     'val_disc_loss', 'enc_lr', 'dec_lr', 'disc_lr', 'seconds'),
+    {'enc_loss': 4, 'dec_loss': 4, 'disc_loss': 4},
+    ('enc_loss', 'dec_loss', 'disc_loss', 'kl', 'similarity', 'gan', 'val_enc_loss',
+     'val_dec_loss', 'val_disc_loss', 'seconds'),
+    '`enc_loss` = kl / normaliser + beta * similarity, `dec_loss` = gamma * similarity + '
+    'disc_weight * gan, each as the configuration has it; the terms themselves are unweighted. '
+    '`val_..`: the same on held-out images, where the row asks for that.')
+
+
+def family(row) -> Family:
+    """Of a row."""
+    return VAEGAN if row.kind_of_combo == 'vaegan' else VAE
 
 
 class TableError(ValueError):
@@ -31,24 +63,35 @@ def read_statistics(folder: Path) -> list[dict]:
                       for k, v in line.items()} for line in csv.DictReader(file)]
     except (ValueError, TypeError, csv.Error) as error:
         raise TableError(f'{path}: not a table of numbers ({error})') from None
+    kind = VAEGAN if lines and 'enc_loss' in lines[0] else VAE
+    needed = [*kind.losses, 'seconds'] if kind is VAEGAN else ['vae_loss', 'seconds']
     for epoch, line in enumerate(lines):
-        if line.keys() != set(COLUMNS) or line['epoch'] != epoch or None in (
-                line['vae_loss'], line['seconds']):
+        if line.keys() != set(kind.columns) or line['epoch'] != epoch or None in map(
+                line.get, needed):
             raise TableError(f'{path}: line {epoch + 2} is not that of epoch {epoch}')
     if not lines:
         raise TableError(f'{path}: no epochs')
     return lines
 
 
-def published_numbers(path: Path = RESULTS / 'published.csv') -> dict[str, dict]:
-    """results/published.csv by experiment name; empty fields are None, others text."""
-    return {line['name']: line for line in read_csv(path)}
+def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
+    """What was published, by experiment; empty fields are None, others text.
+
+    Of the VAE/GANs also a `curve`, a line an epoch as far as they are known.
+    """
+    found = {line['name']: line for line in read_csv(folder / 'published.csv')}
+    for line in read_csv(folder / 'peers.csv'):
+        curve = found.get(line['name'], {'curve': []})['curve'] + [line]
+        found[line['name']] = {
+            'name': line['name'], 'pub_last_epoch': line['epoch'], 'curve': curve,
+            **{f'pub_{loss}': line[loss] for loss in VAEGAN.losses}}
+    return found
 
 
 def at_published_epoch(statistics: list[dict], published: dict) -> dict | None:
     """The line of the epoch whose loss was published; none if that was not reached."""
     return next((line for line in statistics
-                 if line['epoch'] == float(published['pub_last_epoch'] or -1)), None)
+                 if line['epoch'] == float(published.get('pub_last_epoch') or -1)), None)
 
 
 def our_numbers(folder: Path, published: dict) -> dict:
@@ -56,22 +99,24 @@ def our_numbers(folder: Path, published: dict) -> dict:
     statistics = read_statistics(folder)
     at = at_published_epoch(statistics, published) or statistics[-1]
     seconds = sum(line['seconds'] for line in statistics)
-    return {'our_epoch': int(at['epoch']), 'our_vae_loss': at['vae_loss'],
-            'our_disc_loss': at['disc_loss'], 'our_seconds': seconds,
-            'our_seconds_per_epoch': seconds / len(statistics)}
+    losses = VAEGAN.losses if 'enc_loss' in at else VAE.losses
+    return {'our_epoch': int(at['epoch']), **{f'our_{loss}': at[loss] for loss in losses},
+            'our_seconds': seconds, 'our_seconds_per_epoch': seconds / len(statistics)}
 
 
 def listing(row, published: dict, folder: Path | None, variants: dict[str, Path]) -> dict:
     """What `list` says of a row: `folder` holds a finished run of exactly that row, if any;
     variants are finished runs that differ from it, by name.
     """
-    number_of = {k: published[k] and float(published[k]) for k in published if k[:4] == 'pub_'}
-    seconds, epochs = number_of['pub_seconds_logged'], number_of['pub_logged_epochs']
+    def of(field: str) -> float | None:
+        value = published.get(f'pub_{field}')
+        return value and float(value)
+
+    seconds, epochs = of('seconds_logged'), of('logged_epochs')
     return {'name': row.name, 'data': row.data, 'vae': row.vae, 'disc': row.disc,
             'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
-            'published_epoch': number_of['pub_last_epoch'] and int(number_of['pub_last_epoch']),
-            'published_vae_loss': number_of['pub_vae_loss'],
-            'published_disc_loss': number_of['pub_disc_loss'],
+            'published_epoch': of('last_epoch') and int(of('last_epoch')),
+            **{f'published_{loss}': of(loss) for loss in family(row).losses},
             'published_seconds': seconds,
             'published_seconds_per_epoch': seconds and seconds / epochs,
             **(our_numbers(folder, published) if folder else {}),
@@ -81,26 +126,37 @@ def listing(row, published: dict, folder: Path | None, variants: dict[str, Path]
 
 def text_table(lines: list[dict]) -> str:
     """The listing for a terminal."""
-    table = listing_cells(lines)
+    return '\n\n'.join('\n'.join(_aligned(table)) for table in listing_cells(lines))
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(cells, widths,
-                                                                        strict=True)).rstrip()
-                     for cells in table)
+    return ['  '.join(map(str.ljust, cells, widths)).rstrip() for cells in table]
 
 
-def listing_cells(lines: list[dict]) -> list[list[str]]:
-    """The listing as cells, header first; a variant stands below its row."""
-    header = ['experiment', 'nets', 'epochs', 'at epoch', 'VAE loss: published', 'ours',
-              'disc loss: published', 'ours', 's / epoch: published', 'ours']
-    return [header] + [_cells(shown) for line in lines for shown in (line, *line['variants'])]
+def listing_cells(lines: list[dict]) -> list[list[list[str]]]:
+    """The listing as cells, a table a family, header first; a variant stands below its row."""
+    names = {'vae_loss': 'VAE loss', 'disc_loss': 'disc loss', 'enc_loss': 'encoder loss',
+             'dec_loss': 'decoder loss'}
+    tables = []
+    for kind in (VAE, VAEGAN):
+        own = [line for line in lines
+               if all(f'published_{loss}' in line for loss in kind.losses)]
+        header = ['experiment', 'nets', 'epochs', 'at epoch']
+        for title in (*map(names.get, kind.losses), 's / epoch'):
+            header += [f'{title}: published', 'ours']
+        if own:
+            tables.append([header] + [_cells(shown, kind) for line in own
+                                      for shown in (line, *line['variants'])])
+    return tables
 
 
-def _cells(line: dict) -> list[str]:
+def _cells(line: dict, kind: Family) -> list[str]:
     nets = ' + '.join(filter(None, (line.get('vae'), line.get('disc'))))
     epochs = f'{line["solo_epochs"]}+{line["combo_epochs"]}' if nets else ''
     at = line.get('our_epoch', line.get('published_epoch'))
     pairs = [number(line.get(f'{whose}_{k}'), digits)
-             for k, digits in (*LOSSES, ('seconds_per_epoch', 1))
+             for k, digits in (*kind.losses.items(), ('seconds_per_epoch', 1))
              for whose in ('published', 'our')]
     return [line['name'], nets, epochs, number(at, 0), *pairs]
 
@@ -117,18 +173,29 @@ def number(value, digits: int = 2) -> str:
 
 
 def losses_table(statistics: list[dict], published: dict) -> str:
-    """First, every tenth and last epoch, and the published one beside ours."""
+    """First, every tenth and last epoch of ours, and published ones beside them."""
+    kind = VAEGAN if 'enc_loss' in statistics[0] else VAE
+    curve = {float(line['epoch']): line for line in published.get('curve', ())}
     last = statistics[-1]['epoch']
     at = at_published_epoch(statistics, published)
-    shown = [s for s in statistics if s['epoch'] % 10 == 0 or s['epoch'] == last]
-    header = ['epoch', 'phase', 'vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial',
-              'val_loss', 'seconds']
-    table = [[f'{s["epoch"]:.0f}', s['phase'], *(number(s[k], 4 if k == 'disc_loss' else 2)
-                                                 for k in header[2:])] for s in shown]
-    if published['pub_vae_loss'] and at:
-        table.append([f'{at["epoch"]:.0f}, published', '', number(published['pub_vae_loss']),
-                      number(published['pub_disc_loss'], 4), '-', '-', '-', '-', '-'])
-    return markdown_table([header, *table])
+    shown = [s for s in statistics if s['epoch'] % 10 == 0 or s['epoch'] in (last, *curve)]
+    table = [['epoch', 'phase', *kind.shown]]
+    for line in shown:
+        table.append([f'{line["epoch"]:.0f}', line['phase'],
+                      *(number(line[k], kind.losses.get(k, 4 if kind is VAEGAN else 2))
+                        for k in kind.shown)])
+        if line['epoch'] in curve:
+            table.append(_published_cells(curve[line['epoch']], kind))
+    if kind is VAE and published['pub_vae_loss'] and at:
+        table.append(_published_cells(
+            {'epoch': at['epoch'], **{loss: published[f'pub_{loss}'] for loss in kind.losses}},
+            kind))
+    return markdown_table(table)
+
+
+def _published_cells(line: dict, kind: Family) -> list[str]:
+    return [f'{float(line["epoch"]):.0f}, published', '',
+            *(number(line.get(k), kind.losses.get(k, 3)) for k in kind.shown)]
 
 
 def write_csv(path: Path, columns: tuple[str, ...], lines: list[dict]) -> None:

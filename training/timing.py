@@ -13,7 +13,7 @@ MIXES = (BASELINE, *(f'ConvVAE_ResNet_on_anime/512_32_{epochs}_10_1'
                      for epochs in ('50+150', '100+100', '150+50')))
 PARTS = (0, 1 / 4, 1 / 2, 3 / 4)  # of a mix's epochs that are solo
 WARM_UP = 2                       # steps that allocate, compile and choose kernels
-TRAINING_IMAGES = {'MNIST': 60_000, 'anime': 17_240, 'sketch_digits': 20_000,
+TRAINING_IMAGES = {'MNIST': 60_000, 'anime': 17_240, 'adult': 6_545, 'sketch_digits': 20_000,
                    'sketch_faces': 8_000}  # of an epoch; anime: as published
 ESTIMATE, MEASUREMENT = 'estimate', 'measurement'
 COLUMNS = ('experiment', 'step', 'kind', 'scale', 'solo_epochs', 'combo_epochs',
@@ -47,9 +47,10 @@ def estimates(row: Experiment, step: str, epoch_seconds: dict[str, float],
               published: dict[str, dict]) -> list[dict]:
     """The mixes of a row's epochs, from the seconds of a solo and of a combo epoch.
 
-    A row without a discriminator, and the plain GAN, have one kind of epoch and one line.
+    A row without a discriminator, a plain GAN and a VAE/GAN have one kind of epoch and one line.
     """
-    solo, combo = epoch_seconds.get('solo'), epoch_seconds.get('combo', epoch_seconds.get('gan'))
+    others = {phase: seconds for phase, seconds in epoch_seconds.items() if phase != 'solo'}
+    solo, combo = epoch_seconds.get('solo'), next(iter(others.values()), None)
     parts = PARTS if solo and combo else (1,) if solo else (0,)
     lines = []
     for i, part in enumerate(parts):
@@ -68,7 +69,7 @@ def _published(name: str, row: Experiment, n_solo: int, published: dict) -> floa
     """What was published for that mix: under its own name, or that of one of the four."""
     if EXPERIMENTS[name].solo_epochs != n_solo:
         return None
-    seconds = published[name]['pub_seconds_logged']
+    seconds = published.get(name, {}).get('pub_seconds_logged')
     return float(seconds) if seconds else None
 
 

@@ -25,9 +25,9 @@ def needed_bytes(row) -> int:
     """What training/memory.py foresees, without its margin."""
     shape = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64)
     vae = models.build_vae(row, shape)
-    disc = models.build_discriminator(row) if row.combo_epochs else None
+    disc = models.build_discriminator(row, shape) if row.combo_epochs else None
     images, noise = nd.zeros((1, *shape)), nd.zeros((1, row.n_latent))
-    vae.infer_shape(*((noise,) if row.pixel_loss is None else (images, noise)))
+    vae.infer_shape(*((images, noise) if row.encodes else (noise,)))
     if disc is not None:
         disc.infer_shape(images)
     return memory.needed(row, vae, disc, shape)

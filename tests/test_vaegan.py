@@ -1,0 +1,465 @@
+"""A VAE/GAN's step against plain NumPy, which loss reaches which net, and what is refused."""
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mxnet import autograd, cpu, nd
+from PIL import Image
+
+import models
+from tests.test_steps import BATCH, LR, MLP, SHAPE, Z, add, batch, sigmoid
+from training import experiments, losses, report, tables, vaegan
+from training.experiments import EXPERIMENTS, ExperimentError
+from training.players import make_players
+from training.row import VaeGan
+from training.steps import Weights
+
+TOLERANCE = 1e-5  # relative to each array's largest value
+ROWS = [name for name, row in EXPERIMENTS.items() if isinstance(row, VaeGan)]
+GAMMA, BETA, WEIGHT = 0.3, 0.7, 1.9
+DENSE = VaeGan('', 'MNIST', 'DenseVAE', Z, n_hlayers=2, n_hnodes=7, disc='DenseLogReg',
+               disc_hlayers=1, disc_hnodes=5, combo_epochs=1, lr=LR, similarity='dense1',
+               gamma=GAMMA, beta=BETA, disc_weight=WEIGHT, batch_size=BATCH)
+
+
+def trio(row, shape=SHAPE):
+    vae, disc = models.build_vae(row, shape), models.build_discriminator(row, shape)
+    return make_players(row, vae, disc, shape, cpu(), judge=models.build_similarity(disc, row))
+
+
+def draw(which: int, width: int = Z) -> nd.NDArray:
+    return nd.array(np.random.default_rng(which).standard_normal((BATCH, width)))
+
+
+class Reference:
+    """The three nets in NumPy, one batch through them, and the gradients of its losses."""
+
+    def __init__(self, row, nets, x):
+        self.row, self.x = row, x.reshape(BATCH, -1).astype(np.float64)
+        self.encoder, self.decoder = MLP(nets.vae.encoder), MLP(nets.vae.decoder)
+        self.disc = MLP(nets.disc)
+        code, self.encoder_tape = self.encoder.forward(self.x)
+        self.mean, self.logvar = code[:, :Z], code[:, Z:]
+        self.eps = draw(0).asnumpy()
+        self.fakes = [self.decode(self.mean + np.exp(self.logvar / 2) * self.eps),
+                      self.decode(draw(1).asnumpy())]
+        self.real, *self.judged = map(self.judge, (self.x, *(f.image for f in self.fakes)))
+        self.seen = {'both': [0, 1], 'reconstructions': [0], 'samples': [1]}[row.fakes]
+
+    def decode(self, z):
+        logit, tape = self.decoder.forward(z)
+        return SimpleNamespace(image=sigmoid(logit), tape=tape)
+
+    def judge(self, images):
+        logit, tape = self.disc.forward(images)
+        features = logit if self.row.similarity == 'logit' else tape[1]
+        return SimpleNamespace(logit=logit, tape=tape, features=features)
+
+    def terms(self):
+        kl = (-0.5 * (1 + self.logvar - self.mean ** 2 - np.exp(self.logvar))).sum(1).mean()
+        apart = self.judged[0].features - self.real.features
+        if self.row.likelihood == 'gaussian':
+            similarity = (apart ** 2 / 2 + np.log(2 * np.pi) / 2).sum(1).mean()
+        else:
+            similarity = (apart ** 2).mean()
+        logits = [self.judged[i].logit for i in self.seen]
+        if self.row.gan_term == 'saturating':
+            gan = sum(np.log(1 - sigmoid(v)).mean() for v in logits)
+        else:
+            gan = -sum(np.log(sigmoid(v)).mean() for v in logits)
+        disc = -np.log(sigmoid(self.real.logit)).mean() - sum(
+            np.log(1 - sigmoid(v)).mean() for v in logits)
+        return {'enc_loss': kl * self.kl_weight() + BETA * similarity,
+                'dec_loss': GAMMA * similarity + WEIGHT * gan, 'disc_loss': disc, 'kl': kl,
+                'similarity': similarity, 'gan': gan}
+
+    def kl_weight(self):
+        return {'images': 1, 'latents': 1 / Z, 'pixels': BATCH / self.row.batch_size / 16}[
+            self.row.kl_normaliser]
+
+    def d_disc(self):
+        """Of the discriminator's loss: its parameters, and each fake image."""
+        found, _ = self.disc.backward(self.real.tape, (sigmoid(self.real.logit) - 1) / BATCH)
+        d_images = [0, 0]
+        for i in self.seen:
+            own, d_images[i] = self.disc.backward(self.judged[i].tape,
+                                                  sigmoid(self.judged[i].logit) / BATCH)
+            found = add(found, own)
+        return found, d_images
+
+    def d_gan(self):
+        """Of the decoder's GAN term: each fake image."""
+        found = [0, 0]
+        for i in self.seen:
+            towards = sigmoid(self.judged[i].logit)
+            d_logit = -towards if self.row.gan_term == 'saturating' else towards - 1
+            _, found[i] = self.disc.backward(self.judged[i].tape, d_logit / BATCH)
+        return found
+
+    def d_similarity(self):
+        """Of the similarity: the reconstruction."""
+        apart = self.judged[0].features - self.real.features
+        d = apart / BATCH * (1 if self.row.likelihood == 'gaussian' else 2 / apart.shape[1])
+        if self.row.similarity == 'logit':
+            return self.disc.backward(self.judged[0].tape, d)[1]
+        return (d * (self.judged[0].tape[1] > 0)) @ self.disc.layers[0][0]
+
+    def through_decoder(self, d_images):
+        """The decoder's parameters, and z of the reconstruction."""
+        found, d_z = None, 0
+        for i, fake in enumerate(self.fakes):
+            if np.ndim(d_images[i]):
+                own, d = self.decoder.backward(fake.tape, d_images[i] * fake.image
+                                               * (1 - fake.image))
+                found = add(found, own) if found else own
+                d_z = d if i == 0 else d_z
+        return found, d_z
+
+    def through_encoder(self, d_z, kl_weight):
+        d_mean = d_z + kl_weight * self.mean / BATCH
+        d_logvar = (d_z * self.eps * np.exp(self.logvar / 2) / 2
+                    + kl_weight * (np.exp(self.logvar) - 1) / 2 / BATCH)
+        return self.encoder.backward(self.encoder_tape, np.concatenate([d_mean, d_logvar], 1))[0]
+
+    def separate(self):
+        """Each net's gradient of its own loss."""
+        gan, similarity = self.d_gan(), self.d_similarity()
+        decoder, _ = self.through_decoder([GAMMA * similarity + WEIGHT * gan[0],
+                                           WEIGHT * gan[1]])
+        _, d_z = self.through_decoder([BETA * similarity, 0])
+        return {'encoder': self.through_encoder(d_z, self.kl_weight()), 'decoder': decoder,
+                'disc': self.d_disc()[0]}
+
+    def accumulated(self):
+        """B's: what every loss leaves with every net, through the weights as they then stand."""
+        disc, d_images = self.d_disc()
+        decoder, d_z = self.through_decoder(d_images)
+        encoder = self.through_encoder(d_z, 0)
+        self.step(self.disc, disc)
+        gan, similarity = self.d_gan(), self.d_similarity()
+        own, d_z = self.through_decoder([GAMMA * similarity + WEIGHT * gan[0], WEIGHT * gan[1]])
+        decoder, encoder = add(decoder, own), add(encoder, self.through_encoder(d_z, 0))
+        self.step(self.decoder, decoder)
+        _, d_z = self.through_decoder([BETA * self.d_similarity(), 0])
+        encoder = add(encoder, self.through_encoder(d_z, self.kl_weight()))
+        return {'encoder': encoder, 'decoder': decoder, 'disc': disc}
+
+    def step(self, net, gradients):
+        """Adam's first; what was kept of the forward pass stays as it was."""
+        updated = net.adam(gradients)
+        net.layers = list(zip(updated[::2], updated[1::2], strict=True))
+
+
+def assert_near(ours, reference):
+    for own, expected in zip(ours, reference, strict=True):
+        np.testing.assert_allclose(own, expected.reshape(own.shape), rtol=0,
+                                   atol=TOLERANCE * np.abs(expected).max())
+
+
+@pytest.mark.parametrize('hybrid', [True, False])
+@pytest.mark.parametrize('changes', [
+    {}, {'similarity': 'logit', 'likelihood': 'mean_square'}, {'gan_term': 'saturating'},
+    {'kl_normaliser': 'latents'}, {'kl_normaliser': 'pixels', 'batch_size': 2 * BATCH},
+    {'fakes': 'samples'}, {'fakes': 'reconstructions'},
+    {'routing': 'accumulated'},
+    {'routing': 'accumulated', 'similarity': 'logit', 'likelihood': 'mean_square',
+     'gan_term': 'saturating', 'kl_normaliser': 'pixels'},
+], ids=lambda changes: '-'.join(map(str, changes.values())) or 'paper')
+def test_step_is_that_of_a_plain_computation(changes, hybrid):
+    row = replace(DENSE, **changes)
+    nets, x = trio(row), batch()
+    if not hybrid:
+        for net in (nets.vae, nets.judge):
+            net.hybridize(False)
+    expected = Reference(row, nets, x)
+    terms = vaegan.step_of(row)(nets, nd.array(x), draw, Weights(1, 1, BATCH))
+    found = dict(zip(vaegan.TERMS, terms.asnumpy(), strict=True))
+    for term, value in expected.terms().items():
+        assert found[term] == pytest.approx(value, rel=1e-5), term
+    gradients = getattr(expected, row.routing)()
+    for name, parameters in nets.parameters.items():
+        if row.routing == 'separate' or name == 'encoder':  # else later losses have added theirs
+            assert_near([p.grad().asnumpy() for p in parameters], gradients[name])
+        fresh = Reference(row, trio(row), x)
+        assert_near([p.data().asnumpy() for p in parameters],
+                    getattr(fresh, name).adam(gradients[name]))
+
+
+NETS = {  # of each kind, small; images of 28 or 64 pixels a side
+    'dense': ({}, (1, 28, 28)),
+    'A digits': (dict(vae='VAE_A', disc='Disc_A', vae_base_channels=2, disc_base_channels=2,
+                      similarity='act2'), (1, 28, 28)),
+    'A faces': (dict(vae='VAE_A', disc='Disc_A', vae_base_channels=2, disc_base_channels=2,
+                     similarity='act2', minibatch_kernels=3, data='adult'), (3, 64, 64)),
+    'B': (dict(vae='VAE_B', disc='Disc_B', disc_hlayers=2, similarity='logit'), (1, 28, 28)),
+    'paper': (dict(vae='VAE_paper', disc='Disc_paper', vae_base_channels=2, disc_base_channels=2,
+                   similarity='conv4', data='anime'), (3, 64, 64))}
+NETS_ROWS = {name: (replace(DENSE, **fields), shape) for name, (fields, shape) in NETS.items()}
+
+
+def gradients_of(row, shape) -> dict[str, list[np.ndarray]]:
+    """Of each net, after one step from the same weights on the same batch."""
+    nets = trio(row, shape)
+    vaegan.step_of(row)(nets, nd.array(batch(shape)), draw, Weights(1, 1, BATCH)).wait_to_read()
+    return {name: [p.grad().asnumpy() for p in parameters]
+            for name, parameters in nets.parameters.items()}
+
+
+def same(left, right) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize('name', NETS_ROWS)
+def test_which_loss_reaches_which_net(name):
+    row, shape = NETS_ROWS[name]
+    base = gradients_of(row, shape)
+    reached = {  # a change of this term's weight moves the gradients of these nets alone
+        'beta': {'encoder'}, 'gamma': {'decoder'}, 'disc_weight': {'decoder'}}
+    for field, nets in reached.items():
+        changed = gradients_of(replace(row, **{field: 2 * getattr(row, field)}), shape)
+        assert {net for net in base if not same(base[net], changed[net])} == nets, field
+    changed = gradients_of(replace(row, kl_normaliser='latents'), shape)
+    assert {net for net in base if not same(base[net], changed[net])} == {'encoder'}
+    changed = gradients_of(replace(row, real_low=0.8, real_high=0.8), shape)
+    assert {net for net in base if not same(base[net], changed[net])} == {'disc'}
+    for net, gradients in base.items():
+        assert all(np.isfinite(g).all() for g in gradients), net
+        # biases before a BatchNorm have no gradient but rounding errors
+        assert sum(np.abs(g).max() > 0 for g in gradients) > len(gradients) / 2, net
+
+
+@pytest.mark.parametrize('name', ['A digits', 'A faces', 'paper'])
+def test_gradients_are_those_of_differences(name):
+    """Of convolutions with BatchNorm: each net's own loss falls as its gradient says."""
+    row, shape = NETS_ROWS[name]
+    row, x = replace(row, lr=1e-12), nd.array(batch(shape))
+    nets = trio(row, shape)
+    vaegan.step_of(row)(nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
+    own = {'encoder': lambda found: found.encoder(row, x.size / BATCH),
+           'decoder': lambda found: found.decoder(row), 'disc': lambda found: found.disc}
+    for net, parameters in nets.parameters.items():
+        gradients = [p.grad().asnumpy().astype(np.float64) for p in parameters]
+        length = np.sqrt(sum((g ** 2).sum() for g in gradients))
+        before, values = [p.data().copy() for p in parameters], []
+        for step in (-3e-5, 3e-5):  # along the gradient; longer ones meet the losses' bends
+            for p, old, gradient in zip(parameters, before, gradients, strict=True):
+                p.set_data(old + nd.array(step * gradient / length))
+            with autograd.train_mode():
+                values.append(own[net](vaegan.losses(row, nets, x, draw, 1 / BATCH)).asscalar())
+        for p, old in zip(parameters, before, strict=True):
+            p.set_data(old)
+        assert (values[1] - values[0]) / 6e-5 == pytest.approx(length, rel=0.03), net
+
+
+@pytest.mark.parametrize('name', ['A faces', 'paper'])
+def test_running_statistics_move_once_a_forward_pass(name):
+    row, shape = NETS_ROWS[name]
+    nets, start = trio(row, shape), 1e8  # beside which a batch's own statistics are nothing
+    for statistics in nets.statistics.values():
+        for p in statistics:
+            p.set_data(nd.full(p.shape, start))
+    vaegan.step_of(row)(nets, nd.array(batch(shape)), draw,
+                        Weights(1, 1, BATCH)).wait_to_read()
+    for net, times in {'encoder': 1, 'decoder': 2, 'disc': 3}.items():
+        assert nets.statistics[net]
+        for p in nets.statistics[net]:
+            np.testing.assert_allclose(p.data().asnumpy(), start * 0.9 ** times, rtol=1e-4)
+
+
+def test_equilibrium_lets_the_one_ahead_wait():
+    row = replace(DENSE, equilibrium=0.68, margin=0.35)
+    for costs, stepping in [((0.68, 0.68), {'encoder', 'decoder', 'disc'}),
+                            ((0.2, 0.7), {'encoder', 'decoder'}),
+                            ((0.7, 0.2), {'encoder', 'decoder'}),
+                            ((1.2, 0.7), {'encoder', 'disc'}),
+                            ((0.2, 1.2), {'encoder', 'decoder', 'disc'})]:
+        assert {*vaegan._stepping(row, [nd.array([cost]) for cost in costs])} == stepping
+    nets, x = trio(replace(row, equilibrium=0.01, margin=0.001)), nd.array(batch())
+    before = {name: [p.data().asnumpy() for p in ps] for name, ps in nets.parameters.items()}
+    vaegan.step_of(replace(row, equilibrium=0.01, margin=0.001))(
+        nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
+    assert {name for name, ps in nets.parameters.items()
+            if not same(before[name], [p.data().asnumpy() for p in ps])} == {'encoder', 'disc'}
+
+
+def test_labels_are_soft_noisy_and_sometimes_flipped():
+    row = replace(DENSE, real_low=0.8, real_high=1.0, fake_high=0.1, flips=0.25)
+
+    def many(which, width):
+        return nd.array(np.random.default_rng(which).standard_normal((20_000, width)))
+    with autograd.train_mode():
+        real, *fakes = (label.asnumpy() for label in vaegan._labels(row, many))
+    assert real.shape == (20_000, 1)
+    for labels, (low, high) in ((real, (0.8, 1.0)), *((fake, (0.0, 0.1)) for fake in fakes)):
+        kept = labels[(labels >= low) & (labels <= high)]
+        assert 1 - len(kept) / len(labels) == pytest.approx(0.25, abs=0.02)
+        assert kept.mean() == pytest.approx((low + high) / 2, abs=0.01)
+        assert np.ptp(kept) > 0.98 * (high - low)
+    assert not np.array_equal(fakes[0], fakes[1])
+    assert vaegan._labels(row, many) == [1, 0, 0]  # not in training: hard ones
+
+
+@pytest.mark.parametrize('name, counts', [
+    ('VAEGAN_on_MNIST/B_20_50', (2_944_040, 2_924_304, 1_460_225)),
+    # from the layers of its diagrams; of each BatchNorm gamma, beta and both running statistics
+    ('VAEGAN_on_MNIST/A_64_100', (
+        64 * 17 + 128 * (64 * 16 + 1) + 4 * 128 + 3201 * 1024 + 4 * 1024 + 1025 * 128,
+        65 * 1024 + 4 * 1024 + 1025 * 4608 + 4 * 4608 + (128 * 9 + 1) * 64 + 4 * 64 + 64 * 16 + 1,
+        64 * 17 + 128 * (64 * 16 + 1) + 4 * 128 + 3201 * 1024 + 4 * 1024 + 1025)),
+    ('VAEGAN_on_adult/A_2048_100_lr1', (
+        64 * 49 + 128 * (64 * 16 + 1) + 4 * 128 + 25089 * 1024 + 4 * 1024 + 1025 * 4096,
+        2049 * 1024 + 4 * 1024 + 1025 * 28800 + 4 * 28800 + (128 * 9 + 1) * 64 + 4 * 64
+        + 64 * 16 * 3 + 3,
+        64 * 49 + 128 * (64 * 16 + 1) + 4 * 128 + 25088 * 80 + 25105 * 1024 + 4 * 1024 + 1025)),
+])
+def test_parameters_of_full_nets(name, counts):
+    row = EXPERIMENTS[name]
+    shape = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64)
+    vae, disc = models.build_vae(row, shape), models.build_discriminator(row, shape)
+    vae.infer_shape(nd.zeros((1, *shape)), nd.zeros((1, row.n_latent)))
+    disc.infer_shape(nd.zeros((1, *shape)))
+    assert counts == tuple(sum(int(np.prod(p.shape)) for p in net.collect_params().values())
+                           for net in (vae.encoder, vae.decoder, disc))
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_features_have_the_documented_shape(name):
+    row = EXPERIMENTS[name]
+    shape = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64)
+    judge = models.build_similarity(models.build_discriminator(row, shape), row)
+    from mxnet import sym
+    features, logit = sym.Group([*judge(sym.var('x'))]).infer_shape(x=(2, *shape))[1]
+    assert logit == (2, 1)
+    assert features == {'A': (2, 128, 5, 5) if row.data == 'MNIST' else (2, 128, 14, 14),
+                        'B': (2, 1), 'paper': (2, 256, 8, 8) if row.data == 'anime' else (2, 200)
+                        }[name.split('/')[1].split('_')[0]]
+
+
+def test_minibatch_discrimination_is_that_of_a_plain_computation():
+    layer = models.vaegan.MinibatchDiscrimination(4, 3)
+    layer.initialize()
+    x = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32)
+    found = layer(nd.array(x)).asnumpy()
+    m = (x @ layer.matrices.weight.data().asnumpy().T).reshape(5, 4, 3)
+    expected = [[sum(np.exp(-np.abs(m[i, k] - m[j, k]).sum()) for j in range(5))
+                 for k in range(4)] for i in range(5)]
+    np.testing.assert_allclose(found, np.hstack([x, expected]), rtol=1e-5)
+
+
+def test_transposed_convolution_to_one_channel_is_mxnets():
+    from mxnet.gluon import nn
+    ours = models.vaegan.TransposedToOne(6, 4, 2, activation='sigmoid', in_channels=5)
+    ours.initialize()
+    ours.bias.set_data(nd.array([0.3]))
+    theirs = nn.Conv2DTranspose(1, 4, 2, activation='sigmoid', in_channels=5,
+                                params=ours.collect_params())
+    x = nd.random.normal(shape=(3, 5, 6, 6))
+    np.testing.assert_allclose(ours(x).asnumpy(), theirs(x).asnumpy(), rtol=1e-6)
+
+
+def test_losses_of_features():
+    a, b = (np.random.default_rng(i).standard_normal((3, 2, 4)).astype(np.float32)
+            for i in range(2))
+    density = np.exp(-(a - b) ** 2 / 2) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(losses.gaussian(nd.array(a), nd.array(b)).asnumpy(),
+                               -np.log(density).sum((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(losses.mean_square(nd.array(a), nd.array(b)).asnumpy(),
+                               ((a - b) ** 2).mean((1, 2)), rtol=1e-5)
+    logit, label = a[:, 0, :1], np.array([[0.0], [0.3], [1.0]])
+    p = sigmoid(logit)
+    np.testing.assert_allclose(
+        losses.cross_entropy(nd.array(logit), nd.array(label)).asnumpy(),
+        -(label * np.log(p) + (1 - label) * np.log(1 - p))[:, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize('assignment, message', [
+    ('gamma=-1', 'not below 0'), ('beta=nan', 'finite'), ('flips=1.5', 'at most 1'),
+    ('real_low=0.9', None), ('fake_low=0.5', 'at most fake_high'), ('dropout=1', 'at most 0.99'),
+    ('schedule=lr2', 'n_validation=0: expected some images'), ('schedule=lr9', 'constant, lr2'),
+    ('step=shared', 'vaegan'), ('pbp_weight=2', 'has no such term'), ('solo_epochs=1', '0, for'),
+    ('vae=ConvDecoder', 'an encoder'), ('disc=none', 'a discriminator'),
+    ('equilibrium=0', 'above 0'), ('kl_normaliser=none', 'one of images'),
+    ('likelihood=l1', 'gaussian'),
+    ('grid_side=0', 'above 0'), ('norm=between', 'before, after')])
+def test_bad_fields_are_refused(assignment, message):
+    if message is None:
+        experiments.with_field(DENSE, assignment)
+        return
+    with pytest.raises(ExperimentError, match=re.escape(message)):
+        experiments.with_field(DENSE, assignment)
+
+
+@pytest.mark.parametrize('similarity, message', [
+    ('conv9', "similarity='conv9': expected one of flatten0, dropout0, dense1"),
+    ('', 'expected one of')])
+def test_layer_that_is_not_there_is_refused_before_training(cli, mnist_root, tmp_path, similarity,
+                                                            message):
+    status, _, err = cli(['run', 'VAEGAN_on_MNIST/B_20_50', '--set', f'similarity={similarity}',
+                          '--data-root', str(mnist_root), '--results-root', str(tmp_path)])
+    assert status == 2 and message in err.splitlines()[-1]
+    assert not [*tmp_path.iterdir()]
+
+
+SMALL = ['--set', 'n_hnodes=8', '--set', 'disc_hnodes=8', '--set', 'n_latent=3',
+         '--set', 'batch_size=16', '--limit', '40', '--ctx', 'cpu']
+CONV = ['--set', 'vae_base_channels=2', '--set', 'disc_base_channels=2']
+
+
+def test_digits_run_leaves_samples_curves_and_classes(cli, mnist_root, tmp_path):
+    where = ['--data-root', str(mnist_root), '--results-root', str(tmp_path)]
+    status, _, err = cli(['run', 'VAEGAN_on_MNIST/A_64_100', *SMALL, *CONV, '--epochs', '3',
+                          '--set', 'grid_from=1', '--set', 'grid_every=2', '--set',
+                          'n_classified=30', *where])
+    assert status == 0, err
+    folder, = (tmp_path / 'VAEGAN_on_MNIST').iterdir()
+    assert [p.name for p in report.samples_in(folder)] == ['samples_001.png', 'samples_003.png']
+    with Image.open(folder / report.ANIMATION) as animation:
+        assert animation.n_frames == 2
+    classes = tables.read_csv(folder / report.CLASSES)
+    assert [line['epoch'] for line in classes] == ['1', '3']
+    assert all(sum(int(line[str(d)]) for d in range(10)) == 30 for line in classes)
+    statistics = tables.read_statistics(folder)
+    assert len(statistics) == 3 and statistics[0]['val_enc_loss'] is None
+    readme = (folder / 'README.md').read_text()
+    assert all(part in readme for part in ('samples_003.png', report.LOSSES, 'takes for each'))
+    assert cli(['verify', *where])[0] == 0
+
+
+def test_rates_follow_each_nets_own_validation_loss(cli, tmp_path, data_root):
+    faces = tmp_path / 'faces'
+    faces.mkdir()
+    (faces / 'adult_faces.zip').write_bytes((data_root / 'anime_faces.zip').read_bytes())
+    results = tmp_path / 'results'
+    status, _, err = cli(['run', 'VAEGAN_on_adult/A_2048_100_lr4', *SMALL, *CONV, '--epochs', '9',
+                          '--set', 'lr=0.01', '--data-root', str(faces), '--results-root',
+                          str(results)])
+    assert status == 0, err
+    folder, = (results / 'VAEGAN_on_adult').iterdir()
+    statistics = tables.read_statistics(folder)
+    from training import schedules
+    changed = 0
+    for net in vaegan.NETS:
+        held_out = [line[f'val_{net}_loss'] for line in statistics]
+        expected = schedules.rates(0.01, schedules.RULES['documented']['lr4'], held_out)[:-1]
+        assert [line[f'{net}_lr'] for line in statistics] == pytest.approx(expected)
+        changed += sum(a != b for a, b in pairwise(expected))
+    assert changed
+    source = json.loads((folder / report.CONFIG).read_text())['data']
+    assert source['data'] == 'adult' and source['description'] == 'photographs of faces'
+
+
+@pytest.mark.parametrize('name, words, message', [
+    ('VAEGAN_on_MNIST/A_64_100', ['--set', 'routing=accumulated'],
+     "routing='accumulated': expected separate, for nets with convolutions"),
+    ('VAEGAN_on_MNIST/B_20_50', ['--set', 'equilibrium=0.7', '--ctx', 'cpu:0,cpu:1'],
+     'equilibrium=0.7: expected none on several devices'),
+    ('VAEGAN_on_MNIST/A_64_100', ['--set', 'data=sketch_digits'], 'only MNIST has classes')])
+def test_what_cannot_be_trained_is_refused(cli, mnist_root, tmp_path, name, words, message):
+    status, _, err = cli(['run', name, *SMALL[:-2], *CONV, *words, '--data-root',
+                          str(mnist_root), '--results-root', str(tmp_path)])
+    assert status == 2 and message in err.splitlines()[-1]
+    assert not [*tmp_path.rglob('config.json')]

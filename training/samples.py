@@ -1,0 +1,42 @@
+"""What a VAE/GAN draws from the prior while it trains: pictures, and which digits they show."""
+from pathlib import Path
+
+import numpy as np
+from mxnet import autograd, nd
+
+from training import draws, report, tables
+
+AT_ONCE = 500          # samples
+FOR_GRID, FOR_CLASSES = 1, 2  # which draw of a run's pictures
+N_CLASSES = 10
+CLASS_COLUMNS = ('epoch', *(str(digit) for digit in range(N_CLASSES)))
+
+
+def due(row, epoch: int) -> bool:
+    """Whether samples are kept after that epoch, counted from 1."""
+    return epoch >= row.grid_from and (epoch - row.grid_from) % row.grid_every == 0
+
+
+def draw(vae, row, images, ctx, n: int, which: int) -> np.ndarray:
+    """The first n samples of a fixed set of latents, (n, h, w, c) uint8; inference mode."""
+    eps = draws.noise(row.seed, draws.PICTURES, 0, 0, which, (n, row.n_latent))
+    with autograd.predict_mode():
+        return np.concatenate([images.to_pixels(vae.decoder(nd.array(part, ctx)).asnumpy())
+                               for part in np.split(eps, range(AT_ONCE, n, AT_ONCE))])
+
+
+def keep(folder: Path, vae, row, images, ctx, epoch: int, classifier) -> None:
+    """Write what samples look like after an epoch, and count their classes.
+
+    classifier: (n, h, w, c) uint8 -> features, classes (n,); or none.
+    """
+    report.write_samples(folder, epoch,
+                         draw(vae, row, images, ctx, row.grid_side ** 2, FOR_GRID))
+    if classifier is not None:
+        path = folder / report.CLASSES
+        lines = tables.read_csv(path) if path.exists() else []
+        _, classes = classifier(draw(vae, row, images, ctx, row.n_classified, FOR_CLASSES))
+        counts = np.bincount(classes, minlength=N_CLASSES)
+        lines = [line for line in lines if int(line['epoch']) < epoch]
+        tables.write_csv(path, CLASS_COLUMNS, [*lines, dict(zip(
+            CLASS_COLUMNS, [epoch, *counts.tolist()], strict=True))])
