@@ -10,8 +10,8 @@ SOURCES = sorted(p.relative_to(ROOT) for folder in ('models', 'data', 'training'
                  for p in (ROOT / folder).glob('*.py'))
 LOCAL = {'models', 'data', 'training'}
 FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
-                 'progress', 'files', 'stop', 'verify', 'gallery', 'timing', 'charts', 'row',
-                 'schedules')
+                 'progress', 'files', 'stop', 'verify', 'gallery', 'peers', 'timing', 'charts',
+                 'row', 'schedules')
 
 
 def imported(path: Path) -> set[str]:

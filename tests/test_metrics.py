@@ -25,6 +25,12 @@ def test_blur_makes_less_sharp():
     assert metrics.edge_sharpness(blurred) < metrics.edge_sharpness(digit)
 
 
+def test_diversity_is_the_spread_between_images():
+    x = np.random.default_rng(0).normal(0.5, 0.1, (2000, 6, 5, 1))
+    assert metrics.diversity(x) == pytest.approx(0.1, rel=0.01)
+    assert metrics.diversity(x[:1].repeat(7, axis=0)) == 0
+
+
 @pytest.mark.parametrize('sigma', [0.01, 0.1])
 def test_noise_is_the_standard_deviation_that_was_added(sigma):
     ramps = np.linspace(0, 1, 64)[:, None] + np.linspace(0, 1, 64)      # no edge, much gradient

@@ -1,6 +1,7 @@
 """A VAE/GAN's step against plain NumPy, which loss reaches which net, and what is refused."""
 import json
 import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from PIL import Image
 
 import models
 from tests.test_steps import BATCH, LR, MLP, SHAPE, Z, add, batch, sigmoid
-from training import experiments, losses, report, tables, vaegan
+from training import experiments, losses, peers, report, tables, vaegan
 from training.experiments import EXPERIMENTS, ExperimentError
 from training.players import make_players
 from training.row import VaeGan
@@ -463,3 +464,30 @@ def test_what_cannot_be_trained_is_refused(cli, mnist_root, tmp_path, name, word
                           str(mnist_root), '--results-root', str(tmp_path)])
     assert status == 2 and message in err.splitlines()[-1]
     assert not [*tmp_path.rglob('config.json')]
+
+
+def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch):
+    root = tmp_path / 'data'
+    shutil.copytree(data_root, root)
+    shutil.copy(root / 'anime_faces.zip', root / 'adult_faces.zip')
+    small = dict(n_latent=3, n_hnodes=8, disc_hnodes=8, limit=16, batch_size=8, combo_epochs=2,
+                 grid_from=1, grid_every=1)
+    digits = replace(EXPERIMENTS['VAEGAN_on_MNIST/B_20_50'], **small)
+    alone = replace(EXPERIMENTS['DenseVAE_on_MNIST/5_3_400_bce_50'], solo_epochs=1, limit=16)
+    faces = {name: replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **small,
+                           vae_base_channels=2, disc_base_channels=2, n_validation=8)
+             for name in ('lr1', 'lr2')}
+    monkeypatch.setattr(peers, 'N_DIVERSITY', 8)
+    monkeypatch.setattr(peers, 'studies', lambda: {
+        'Digits': {'B': digits, 'alone': alone}, peers.SCHEDULES_TITLE: faces})
+    where = ['--results-root', str(tmp_path / 'out'), '--data-root', str(root), '--ctx', 'cpu']
+    status, _, err = cli(['gallery', 'vaegan', *where])
+    assert status == 0, err
+    lines = tables.read_csv(tmp_path / 'out' / 'vaegan.csv')
+    assert len(lines) == 4 and all(float(line['diversity']) > 0 for line in lines)
+    assert [line['accuracy'] is None for line in lines] == [False, False, True, True]
+    assert [line['enc_loss'] is None for line in lines] == [False, True, False, False]
+    with Image.open(tmp_path / 'out' / 'schedules.png') as figure:
+        assert np.asarray(figure).std() > 10
+    shown = peers.markdown(lines)
+    assert shown.count('/strip.png)') == 4 and shown.count('/samples.gif)') == 3

@@ -16,6 +16,7 @@ from training import (
     gallery,
     launch,
     naming,
+    peers,
     report,
     stop,
     tables,
@@ -175,21 +176,43 @@ def demo_command(args) -> None:
 
 
 def gallery_command(args) -> None:
-    """`gallery`: every anime row at one reduced scale, with a table and a figure."""
+    """`gallery`: the anime rows at one reduced scale, or the VAE/GANs, with a table each."""
+    chosen, table = {'anime': (gallery, 'gallery.csv'),
+                     'vaegan': (peers, 'vaegan.csv')}[args.which]
     if args.markdown:
-        print(gallery.markdown(tables.read_csv(RESULTS / 'gallery.csv')))
+        print(chosen.markdown(tables.read_csv(RESULTS / table)))
         return
     ctx, lines = resolve_devices(args), []
     args.force = False
-    for row in gallery.rows():
+    for row in chosen.rows():
         folder = args.results_root / naming.run_name(row)
         run = load_run(folder, ctx[0], args) if folder.exists() else _run(
             row, load_data(row, args), ctx, args)
         lines.append({'run': naming.run_name(row), 'solo_epochs': row.solo_epochs,
-                      'combo_epochs': row.combo_epochs,
-                      **tables.read_statistics(folder)[-1], **run.measures()})
-    tables.write_csv(_tables_root(args) / 'gallery.csv', gallery.COLUMNS, lines)
-    _draw_layouts(args, ctx[0])
+                      'combo_epochs': row.combo_epochs, **tables.read_statistics(folder)[-1],
+                      **_measures(run, args.which)})
+    tables.write_csv(_tables_root(args) / table, chosen.COLUMNS, lines)
+    if args.which == 'anime':
+        _draw_layouts(args, ctx[0])
+    else:
+        _draw_schedules(args)
+
+
+def _draw_schedules(args) -> None:
+    """The figure of system A's runs on faces, one for each rule of the learning rates."""
+    from training import charts
+    drawn = {}
+    for title, row in peers.studies()[peers.SCHEDULES_TITLE].items():
+        folder = args.results_root / naming.run_name(row)
+        drawn[title] = tables.read_statistics(folder), report.samples_in(folder)
+    charts.draw_schedules(_tables_root(args) / 'schedules.png', drawn)
+
+
+def _measures(run, which: str) -> dict[str, float]:
+    if which == 'anime':
+        return run.measures()
+    classifier = load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
+    return run.measures(classifier) | {'diversity': run.diversity(peers.N_DIVERSITY)}
 
 
 def _draw_layouts(args, ctx) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from training import files
 
@@ -91,6 +92,57 @@ def draw_vaegan(path: Path, statistics: list[dict], title: str) -> None:
         axes[2].legend(fontsize=8, frameon=False)
     figure.suptitle(title, fontsize=9, wrap=True)
     _save(figure, path)
+
+
+def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -> None:
+    """Runs side by side: losses (dashed: held out), learning rates, and samples over epochs.
+
+    runs: by title, the statistics and the pictures of samples, the earliest first.
+    """
+    n_pictures = min(len(pictures) for _, pictures in runs.values())
+    shown = np.unique(np.linspace(0, n_pictures - 1, min(4, n_pictures)).astype(int))
+    figure = Figure((2.6 * len(runs), 3.6 + 2.6 * len(shown)), layout='constrained')
+    axes = figure.subplots(2 + len(shown), len(runs), squeeze=False,
+                           height_ratios=[2, 2, *[3] * len(shown)])
+    for column, (title, (statistics, pictures)) in zip(axes.T, runs.items(), strict=True):
+        epochs = [line['epoch'] + 1 for line in statistics]
+        for i, (net, name) in enumerate(NETS.items()):
+            column[0].plot(epochs, [s[f'{net}_loss'] for s in statistics], f'C{i}', label=name,
+                           linewidth=1)
+            column[0].plot(epochs, [s[f'val_{net}_loss'] for s in statistics], f'C{i}--',
+                           linewidth=0.7)
+            column[1].plot(epochs, [s[f'{net}_lr'] for s in statistics], f'C{i}',
+                           drawstyle='steps-mid', linewidth=1)
+        column[0].set(title=title, ylim=(0, 12))
+        column[1].set(yscale='log', ylim=(3e-6, 8e-4), xlabel='epoch')
+        for axis, i in zip(column[2:], shown, strict=True):
+            axis.imshow(_read(pictures[i]))
+            axis.set_axis_off()
+            axis.set_title(f'after epoch {int(pictures[i].stem.partition("_")[2])}', fontsize=8)
+    axes[0, 0].set_ylabel('loss')
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    axes[1, 0].set_ylabel('learning rate')
+    _save(figure, path)
+
+
+def draw_classes(path: Path, counts: list[dict]) -> None:
+    """How many samples a classifier takes for each digit, over epochs; lines of classes.csv."""
+    epochs = [int(line['epoch']) for line in counts]
+    figure = Figure((8, 4), layout='constrained')
+    axis = figure.subplots()
+    for digit in range(10):
+        shares = [int(line[str(digit)]) / sum(int(line[str(d)]) for d in range(10))
+                  for line in counts]
+        axis.plot(epochs, shares, 'o-', color=f'C{digit}', markersize=3, label=str(digit))
+    axis.axhline(0.1, color='black', linewidth=0.5, linestyle=':')
+    axis.set(xlabel='epoch', ylabel='share of samples', ylim=(0, None))
+    axis.legend(ncols=2, fontsize=8, frameon=False, title='digit')
+    _save(figure, path)
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path, formats=['PNG']) as image:
+        return np.asarray(image.convert('RGB'))
 
 
 def _save(figure: Figure, path: Path) -> None:

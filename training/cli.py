@@ -80,8 +80,10 @@ def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
     sub.add_argument('names', metavar='NAME', nargs='*', help='finished runs (default: all)')
     _add_places(sub, images)
 
-    sub = add('gallery', 'train every anime experiment at one reduced scale, and compare them',
-              'gallery')
+    sub = add('gallery', 'train all anime experiments at one reduced scale, or the VAE/GANs, and '
+              'compare them', 'gallery anime')
+    sub.add_argument('which', choices=('anime', 'vaegan'), nargs='?', default='anime',
+                     help='which experiments (default: anime)')
     sub.add_argument('--markdown', action='store_true', help="the README's part about them")
     _add_checkpoints(sub)
     _add_places(sub, images)

@@ -15,6 +15,7 @@ from training.steps import Weights
 
 N_HELD_OUT = 1000       # held-out images behind val_loss, at most
 N_PICTURES = 10         # the first of them are the validation images
+AT_ONCE = 500           # pictures
 
 
 def _nothing(players: Players, row, records: list[dict]) -> dict:
@@ -208,8 +209,12 @@ def generate(vae, held_out, row, ctx, n_images: int = N_PICTURES) -> np.ndarray:
 
     The latent is sampled, not its mean, from one keyed draw; BatchNorm in inference mode.
     """
-    eps = nd.array(draws.noise(row.seed, draws.PICTURES, 0, 0, 0, (n_images, row.n_latent)), ctx)
+    noise = draws.noise(row.seed, draws.PICTURES, 0, 0, 0, (n_images, row.n_latent))
+    found = []
     with autograd.predict_mode():
-        if not row.encodes:
-            return vae(eps).asnumpy()
-        return vae(nd.array(held_out[np.arange(n_images)], ctx), eps)[0].asnumpy()
+        for indices in np.split(np.arange(n_images), range(AT_ONCE, n_images, AT_ONCE)):
+            eps = nd.array(noise[indices], ctx)
+            found.append(vae(nd.array(held_out[indices], ctx), eps)[0] if row.encodes
+                         else vae(eps))
+            found[-1] = found[-1].asnumpy()
+    return np.concatenate(found)

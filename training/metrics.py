@@ -25,3 +25,8 @@ def noise(x: np.ndarray) -> float:
     down = sum(k * grey[:, i:grey.shape[1] - 2 + i] for i, k in enumerate(second))
     both = sum(k * down[:, :, i:grey.shape[2] - 2 + i] for i, k in enumerate(second))
     return float(np.sqrt(np.pi / 2) / 6 * np.abs(both).mean())
+
+
+def diversity(x: np.ndarray) -> float:
+    """Mean standard deviation of a pixel over images: 0 if all are the same."""
+    return float(x.astype(np.float64).std(axis=0).mean())

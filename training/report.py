@@ -24,7 +24,8 @@ LOCK = '.lock'              # in it: held by the process that runs
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
 GAP = 4           # white pixels between the pictures of a strip
 SAMPLES = 'samples_{:03d}.png'  # after that epoch, from 1
-ANIMATION, LOSSES, CLASSES = 'samples.gif', 'losses.png', 'classes.csv'
+ANIMATION, LOSSES = 'samples.gif', 'losses.png'
+CLASSES, CLASSES_CHART = 'classes.csv', 'classes.png'
 SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
 FRAME_MILLISECONDS = 400
 N_SHOWN_SAMPLES = 7  # pictures of samples in a result folder's README
@@ -279,7 +280,7 @@ def readme(folder: Path, published: dict) -> str:
     if (folder / CLASSES).exists():
         counts = tables.read_csv(folder / CLASSES)
         lines += [f'Of {sum(int(counts[0][str(d)]) for d in range(10)):,} samples a classifier '
-                  'takes for each digit:', '',
+                  'takes for each digit:', '', f'![shares of the digits]({CLASSES_CHART})', '',
                   markdown_table([[*counts[0]], *([str(v) for v in line.values()]
                                                   for line in counts)])]
     lines += ['## Configuration', '',

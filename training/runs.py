@@ -61,17 +61,29 @@ class FinishedRun:
         pixels = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx))
         return pixels, images.first(len(pixels)) if self.row.encodes else None
 
-    def measures(self) -> dict[str, float]:
-        """Over held-out images, or as many samples of a plain GAN: error, sharpness, noise."""
-        images = self.dataset.test
-        n = min(loop.N_HELD_OUT, len(images))
-        x = images.first(n) / 255
-        x_hat = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx, n)) / 255
+    def measures(self, classifier=None) -> dict[str, float]:
+        """Of held-out images drawn again, or of as many samples of a plain GAN.
+
+        Error, sharpness and noise. With a classifier all held-out images, and also the share
+        of what is drawn that it takes for the right class.
+        """
+        images, labels = self.dataset.test, self.dataset.labels
+        n = len(images) if classifier else min(loop.N_HELD_OUT, len(images))
+        pixels = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx, n))
+        x, x_hat = images.first(n) / 255, pixels / 255
         found = {'sharpness': metrics.edge_sharpness(x_hat) / metrics.edge_sharpness(x),
                  'noise': metrics.noise(x_hat) / metrics.noise(x)}
         if self.row.encodes:
             found['mean_squared_error'] = metrics.mean_squared_error(x_hat, x)
+        if classifier:
+            found['accuracy'] = classifier.accuracy(pixels, labels[1])
         return found
+
+    def diversity(self, n: int) -> float:
+        """How much n samples from the prior differ, held-out images = 1."""
+        images = self.dataset.test
+        drawn = samples.draw(self.vae, self.row, images, self.ctx, n, samples.FOR_CLASSES)
+        return metrics.diversity(drawn / 255) / metrics.diversity(images.first(n) / 255)
 
 
 def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
@@ -163,6 +175,9 @@ def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Pa
         report.write_animation(run.folder)
         charts.draw_vaegan(run.folder / report.LOSSES, tables.read_statistics(run.folder),
                            naming.run_name(run.row))
+        if (run.folder / report.CLASSES).exists():
+            charts.draw_classes(run.folder / report.CLASSES_CHART,
+                                tables.read_csv(run.folder / report.CLASSES))
     report.write_readme(run.folder, tables.published_numbers().get(run.row.name, {}))
 
 

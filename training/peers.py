@@ -1,0 +1,86 @@
+"""The VAE/GAN rows as they are trained here, and what the README says of them.
+
+In full where that takes minutes, else at a scale that shows in the runs' names. Never imports
+MXNet.
+"""
+from dataclasses import replace
+
+from training import naming, report, tables
+from training.experiments import EXPERIMENTS, Experiment
+
+COLUMNS = ('run', 'combo_epochs', 'enc_loss', 'dec_loss', 'disc_loss', *tables.MEASURES,
+           'accuracy', 'diversity', 'seconds')  # of vaegan.csv; seconds: of all epochs
+N_DIVERSITY = 500  # samples whose differences are measured
+A_EPOCHS = 60      # of 100, on digits
+FLAW_EPOCHS = 10   # of B as published
+# Faces: all 100 epochs, for the rules of the learning rates count them
+FACES = {'limit': 2000, 'n_latent': 256, 'n_hnodes': 256, 'disc_hnodes': 256,
+         'vae_base_channels': 16, 'disc_base_channels': 16, 'n_validation': 500}
+PAPER = {'combo_epochs': 20, 'limit': 4096, 'n_latent': 64, 'n_hnodes': 256, 'disc_hnodes': 128,
+         'vae_base_channels': 16, 'disc_base_channels': 8}
+SCHEDULES_TITLE = 'System A on faces: learning rates'
+SCHEDULES = ('lr1', 'lr2', 'lr3', 'lr4', 'lr2_as_logged', 'lr3_as_logged', 'lr4_as_logged')
+
+
+def _faces(name: str, **changes) -> Experiment:
+    return replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **FACES | changes)
+
+
+def studies() -> dict[str, dict[str, Experiment]]:
+    """By title: rows as they are trained, by what they are called in its table."""
+    b = EXPERIMENTS['VAEGAN_on_MNIST/B_20_50']
+    flawed = EXPERIMENTS['VAEGAN_on_MNIST/B_20_50_as_published']
+    a = EXPERIMENTS['VAEGAN_on_MNIST/A_64_100']
+    alone, joined, learned = (EXPERIMENTS[name] for name in (
+        'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50',
+        'VAEGAN_on_MNIST/paper_5_3_400_1_200_50'))
+    return {
+        'System B': {'gradients routed': b,
+                     'gradients accumulated, as published': replace(
+                         flawed, combo_epochs=FLAW_EPOCHS)},
+        'System A on digits': {'A': replace(a, combo_epochs=A_EPOCHS)},
+        SCHEDULES_TITLE: {name: _faces(name) for name in SCHEDULES},
+        'System A on faces: two claims': {
+            'BatchNorm before, batches of 50, minibatch discrimination': _faces('lr1'),
+            'BatchNorm after the activation': _faces('lr1', norm='after'),
+            'without minibatch discrimination': _faces('lr1', minibatch_kernels=0),
+            'without it, batches of 200': _faces('lr1', minibatch_kernels=0, batch_size=200),
+            'with it, batches of 200': _faces('lr1', batch_size=200)},
+        "The paper's nets on anime faces": {'paper': replace(
+            EXPERIMENTS['VAEGAN_on_anime/paper_128_200'], **PAPER)},
+        'Does the learned similarity work?': {
+            'pixel loss': alone, 'pixel loss + discriminator': joined,
+            'learned similarity': learned}}
+
+
+def rows() -> list[Experiment]:
+    """What is trained: each once."""
+    return [*{naming.run_name(row): row for study in studies().values()
+              for row in study.values()}.values()]
+
+
+def markdown(lines: list[dict]) -> str:
+    """The README's part, study by study."""
+    return '\n'.join(f'#### {title}\n\n{block(title, lines)}' for title in studies())
+
+
+def block(title: str, lines: list[dict]) -> str:
+    """A study's table and pictures; lines are those of vaegan.csv."""
+    by_run = {line['run']: line for line in lines}
+    table = [['', 'epochs', 'encoder loss', 'decoder loss', 'disc loss', 'squared error',
+              'sharpness', 'accuracy', 'diversity of samples']]
+    pictures = []
+    for label, row in studies()[title].items():
+        run = naming.run_name(row)
+        line, folder = by_run[run], f'results/images/{run}'
+        table.append([f'[{label}]({folder}/README.md)', line['combo_epochs'] if row.disc else
+                      str(row.solo_epochs), *(tables.number(line[k], digits) for k, digits in (
+                          ('enc_loss', 3), ('dec_loss', 3), ('disc_loss', 3),
+                          ('mean_squared_error', 4), ('sharpness', 2), ('accuracy', 3),
+                          ('diversity', 2)))])
+        pictures.append(f'`{run}`: {label}\n')
+        if row.kind_of_combo == 'vaegan':
+            pictures.append(f'![Samples over the epochs]({folder}/{report.ANIMATION}) '
+                            f'![Losses]({folder}/{report.LOSSES})\n')
+        pictures.append(f'![Originals and reconstructions]({folder}/{report.STRIP})\n')
+    return '\n'.join([tables.markdown_table(table), *pictures])
