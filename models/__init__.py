@@ -54,12 +54,12 @@ NEEDS = {  # fields of the row without which a net cannot be built
     'ConvVAE': ('vae_base_channels',), 'DeepConvVAE': ('vae_base_channels',),
     'ConvDecoder': ('vae_base_channels',),
     'ConvDisc': ('disc_base_channels',), 'DeepConvDisc': ('disc_base_channels',),
-    'VAE_A': ('n_hnodes', 'vae_base_channels', 'norm'),
-    'Disc_A': ('disc_hnodes', 'disc_base_channels', 'norm'),
-    'VAE_B': ('n_hlayers', 'n_hnodes', 'dropout'),
-    'Disc_B': ('disc_hlayers', 'disc_hnodes', 'dropout'),
-    'VAE_paper': ('n_hnodes', 'vae_base_channels'),
-    'Disc_paper': ('disc_hnodes', 'disc_base_channels'),
+    'VAE_A': ('n_hnodes', 'vae_base_channels', 'norm', 'slope', 'pixels'),
+    'Disc_A': ('disc_hnodes', 'disc_base_channels', 'norm', 'slope', 'pixels'),
+    'VAE_B': ('n_hlayers', 'n_hnodes', 'dropout', 'slope'),
+    'Disc_B': ('disc_hlayers', 'disc_hnodes', 'dropout', 'slope'),
+    'VAE_paper': ('n_hnodes', 'vae_base_channels', 'pixels'),
+    'Disc_paper': ('disc_hnodes', 'disc_base_channels', 'pixels'),
 }
 SIZES = {'ConvVAE': (SIZE,), 'DeepConvVAE': (SIZE,), 'ConvDecoder': (SIZE,),
          'VAE_A': (28, SIZE), 'VAE_paper': (SIZE,)}  # pixels a side; others take any

@@ -11,7 +11,6 @@ from mxnet.gluon.contrib.nn import HybridConcurrent
 
 from models.vae import VAE
 
-SLOPE = 0.2  # of LeakyReLU below 0
 KERNEL_A, STRIDE_A = 4, 2
 
 
@@ -86,19 +85,36 @@ def _normalised(net: nn.HybridSequential, layer: HybridBlock, activation: Hybrid
     net.add(*((nn.BatchNorm(), activation) if norm == 'before' else (activation, nn.BatchNorm())))
 
 
-def _convolutions_a(net: nn.HybridSequential, base_channels: int, norm: str) -> None:
-    net.add(nn.Conv2D(base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(SLOPE))   # 13 or 31
-    _normalised(net, nn.Conv2D(2 * base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(SLOPE),
-                norm)                                                            # 5 or 14
+def _started(row) -> nn.HybridSequential:
+    """An empty net; it sees images in the range that the row says."""
+    net = nn.HybridSequential()
+    if row.pixels == 'signed':
+        net.add(Linear(2, -1))
+    return net
+
+
+def _ended(net: nn.HybridSequential, row, last: type, *size, **options) -> None:
+    """Add a decoder's last layer, with the activation for the range that the row says."""
+    if row.pixels == 'signed':
+        net.add(last(*size, activation='tanh', **options), Linear(0.5, 0.5))
+    else:
+        net.add(last(*size, activation='sigmoid', **options))
+
+
+def _convolutions_a(row, base_channels: int) -> nn.HybridSequential:
+    net = _started(row)
+    net.add(nn.Conv2D(base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(row.slope))  # 13 or 31
+    _normalised(net, nn.Conv2D(2 * base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(row.slope),
+                row.norm)                                                           # 5 or 14
     net.add(nn.Flatten())
+    return net
 
 
 def vae_a(row, shape: tuple[int, int, int]) -> VAE:
     """System A's encoder and decoder, for images of 28 or 64 pixels a side."""
     channels, side, base = shape[0], shape[1], row.vae_base_channels
-    encoder = nn.HybridSequential()
-    _convolutions_a(encoder, base, row.norm)
-    _normalised(encoder, nn.Dense(row.n_hnodes), nn.LeakyReLU(SLOPE), row.norm)
+    encoder = _convolutions_a(row, base)
+    _normalised(encoder, nn.Dense(row.n_hnodes), nn.LeakyReLU(row.slope), row.norm)
     encoder.add(nn.Dense(2 * row.n_latent))                             # (b, 2z)
     start = ((side - KERNEL_A) // STRIDE_A - 2) // STRIDE_A + 1         # 6 or 15
     decoder = nn.HybridSequential()
@@ -106,22 +122,21 @@ def vae_a(row, shape: tuple[int, int, int]) -> VAE:
     _normalised(decoder, nn.Dense(2 * base * start ** 2), nn.Activation('relu'), row.norm)
     decoder.add(Shaped((2 * base, start, start)))
     _normalised(decoder, nn.Conv2DTranspose(base, 3, STRIDE_A), nn.Activation('relu'), row.norm)
-    if channels == 1:
-        decoder.add(TransposedToOne(2 * start + 1, KERNEL_A, STRIDE_A, activation='sigmoid'))
+    if channels == 1:                                                   # (b, c, side, side)
+        _ended(decoder, row, TransposedToOne, 2 * start + 1, KERNEL_A, STRIDE_A)
     else:
-        decoder.add(nn.Conv2DTranspose(channels, KERNEL_A, STRIDE_A, activation='sigmoid'))
-    return VAE(encoder, decoder, row.n_latent)                          # (b, c, side, side)
+        _ended(decoder, row, nn.Conv2DTranspose, channels, KERNEL_A, STRIDE_A)
+    return VAE(encoder, decoder, row.n_latent)
 
 
 def disc_a(row) -> nn.HybridSequential:
     """System A's discriminator; minibatch discrimination and dropout as the row says."""
-    net = nn.HybridSequential()
-    _convolutions_a(net, row.disc_base_channels, row.norm)
+    net = _convolutions_a(row, row.disc_base_channels)
     if row.minibatch_kernels:
         net.add(MinibatchDiscrimination(row.minibatch_kernels, row.minibatch_dims))
     if row.dropout:
         net.add(nn.Dropout(row.dropout))
-    _normalised(net, nn.Dense(row.disc_hnodes), nn.LeakyReLU(SLOPE), row.norm)
+    _normalised(net, nn.Dense(row.disc_hnodes), nn.LeakyReLU(row.slope), row.norm)
     net.add(nn.Dense(1))                                                # (b, 1)
     return net
 
@@ -133,10 +148,10 @@ def _linear_b(net: nn.HybridSequential, n_in: int, n_out: int, dropout: float) -
                                           bias_initializer=uniform))
 
 
-def _hidden_b(net: nn.HybridSequential, sizes: list[int], dropout: float) -> None:
+def _hidden_b(net: nn.HybridSequential, sizes: list[int], row) -> None:
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
-        _linear_b(net, n_in, n_out, dropout)
-        net.add(nn.LeakyReLU(SLOPE))                                    # (b, n_out)
+        _linear_b(net, n_in, n_out, row.dropout)
+        net.add(nn.LeakyReLU(row.slope))                                    # (b, n_out)
 
 
 def vae_b(row, shape: tuple[int, int, int]) -> VAE:
@@ -144,14 +159,14 @@ def vae_b(row, shape: tuple[int, int, int]) -> VAE:
     hidden = row.n_hlayers * [row.n_hnodes]
     encoder, heads = nn.HybridSequential(), HybridConcurrent(axis=1)
     encoder.add(nn.Flatten())
-    _hidden_b(encoder, [prod(shape), *hidden], row.dropout)
+    _hidden_b(encoder, [prod(shape), *hidden], row)
     for _ in ('mean', 'logvar'):
         head = nn.HybridSequential()
         _linear_b(head, row.n_hnodes, row.n_latent, row.dropout)
         heads.add(head)
     encoder.add(heads)                                                  # (b, 2z)
     decoder = nn.HybridSequential()
-    _hidden_b(decoder, [row.n_latent, *hidden], row.dropout)
+    _hidden_b(decoder, [row.n_latent, *hidden], row)
     _linear_b(decoder, row.n_hnodes, prod(shape), row.dropout)
     decoder.add(nn.Activation('tanh'), Shaped(shape))                   # (b, c, h, w)
     return VAE(encoder, decoder, row.n_latent)
@@ -162,16 +177,15 @@ def disc_b(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
     sizes = [prod(shape), *(row.disc_hnodes // 2 ** i for i in range(row.disc_hlayers))]
     net = nn.HybridSequential()
     net.add(nn.Flatten())
-    _hidden_b(net, sizes, row.dropout)
+    _hidden_b(net, sizes, row)
     _linear_b(net, sizes[-1], 1, row.dropout)                           # (b, 1)
     return net
 
 
 def vae_paper(row, shape: tuple[int, int, int]) -> VAE:
-    """The paper's encoder and decoder for 64 x 64 images, which they see in [-1, 1]."""
+    """The paper's encoder and decoder for 64 x 64 images."""
     channels, side, base = shape[0], shape[1] // 8, row.vae_base_channels
-    encoder = nn.HybridSequential()
-    encoder.add(Linear(2, -1))
+    encoder = _started(row)
     for factor in (1, 2, 4):                                            # 32, 16, 8 a side
         _normalised(encoder, nn.Conv2D(factor * base, 5, 2, 2), nn.Activation('relu'))
     _normalised(encoder, nn.Dense(row.n_hnodes), nn.Activation('relu'))
@@ -181,14 +195,14 @@ def vae_paper(row, shape: tuple[int, int, int]) -> VAE:
     decoder.add(Shaped((4 * base, side, side)))
     for channels_up in (4 * base, 2 * base, max(1, base // 2)):         # 16, 32, 64 a side
         _normalised(decoder, nn.Conv2DTranspose(channels_up, 5, 2, 2, 1), nn.Activation('relu'))
-    decoder.add(nn.Conv2D(channels, 5, 1, 2, activation='tanh'), Linear(0.5, 0.5))
+    _ended(decoder, row, nn.Conv2D, channels, 5, 1, 2)
     return VAE(encoder, decoder, row.n_latent)                          # (b, c, 64, 64)
 
 
 def disc_paper(row) -> nn.HybridSequential:
-    """The paper's discriminator; it sees images in [-1, 1]."""
-    base, net = row.disc_base_channels, nn.HybridSequential()
-    net.add(Linear(2, -1), nn.Conv2D(base, 5, 1, 2), nn.Activation('relu'))
+    """The paper's discriminator."""
+    base, net = row.disc_base_channels, _started(row)
+    net.add(nn.Conv2D(base, 5, 1, 2), nn.Activation('relu'))
     for factor in (4, 8, 8):                                            # 32, 16, 8 a side
         _normalised(net, nn.Conv2D(factor * base, 5, 2, 2), nn.Activation('relu'))
     _normalised(net, nn.Dense(row.disc_hnodes), nn.Activation('relu'))

@@ -4,7 +4,7 @@ import pytest
 from mxnet import autograd, gluon, nd, optimizer
 
 from training import kernels
-from training.optim import FusedAdam
+from training.optim import FusedAdam, FusedRMSProp
 
 SHAPES = ((3, 5), (7,), (2 * kernels.CHUNK + 11,), (1,))
 N_STEPS = 100
@@ -116,3 +116,20 @@ def test_other_kinds_of_numbers_go_to_mxnet():
     weight, gradient = nd.ones((3,), dtype='float64'), nd.ones((3,), dtype='float64')
     fused.update([0], [weight], [gradient], [fused.create_state(0, weight)])
     np.testing.assert_allclose(weight.asnumpy(), 0.99, rtol=1e-6)
+
+
+def test_rmsprop_is_that_of_a_plain_computation():
+    found = parameters()
+    trainer = gluon.Trainer(found, FusedRMSProp(learning_rate=1e-2))
+    weights = [value.astype(np.float64) for value in values_of(found)]
+    squares = [np.zeros_like(weight) for weight in weights]
+    for number in range(20):
+        rng = np.random.default_rng(number)
+        for weight, square in zip(weights, squares, strict=True):
+            gradient = (rng.standard_normal(weight.shape).astype(np.float32)
+                        * np.float64(10.0 ** rng.integers(-6, 2)))
+            square[:] = 0.9 * square + 0.1 * gradient ** 2
+            weight -= 1e-2 * gradient / (np.sqrt(square) + 1e-8)
+        step(trainer, found, number)
+    for ours, reference in zip(values_of(found), weights, strict=True):
+        np.testing.assert_allclose(ours, reference, rtol=0, atol=1e-5)

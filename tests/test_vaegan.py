@@ -198,7 +198,7 @@ NETS = {  # of each kind, small; images of 28 or 64 pixels a side
                      similarity='act2', minibatch_kernels=3, data='adult'), (3, 64, 64)),
     'B': (dict(vae='VAE_B', disc='Disc_B', disc_hlayers=2, similarity='logit'), (1, 28, 28)),
     'paper': (dict(vae='VAE_paper', disc='Disc_paper', vae_base_channels=2, disc_base_channels=2,
-                   similarity='conv4', data='anime'), (3, 64, 64))}
+                   similarity='conv4', data='anime', pixels='signed'), (3, 64, 64))}
 NETS_ROWS = {name: (replace(DENSE, **fields), shape) for name, (fields, shape) in NETS.items()}
 
 

@@ -65,4 +65,11 @@ class FusedRMSProp(FusedAdam):
                 for i, lr in zip(indices, super()._get_lrs(indices), strict=True)]
 
 
-OPTIMIZERS = {'adam': FusedAdam, 'rmsprop': FusedRMSProp}
+def optimizer(row) -> Optimizer:
+    """A new one, as a row says: Adam with its usual decay rates where it says nothing."""
+    name = getattr(row, 'optimizer', 'adam')
+    if name == 'rmsprop':
+        return FusedRMSProp(learning_rate=row.lr)
+    decays = {f'beta{i}': getattr(row, f'adam_beta{i}') for i in (1, 2)
+              if hasattr(row, f'adam_beta{i}')}
+    return FusedAdam(learning_rate=row.lr, **decays)

@@ -187,6 +187,5 @@ def _make_trio(row, vae, disc, judge, workers: parallel.Workers, n_devices: int)
 
 
 def _trainer(row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
-    optimizer = optim.OPTIMIZERS[getattr(row, 'optimizer', 'adam')]
-    return gluon.Trainer(net.collect_params(), optimizer(learning_rate=row.lr),
-                         kvstore=workers.store(), update_on_kvstore=False)
+    return gluon.Trainer(net.collect_params(), optim.optimizer(row), kvstore=workers.store(),
+                         update_on_kvstore=False)

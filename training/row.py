@@ -16,6 +16,7 @@ CHOICES = {  # none is for fields that may be none
     'routing': ('separate', 'accumulated'),
     'similarity_pass': ('same', 'own'),
     'norm': ('before', 'after'),
+    'pixels': ('unit', 'signed'),
     'optimizer': ('adam', 'rmsprop'),
     'schedule': ('constant', 'lr2', 'lr3', 'lr4'),
     'schedule_rule': ('documented', 'as_logged'),
@@ -29,6 +30,7 @@ MOST = {  # beyond these nothing can be meant, and a machine would hang
     'n_classified': 10 ** 6,
     'minibatch_kernels': 2 ** 10, 'minibatch_dims': 2 ** 10, 'grid_side': 32,
     'grid_from': 10 ** 6, 'grid_every': 10 ** 6,
+    'adam_beta1': 0.9999, 'adam_beta2': 0.999999, 'slope': 1,
     'real_low': 1, 'real_high': 1, 'fake_low': 1, 'fake_high': 1, 'flips': 1, 'dropout': 0.99}
 POSITIVE = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers',
             'disc_hnodes', 'disc_base_channels', 'lr', 'batch_size', 'limit', 'decay_interval',
@@ -36,7 +38,7 @@ POSITIVE = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlay
 NOT_NEGATIVE = ('solo_epochs', 'combo_epochs', 'disc_weight', 'pbp_weight', 'pbp_decay',
                 'max_disc_loss', 'seed', 'shuffle_seed', 'gamma', 'beta', 'flips', 'dropout',
                 'real_low', 'real_high', 'fake_low', 'fake_high', 'minibatch_kernels',
-                'n_validation', 'n_classified')
+                'n_validation', 'n_classified', 'adam_beta1', 'adam_beta2', 'slope')
 
 
 class ExperimentError(ValueError):
@@ -169,6 +171,10 @@ class VaeGan(Experiment):
     routing: str = 'separate'            # a gradient a net | accumulated over nets, as B's
     similarity_pass: str = 'same'        # features from the judging pass | from their own
     optimizer: str = 'adam'              # | rmsprop
+    adam_beta1: float = 0.9              # Adam's decay rates, of its mean and its variance
+    adam_beta2: float = 0.999
+    pixels: str = 'unit'                 # nets see images in [0, 1] (sigmoid) | [-1, 1] (tanh)
+    slope: float = 0.2                   # of LeakyReLU below 0
     norm: str = 'before'                 # BatchNorm before | after the activation
     dropout: float = 0.0
     minibatch_kernels: int = 0           # of minibatch discrimination; 0: without
