@@ -173,7 +173,8 @@ def processes_of(role: str, mark: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize('role', ['worker', pytest.param('server', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('role', ['worker', 'server'])
 def test_a_process_that_dies_ends_the_job(role, tmp_path, shell):
     write_mnist(tmp_path, n_train=6400)
     arguments = command('launch', 'run', NAME, results=tmp_path / 'results', data=tmp_path)

@@ -213,7 +213,8 @@ def test_run_killed_25_times_ends_as_one_that_was_not(kind, tmp_path, data_root)
     assert not [p for p in killed.folder().iterdir() if p.name.startswith(('.', 'checkpoint'))]
 
 
-@pytest.mark.parametrize('signum, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize('signum, status', [
+    (signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
 def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
     arguments = [SOLO, '--epochs', '8', '--set', 'n_hnodes=16']
     run = Run(arguments, tmp_path / 'stopped', data_root)
@@ -233,6 +234,7 @@ def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_pa
     assert run.result() == whole.result()
 
 
+@pytest.mark.slow
 def test_second_signal_stops_at_once(tmp_path, data_root):
     run = Run([SOLO, '--epochs', '12', '--set', 'n_hnodes=16'], tmp_path, data_root)
     process = run.start()

@@ -81,6 +81,7 @@ def test_full_disk_when_the_run_is_finished(tmp_path, data_root, cli, monkeypatc
     assert cli(['verify', *where])[0] == 0
 
 
+@pytest.mark.slow
 def test_no_memory_leaves_the_last_checkpoint(tmp_path, data_root):
     arguments = [SOLO, *SMALL, '--epochs', '40']
     run = Run(arguments, tmp_path / 'full', data_root)
