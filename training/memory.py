@@ -32,10 +32,13 @@ def needed(row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, in
     """
     batch, noise = (row.batch_size, *shape), (row.batch_size, row.n_latent)
     inputs = (batch, noise) if row.encodes else (noise,)
+    # A VAE/GAN keeps its passes until all gradients are there: two of the decoder, three of the
+    # discriminator
+    n_passes = (2, 3) if row.kind_of_combo == 'vaegan' else (1, 1)
     found = 0
-    for net, shapes in ((vae, inputs), (disc, (batch,))):
+    for net, shapes, n in zip((vae, disc), (inputs, (batch,)), n_passes, strict=True):
         if net is not None:
-            found += 4 * activations(net, *shapes) + BYTES_PER_PARAMETER * sum(
+            found += 4 * n * activations(net, *shapes) + BYTES_PER_PARAMETER * sum(
                 prod(p.shape) for p in net.collect_params().values())
     return found
 
