@@ -14,100 +14,6 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f'error: {" ".join(message.split())} ({self.prog} --help shows how)\n')
 
 
-def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
-    """The command line; commands: name -> function of the parsed arguments."""
-    top = _Parser(
-        prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Rerun the published VAE and VAE + discriminator experiments.',
-        epilog='examples:\n'
-               '  python -m training list\n'
-               '  python -m training run DenseVAE_on_MNIST/5_3_400_bce_50\n'
-               '  python -m training strips --match "*_on_MNIST/*"\n'
-               '  python -m training demo')
-    subs = top.add_subparsers(dest='name_of_command', required=True, metavar='COMMAND')
-
-    def add(name: str, summary: str, example: str) -> argparse.ArgumentParser:
-        sub = subs.add_parser(name, help=summary, description=summary,
-                              epilog=f'example: python -m training {example}')
-        sub.set_defaults(command=commands[name])
-        return sub
-
-    sub = add('list', 'the experiments, with published numbers and ours',
-              'list --match "*_on_MNIST/*"')
-    sub.add_argument('--match', metavar='GLOB', default='*', help='names to show')
-    form = sub.add_mutually_exclusive_group()
-    form.add_argument('--json', action='store_true', help='as JSON, for programs')
-    form.add_argument('--markdown', action='store_true', help="as the README's table")
-    _add_results_root(sub, images)
-
-    sub = add('run', 'train an experiment and write its result folder',
-              'run DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50 --epochs 2 --step shared')
-    _add_names(sub)
-    sub.add_argument('--epochs', metavar='N|S+C', help='epochs, or solo + combo epochs')
-    sub.add_argument('--limit', metavar='N', help='the first N training images only')
-    sub.add_argument('--step', metavar='published|shared',
-                     help='three passes of the VAE in a combo step, or one')
-    sub.add_argument('--layout', metavar='reshape|transpose',
-                     help="how images become channel-first: the original's way, or the right one")
-    sub.add_argument('--seed', metavar='N', help='of weights, order and noise; never the split')
-    sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
-                     help='any other field of the row; may be repeated')
-    sub.add_argument('--kvstore', metavar='dist_sync',
-                     help='train with the other workers of a job (see launch)')
-    sub.add_argument('--force', action='store_true', help='replace a finished run')
-    _add_checkpoints(sub)
-    sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
-    _add_places(sub, images)
-
-    sub = add('launch', 'train on several machines, or processes, by MXNet\'s parameter server',
-              'launch --workers 2 run DenseVAE_on_MNIST/5_3_400_bce_50 --epochs 2')
-    sub.add_argument('--workers', metavar='N', type=int, default=2,
-                     help='processes that share every batch (default: 2)')
-    sub.add_argument('--servers', metavar='N', type=int, default=1,
-                     help='processes that add up gradients (default: 1)')
-    sub.add_argument('--hosts', metavar='HOST,...', default='',
-                     help='machines to start them on by ssh, in turn (default: this one)')
-    sub.add_argument('job', metavar='run ...', nargs=argparse.REMAINDER,
-                     help='the run, with its options')
-
-    sub = add('strips', 'draw the pictures of finished runs again from their parameters',
-              'strips DenseVAE_on_MNIST/5_3_400_bce_50')
-    _add_names(sub)
-    _add_places(sub, images)
-
-    sub = add('verify', 'check result folders against their checksums, and draw strips again',
-              'verify DenseVAE_on_MNIST/5_3_400_bce_50')
-    sub.add_argument('names', metavar='NAME', nargs='*', help='finished runs (default: all)')
-    _add_places(sub, images)
-
-    sub = add('gallery', 'train all anime experiments at one reduced scale, or the VAE/GANs, and '
-              'compare them', 'gallery anime')
-    sub.add_argument('which', choices=('anime', 'vaegan'), nargs='?', default='anime',
-                     help='which experiments (default: anime)')
-    sub.add_argument('--markdown', action='store_true', help="the README's part about them")
-    _add_checkpoints(sub)
-    _add_places(sub, images)
-
-    sub = add('time', 'time solo and combo epochs, and the published mixes of them',
-              'time --steps 5')
-    sub.add_argument('--match', metavar='GLOB', default=BASELINE,
-                     help='rows to time (default: ConvVAE + ResNet)')
-    sub.add_argument('--steps', metavar='N', type=_count, default=10,
-                     help='of each kind, after a warm-up (default: 10)')
-    sub.add_argument('--step', choices=('published', 'shared', 'both'), default='both',
-                     help='which combo step (default: both)')
-    sub.add_argument('--from-runs', action='store_true',
-                     help='take the seconds of finished runs of the four mixes instead')
-    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
-    _add_ctx(sub)
-    _add_results_root(sub, images)
-
-    sub = add('demo', 'in short: a VAE alone, then a VAE against a discriminator', 'demo')
-    _add_checkpoints(sub)
-    _add_places(sub, images.parent / 'demo')
-    return top
-
-
 def _add_checkpoints(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--fresh', action='store_true',
                      help='start an unfinished run over, not go on from its last checkpoint')
@@ -155,3 +61,116 @@ def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
     sub.add_argument('--skip-bad', action='store_true',
                      help='leave out broken images of faces, and say how many')
     _add_results_root(sub, results)
+
+
+def parser(commands: dict, images: Path) -> argparse.ArgumentParser:
+    """The command line; commands: name -> function of the parsed arguments."""
+    top = _Parser(
+        prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Rerun the published VAE and VAE + discriminator experiments.',
+        epilog='examples:\n'
+               '  python -m training list\n'
+               '  python -m training run DenseVAE_on_MNIST/5_3_400_bce_50\n'
+               '  python -m training strips --match "*_on_MNIST/*"\n'
+               '  python -m training demo')
+    subs = top.add_subparsers(dest='name_of_command', required=True, metavar='COMMAND')
+    for name, (add_options, summary, example) in _COMMANDS.items():
+        sub = subs.add_parser(name, help=summary, description=summary,
+                              epilog=f'example: python -m training {example}')
+        sub.set_defaults(command=commands[name])
+        add_options(sub, images)
+    return top
+
+
+def _list(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('--match', metavar='GLOB', default='*', help='names to show')
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument('--json', action='store_true', help='as JSON, for programs')
+    form.add_argument('--markdown', action='store_true', help="as the README's table")
+    _add_results_root(sub, images)
+
+
+def _run(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    sub.add_argument('--epochs', metavar='N|S+C', help='epochs, or solo + combo epochs')
+    sub.add_argument('--limit', metavar='N', help='the first N training images only')
+    sub.add_argument('--step', metavar='published|shared',
+                     help='three passes of the VAE in a combo step, or one')
+    sub.add_argument('--layout', metavar='reshape|transpose',
+                     help="how images become channel-first: the original's way, or the right one")
+    sub.add_argument('--seed', metavar='N', help='of weights, order and noise; never the split')
+    sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
+                     help='any other field of the row; may be repeated')
+    sub.add_argument('--kvstore', metavar='dist_sync',
+                     help='train with the other workers of a job (see launch)')
+    sub.add_argument('--force', action='store_true', help='replace a finished run')
+    _add_checkpoints(sub)
+    sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
+    _add_places(sub, images)
+
+
+def _launch(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('--workers', metavar='N', type=int, default=2,
+                     help='processes that share every batch (default: 2)')
+    sub.add_argument('--servers', metavar='N', type=int, default=1,
+                     help='processes that add up gradients (default: 1)')
+    sub.add_argument('--hosts', metavar='HOST,...', default='',
+                     help='machines to start them on by ssh, in turn (default: this one)')
+    sub.add_argument('job', metavar='run ...', nargs=argparse.REMAINDER,
+                     help='the run, with its options')
+
+
+def _strips(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    _add_places(sub, images)
+
+
+def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('names', metavar='NAME', nargs='*', help='finished runs (default: all)')
+    _add_places(sub, images)
+
+
+def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('which', choices=('anime', 'vaegan'), nargs='?', default='anime',
+                     help='which experiments (default: anime)')
+    sub.add_argument('--markdown', action='store_true', help="the README's part about them")
+    _add_checkpoints(sub)
+    _add_places(sub, images)
+
+
+def _time(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('--match', metavar='GLOB', default=BASELINE,
+                     help='rows to time (default: ConvVAE + ResNet)')
+    sub.add_argument('--steps', metavar='N', type=_count, default=10,
+                     help='of each kind, after a warm-up (default: 10)')
+    sub.add_argument('--step', choices=('published', 'shared', 'both'), default='both',
+                     help='which combo step (default: both)')
+    sub.add_argument('--from-runs', action='store_true',
+                     help='take the seconds of finished runs of the four mixes instead')
+    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+    _add_ctx(sub)
+    _add_results_root(sub, images)
+
+
+def _demo(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_checkpoints(sub)
+    _add_places(sub, images.parent / 'demo')
+
+
+_COMMANDS = {  # name: its options, what it does, an example
+    'list': (_list, 'the experiments, with published numbers and ours',
+             'list --match "*_on_MNIST/*"'),
+    'run': (_run, 'train an experiment and write its result folder',
+            'run DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50 --epochs 2 --step shared'),
+    'launch': (_launch, 'train on several machines, or processes, by MXNet\'s parameter server',
+               'launch --workers 2 run DenseVAE_on_MNIST/5_3_400_bce_50 --epochs 2'),
+    'strips': (_strips, 'draw the pictures of finished runs again from their parameters',
+               'strips DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'verify': (_verify, 'check result folders against their checksums, and draw strips again',
+               'verify DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'gallery': (_gallery, 'train all anime experiments at one reduced scale, or the VAE/GANs, '
+                'and compare them', 'gallery anime'),
+    'time': (_time, 'time solo and combo epochs, and the published mixes of them',
+             'time --steps 5'),
+    'demo': (_demo, 'in short: a VAE alone, then a VAE against a discriminator', 'demo'),
+}
