@@ -1,8 +1,8 @@
 """The step of a VAE/GAN with a learned similarity: Algorithm 1 of Larsen et al. (2016).
 
 Images are compared by features of the discriminator. Which loss trains which net: the encoder
-KL + similarity, the decoder similarity + GAN term, the discriminator real against fakes; each
-gets the gradient of its own loss alone, though all come out of one recorded pass.
+KL + similarity, the decoder similarity + GAN term, the discriminator real against fakes. Each
+gets the gradient of its own loss alone, but for B's flaw (`_accumulated`).
 """
 import math
 from collections.abc import Callable, Iterator
@@ -111,9 +111,10 @@ def _gan_term(row, fake: NDArray) -> NDArray:
 def _labels(row, draw: Callable) -> list:
     """The discriminator's targets of real images, reconstructions and samples: (b, 1) each."""
     bounds = [(row.real_low, row.real_high)] + 2 * [(row.fake_low, row.fake_high)]
-    if not autograd.is_training() or not row.flips and all(
-            low == high for low, high in bounds):
-        return [1.0, 0.0, 0.0] if not autograd.is_training() else [low for low, _ in bounds]
+    if not autograd.is_training():
+        return [1.0, 0.0, 0.0]
+    if not row.flips and all(low == high for low, high in bounds):
+        return [low for low, _ in bounds]
     uniform = 0.5 * (1 + nd.erf(draw(FOR_LABELS, N_LABELS) * 0.5 ** 0.5))  # (b, 6) in [0, 1]
     other, found = [bounds[1], bounds[0], bounds[0]], []
     for i, ((low, high), (other_low, other_high)) in enumerate(zip(bounds, other, strict=True)):
