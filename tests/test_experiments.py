@@ -15,6 +15,8 @@ from training.experiments import EXPERIMENTS, ExperimentError
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = {line['name']: line
              for line in csv.DictReader(open(ROOT / 'results' / 'published.csv'))}
+SOLO_NAME = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+MIX_NAME = 'ConvVAE_ResNet_on_anime/512_32_50+150_10_1'
 COLUMNS = {'data': 'data', 'vae': 'vae', 'disc': 'disc', 'n_latent': 'n_latent',
            'n_hlayers': 'n_hlayers', 'n_hnodes': 'n_hnodes', 'pixel_loss': 'pixel_loss',
            'vae_base_channels': 'vae_base_channels', 'disc_hlayers': 'disc_hlayers',
@@ -163,3 +165,14 @@ def test_match_is_a_shell_pattern():
     assert names == [name for name in PUBLISHED if fnmatch(name, '*MNIST*')]
     with pytest.raises(ExperimentError, match='no experiment matches'):
         experiments.match('*CIFAR*')
+
+
+@pytest.mark.parametrize('name, change, compared', [
+    (SOLO_NAME, {}, True), (SOLO_NAME, {'solo_epochs': 20, 'step': 'shared', 'seed': 3}, True),
+    (SOLO_NAME, {'limit': 640}, False), (SOLO_NAME, {'data': 'sketch_digits'}, False),
+    (MIX_NAME, {'combo_epochs': 7}, True), (MIX_NAME, {'combo_epochs': 0}, True),
+    (MIX_NAME, {'solo_epochs': 4, 'combo_epochs': 0}, True),
+    (MIX_NAME, {'solo_epochs': 4}, False), (MIX_NAME, {'vae_base_channels': 8}, False)])
+def test_published_curve_is_shown_to_runs_that_do_the_same(name, change, compared):
+    row, curve = replace(EXPERIMENTS[name], **change), [{'epoch': '0'}]
+    assert naming.comparable_curve(row, {'curve': curve}) == (curve if compared else [])

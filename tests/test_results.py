@@ -97,7 +97,18 @@ def test_readme_names_every_command():
 def test_published_names_are_the_registrys():
     assert PUBLISHED.keys() <= experiments.EXPERIMENTS.keys()
     assert [name for name, row in experiments.EXPERIMENTS.items() if row.step != 'vaegan'] == [
-        name for name, line in PUBLISHED.items() if 'curve' not in line]
+        line['name'] for line in tables.read_csv(tables.RESULTS / 'published.csv')]
+
+
+def test_published_curves_end_with_the_published_loss():
+    faces = [line for line in PUBLISHED.values() if line.get('data') == 'anime'
+             and line['pub_vae_loss']]
+    assert len(faces) == 26
+    for line in faces:
+        last = line['curve'][-1]
+        assert len(line['curve']) == 27 and last['epoch'] == line['pub_last_epoch']
+        for loss in ('vae_loss', 'disc_loss'):
+            assert last[loss] == line[f'pub_{loss}']
 
 
 @pytest.mark.parametrize('run', RUNS)

@@ -37,6 +37,13 @@ def test_estimate_is_the_sum_of_its_epochs_beside_the_published(published):
     assert {line['kind'] for line in lines} == {'estimate'}
 
 
+def test_solo_epoch_is_the_same_in_both_steps():
+    assert timing.with_one_solo({'published': {'solo': 2., 'combo': 5.},
+                                 'shared': {'solo': 4., 'combo': 3.}}) == {
+        'published': {'solo': 3., 'combo': 5.}, 'shared': {'solo': 3., 'combo': 3.}}
+    assert timing.with_one_solo({'vaegan': {'vaegan': 2.}}) == {'vaegan': {'vaegan': 2.}}
+
+
 def test_row_of_one_kind_of_epoch_has_one_line(published):
     solo = EXPERIMENTS['ConvVAE_on_anime/512_32_200_seeded']
     line, = timing.estimates(solo, 'published', {'solo': 3.0}, published)

@@ -36,20 +36,25 @@ def list_command(args) -> None:
     """`list`: the registry, published and our numbers, and finished runs that differ."""
     published = tables.published_numbers()
     finished = report.finished_runs(args.results_root)
+    configs = {run: report.read_config(folder) for run, folder in finished.items()}
     lines = []
     for row in experiments.match(args.match):
-        first = experiments.canonical(row).name
-        variants = {run: folder for run, folder in finished.items()
-                    if run not in experiments.EXPERIMENTS
-                    and report.read_config(folder)['name'] == row.name}
-        lines.append(tables.listing(row, published.get(row.name, {}), finished.get(first),
-                                    variants))
+        first, numbers = experiments.canonical(row).name, published.get(row.name, {})
+        variants = {run: (finished[run], naming.comparable_curve(
+                        report.row_of(config, finished[run]), numbers))
+                    for run, config in configs.items()
+                    if run not in experiments.EXPERIMENTS and config['name'] == row.name}
+        lines.append(tables.listing(row, numbers, finished.get(first), variants))
     if args.json:
         print(json.dumps(lines, indent=2))
-    elif args.markdown:
+        return
+    if args.markdown:
         print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
     else:
         print(tables.text_table(lines))
+    if any('our_epoch' in ours for line in lines if line['data'] in tables.FACES
+           for ours in (line, *line['variants'])):
+        print(f'\n{tables.OTHER_IMAGES}')
 
 
 def run_command(args) -> None:
@@ -238,9 +243,11 @@ def time_command(args) -> None:
         ctx = resolve_devices(args)
         for row in rows:
             asked = row.STEPS if args.step == 'both' else (args.step,)
-            for step in [step for step in row.STEPS if step in asked] or row.STEPS:
-                seconds = _epoch_seconds(replace(row, step=step), args.steps, ctx)
-                lines += timing.estimates(row, step, seconds, published)
+            steps = [step for step in row.STEPS if step in asked] or row.STEPS
+            seconds = {step: _epoch_seconds(replace(row, step=step), args.steps, ctx)
+                       for step in steps}
+            for step, of_phase in timing.with_one_solo(seconds).items():
+                lines += timing.estimates(row, step, of_phase, published)
     tables.write_csv(path, timing.COLUMNS, timing.merged(
         tables.read_csv(path) if path.exists() else [], lines))
     mixes = [line for line in tables.read_csv(path) if line['experiment'] in timing.MIXES]
@@ -251,7 +258,7 @@ def time_command(args) -> None:
 
 
 def _times_of_runs(args, published: dict) -> list[dict]:
-    finished = [(verify.row_of(report.read_config(folder), folder),
+    finished = [(report.row_of(report.read_config(folder), folder),
                  tables.read_statistics(folder))
                 for folder in report.finished_runs(args.results_root).values()]
     return timing.from_runs(finished, published)
@@ -327,7 +334,7 @@ def load_run(folder: Path, ctx, args):
     import models
     from training import checkpoint, runs
     config = report.read_config(folder)
-    row = verify.row_of(config, folder)
+    row = report.row_of(config, folder)
     path = runs.parameters_of(config, folder)
     dataset = load_data(row, args)
     runs.check_data(config, dataset, folder)

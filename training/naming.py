@@ -40,6 +40,17 @@ def run_name(row: Experiment) -> str:
     return f'{model}/{hparams}'
 
 
+def comparable_curve(row: Experiment, published: dict) -> list[dict]:
+    """The published curve, if a run of this row does what the published row does.
+
+    As far as it goes: its seed and step may be others, and its last epochs may be missing.
+    """
+    free = {'seed', 'step', 'combo_epochs'}
+    if not row.combo_epochs:
+        free.add('solo_epochs')
+    return [] if changes(row).keys() - free else published.get('curve', [])
+
+
 def originals_name(row: Experiment) -> str:
     """The folder of the validation images themselves; those of the split by seed 0 have no more
     to it than the data.

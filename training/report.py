@@ -10,7 +10,8 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from training import files, tables
+from training import experiments, files, naming, tables
+from training.experiments import Experiment
 from training.tables import STATISTICS, markdown_table, read_statistics, write_csv
 
 CONFIG, STRIP, PARAMETERS = 'config.json', 'strip.png', 'vae.params'
@@ -174,6 +175,16 @@ def read_config(folder: Path) -> dict:
     return config
 
 
+def row_of(config: dict, folder: Path) -> Experiment:
+    """The row of a result folder's configuration. ReportError if it is none."""
+    try:
+        row = type(experiments.get(config['name']))(name=config['name'], **config['row'])
+    except (TypeError, KeyError, ValueError) as error:
+        raise ReportError(f'{folder / CONFIG}: not a row '
+                          f'({" ".join(str(error).split())})') from None
+    return row
+
+
 def write_pictures(folder: Path, pixels: np.ndarray, originals: np.ndarray | None) -> None:
     """0.png .. and strip.png, from (n, h, w, c) uint8; originals stand above, if there are."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -266,7 +277,10 @@ def readme(folder: Path, published: dict) -> str:
              f'images. Device: {config["device"]}. Again with:', '', '```',
              config['command'], '```', '']
     family = tables.VAEGAN if row['step'] == 'vaegan' else tables.VAE
-    lines += ['## Losses', '', tables.losses_table(statistics, published), '',
+    curve = naming.comparable_curve(row_of(config, folder), published)
+    lines += ['## Losses', '', tables.losses_table(statistics, curve), '',
+              *([tables.OTHER_IMAGES, ''] if row['data'] in tables.FACES
+                and tables.pairs(statistics, curve) else []),
               f'Means over the batches of an epoch; epochs count from 0; all of them in '
               f'[{STATISTICS}]({STATISTICS}). '
               + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '']

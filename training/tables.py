@@ -1,7 +1,7 @@
 """Tables of numbers, ours beside published: for the terminal, READMEs and programs.
 
 The published ones are in results/published.csv, read from the original's README and logs, and
-those of VAE/GANs epoch by epoch in results/peers.csv, from theirs.
+their losses along the epochs in published_curves.csv beside it; those of VAE/GANs in peers.csv.
 """
 import csv
 import io
@@ -12,6 +12,9 @@ from training import files
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 STATISTICS = 'training_statistics.csv'
+FACES = ('anime', 'adult')
+OTHER_IMAGES = ('Published losses of faces are of other images, unless yours are the 17,240 that '
+                'the original was trained with: they compare roughly only.')
 
 
 @dataclass(frozen=True)
@@ -77,36 +80,51 @@ def read_statistics(folder: Path) -> list[dict]:
 def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
     """What was published, by experiment; empty fields are None, others text.
 
-    Of the VAE/GANs also a `curve`, a line an epoch as far as they are known.
+    Each has a `curve`: a line an epoch as far as they are known, or that of the last one only.
     """
     found = {line['name']: line for line in read_csv(folder / 'published.csv')}
-    for line in read_csv(folder / 'peers.csv'):
-        curve = found.get(line['name'], {'curve': []})['curve'] + [line]
-        found[line['name']] = {
-            'name': line['name'], 'pub_last_epoch': line['epoch'], 'curve': curve,
-            **{f'pub_{loss}': line[loss] for loss in VAEGAN.losses}}
+    for line in (*read_csv(folder / 'published_curves.csv'), *read_csv(folder / 'peers.csv')):
+        published = found.setdefault(line['name'], {'name': line['name']})
+        published.setdefault('curve', []).append(line)
+    for published in found.values():
+        published.setdefault('curve', [{
+            'epoch': published.get('pub_last_epoch'),
+            **{loss: published.get(f'pub_{loss}') for loss in VAE.losses}}])
+        if 'pub_vae_loss' not in published:
+            last = published['curve'][-1]
+            published |= {'pub_last_epoch': last['epoch'],
+                          **{f'pub_{loss}': last[loss] for loss in VAEGAN.losses}}
     return found
 
 
-def at_published_epoch(statistics: list[dict], published: dict) -> dict | None:
-    """The line of the epoch whose loss was published; none if that was not reached."""
-    return next((line for line in statistics
-                 if line['epoch'] == float(published.get('pub_last_epoch') or -1)), None)
+def pairs(statistics: list[dict], curve: list[dict]) -> list[tuple[dict, dict]]:
+    """Our epochs and the published ones of the same number and phase."""
+    of = {float(line['epoch']): line for line in curve if line['epoch']}
+    return [(ours, of[ours['epoch']]) for ours in statistics if ours['epoch'] in of
+            and of[ours['epoch']].get('phase') in (None, ours['phase'])]
 
 
-def our_numbers(folder: Path, published: dict) -> dict:
-    """A finished run's losses at the published epoch, or its last; seconds of all epochs."""
+def our_numbers(folder: Path, curve: list[dict]) -> dict:
+    """A finished run's losses at the last epoch that the published curve has too, and those.
+
+    At its own last epoch if there is none; and seconds of all epochs.
+    """
     statistics = read_statistics(folder)
-    at = at_published_epoch(statistics, published) or statistics[-1]
+    both = pairs(statistics, curve)
+    ours, published = both[-1] if both else (statistics[-1], {})
     seconds = sum(line['seconds'] for line in statistics)
-    losses = VAEGAN.losses if 'enc_loss' in at else VAE.losses
-    return {'our_epoch': int(at['epoch']), **{f'our_{loss}': at[loss] for loss in losses},
+    losses = VAEGAN.losses if 'enc_loss' in ours else VAE.losses
+    return {'our_epoch': int(ours['epoch']), **{f'our_{loss}': ours[loss] for loss in losses},
+            **{f'published_{loss}': published[loss] and float(published[loss])
+               for loss in losses if published},
             'our_seconds': seconds, 'our_seconds_per_epoch': seconds / len(statistics)}
 
 
-def listing(row, published: dict, folder: Path | None, variants: dict[str, Path]) -> dict:
-    """What `list` says of a row: `folder` holds a finished run of exactly that row, if any;
-    variants are finished runs that differ from it, by name.
+def listing(row, published: dict, folder: Path | None,
+            variants: dict[str, tuple[Path, list[dict]]]) -> dict:
+    """What `list` says of a row: `folder` holds a finished run of exactly that row, if any.
+
+    variants: finished runs that differ from it, by name, and the published curve of each.
     """
     def of(field: str) -> float | None:
         value = published.get(f'pub_{field}')
@@ -119,9 +137,9 @@ def listing(row, published: dict, folder: Path | None, variants: dict[str, Path]
             **{f'published_{loss}': of(loss) for loss in family(row).losses},
             'published_seconds': seconds,
             'published_seconds_per_epoch': seconds and seconds / epochs,
-            **(our_numbers(folder, published) if folder else {}),
-            'variants': [{'name': name, **our_numbers(path, published)}
-                         for name, path in variants.items()]}
+            **(our_numbers(folder, published.get('curve', [])) if folder else {}),
+            'variants': [{'name': name, **our_numbers(path, curve)}
+                         for name, (path, curve) in variants.items()]}
 
 
 def text_table(lines: list[dict]) -> str:
@@ -172,24 +190,19 @@ def number(value, digits: int = 2) -> str:
     return '-' if value is None else f'{float(value):.{digits}f}'
 
 
-def losses_table(statistics: list[dict], published: dict) -> str:
-    """First, every tenth and last epoch of ours, and published ones beside them."""
+def losses_table(statistics: list[dict], curve: list[dict]) -> str:
+    """First, every tenth and last epoch of ours, and published ones below theirs."""
     kind = VAEGAN if 'enc_loss' in statistics[0] else VAE
-    curve = {float(line['epoch']): line for line in published.get('curve', ())}
-    last = statistics[-1]['epoch']
-    at = at_published_epoch(statistics, published)
-    shown = [s for s in statistics if s['epoch'] % 10 == 0 or s['epoch'] in (last, *curve)]
+    published = {ours['epoch']: line for ours, line in pairs(statistics, curve)}
     table = [['epoch', 'phase', *kind.shown]]
-    for line in shown:
+    for line in statistics:
+        if line['epoch'] % 10 and line is not statistics[-1] and line['epoch'] not in published:
+            continue
         table.append([f'{line["epoch"]:.0f}', line['phase'],
                       *(number(line[k], kind.losses.get(k, 4 if kind is VAEGAN else 2))
                         for k in kind.shown)])
-        if line['epoch'] in curve:
-            table.append(_published_cells(curve[line['epoch']], kind))
-    if kind is VAE and published['pub_vae_loss'] and at:
-        table.append(_published_cells(
-            {'epoch': at['epoch'], **{loss: published[f'pub_{loss}'] for loss in kind.losses}},
-            kind))
+        if line['epoch'] in published:
+            table.append(_published_cells(published[line['epoch']], kind))
     return markdown_table(table)
 
 

@@ -43,6 +43,13 @@ class Stopwatch:
                 for phase, seconds in self.seconds.items()}
 
 
+def with_one_solo(seconds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Of each step the seconds of each phase; a solo epoch is the same in all: their mean."""
+    solo = [phases['solo'] for phases in seconds.values() if 'solo' in phases]
+    return {step: phases | ({'solo': statistics.mean(solo)} if solo else {})
+            for step, phases in seconds.items()}
+
+
 def estimates(row: Experiment, step: str, epoch_seconds: dict[str, float],
               published: dict[str, dict]) -> list[dict]:
     """The mixes of a row's epochs, from the seconds of a solo and of a combo epoch.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training import experiments, files, naming, report, tables
+from training import files, naming, report, tables
 from training.experiments import Experiment
 
 TOLERANCE = 1  # of 255: another machine may round a last bit otherwise
@@ -36,7 +36,7 @@ def check(folder: Path, published: dict[str, dict]) -> Findings:
     found = Findings()
     try:
         _check_files(folder, found)
-        row = row_of(report.read_config(folder), folder)
+        row = report.row_of(report.read_config(folder), folder)
         _check_configuration(folder, row, found)
         _check_statistics(folder, row, found)
         readme = report.readme(folder, published.get(row.name, {}))
@@ -62,16 +62,6 @@ def _check_files(folder: Path, found: Findings) -> None:
         where = found.notes if name.endswith('.params') else found.problems
         where.append(f'{name} is not here')
     found.checked.append(f'{len(recorded.keys() & there)} files')
-
-
-def row_of(config: dict, folder: Path) -> Experiment:
-    """The row of a result folder's configuration. ReportError if it is none."""
-    try:
-        row = type(experiments.get(config['name']))(name=config['name'], **config['row'])
-    except (TypeError, KeyError, ValueError) as error:
-        raise report.ReportError(f'{folder / report.CONFIG}: not a row '
-                                 f'({" ".join(str(error).split())})') from None
-    return row
 
 
 def _check_configuration(folder: Path, row: Experiment, found: Findings) -> None:
