@@ -97,7 +97,7 @@ def test_no_memory_leaves_the_last_checkpoint(tmp_path, data_root):
 def test_nets_that_cannot_fit_are_refused_before_training(tmp_path, data_root, cli):
     status, _, err = cli(['run', SOLO, '--set', 'n_hnodes=1000000', '--results-root',
                           str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu'])
-    assert status == 2 and '5_3_400_bce_50 needs about 80' in err and 'GB are free' in err
+    assert status == 2 and '5_3_400_bce_50 needs about 7' in err and 'GB are free' in err
     assert not list(tmp_path.iterdir())
 
 

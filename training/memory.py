@@ -6,8 +6,8 @@ from mxnet import Context, gluon, sym
 from training import device
 
 BYTES_PER_PARAMETER = 4 * 4  # its value, gradient, and Adam's mean and variance
-OVERHEAD = 1.25  # peak without libraries / what is needed: see results/memory.csv
-KERNELS_BYTES = 160 << 20  # compiled code, loaded when it is first used, and a run's reserve
+OVERHEAD = 1.1  # measured / needed: see results/memory.csv
+KERNELS_BYTES = 200 << 20  # compiled code, loaded when it is first used, and a run's reserve
 
 
 class MemoryNeedError(ValueError):
@@ -32,9 +32,9 @@ def needed(row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, in
     """
     batch, noise = (row.batch_size, *shape), (row.batch_size, row.n_latent)
     inputs = (batch, noise) if row.encodes else (noise,)
-    # A VAE/GAN keeps its passes until all gradients are there: two of the decoder, three of the
-    # discriminator
-    n_passes = (2, 3) if row.kind_of_combo == 'vaegan' else (1, 1)
+    # What is kept at a time: a solo epoch's pass, of combo epochs' two of the VAE, and four of the
+    # discriminator with what goes back through it (as measured)
+    n_passes = bool(row.solo_epochs) + 2 * bool(row.combo_epochs), 4
     found = 0
     for net, shapes, n in zip((vae, disc), (inputs, (batch,)), n_passes, strict=True):
         if net is not None:
@@ -43,12 +43,20 @@ def needed(row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, in
     return found
 
 
+def foreseen(row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, int, int],
+             n_copies: int = 1) -> float:
+    """Bytes that a run will take on a CPU, libraries and images aside."""
+    return OVERHEAD * n_copies * needed(row, vae, disc, shape) + KERNELS_BYTES
+
+
 def check(row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, int, int],
           ctx: list[Context]) -> None:
     """MemoryNeedError if training will not fit; says how much it needs and how much there is."""
-    wanted, free = OVERHEAD * needed(row, vae, disc, shape), min(map(device.free_bytes, ctx))
     if ctx[0].device_type == 'cpu':  # all the same memory; each has parameters of its own
-        wanted = wanted * len(ctx) + KERNELS_BYTES
+        wanted = foreseen(row, vae, disc, shape, len(ctx))
+    else:
+        wanted = OVERHEAD * needed(row, vae, disc, shape)
+    free = min(map(device.free_bytes, ctx))
     if wanted > free:
         raise MemoryNeedError(f'{row.name} needs about {wanted / 1e9:.2f} GB of memory, and '
                               f'{free / 1e9:.2f} GB are free; fewer channels, nodes or latents, '

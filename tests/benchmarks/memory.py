@@ -1,7 +1,9 @@
 """Peak memory of every row at full size: `python -m tests.benchmarks.memory [--match GLOB]`.
 
-Each row runs in a process of its own from the command a user types, for one batch of each of its
-phases, with its checkpoints and pictures. Writes results/memory.csv beside what was foreseen.
+A row runs in a process of its own from the command a user types, for one batch of each of its
+phases, with its checkpoints and pictures; rows that differ in weights, rates and the like only
+are measured once. Writes results/memory.csv beside what was foreseen: the peak holds libraries and
+the images, too, which are mapped from a file where they are faces.
 """
 import models  # isort: skip  before anything that uses MXNet
 import argparse
@@ -9,20 +11,29 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
+from functools import cache
+from math import prod
 from pathlib import Path
 
 from mxnet import nd
 
+import data
 from tests.benchmarks.contenders import resident_bytes
 from training import experiments, memory, tables
 
 ROOT = Path(__file__).resolve().parents[2]
-COLUMNS = ('experiment', 'peak_mb', 'library_mb', 'needed_mb', 'ratio')
+COLUMNS = ('experiment', 'measured_as', 'peak_mb', 'library_mb', 'images_mb', 'foreseen_mb',
+           'ratio')
+# What takes no memory: any value will do
+WEIGHTLESS = {'name': '', 'lr': 1e-3, 'disc_weight': 1.0, 'pbp_weight': 1.0, 'pbp_decay': 1.0,
+              'shuffle_seed': 0}
+WEIGHTLESS_OF_VAEGAN = {'schedule': 'constant', 'schedule_rule': 'documented'}
 LIBRARIES = resident_bytes()
 
 
-def needed_bytes(row) -> int:
-    """What training/memory.py foresees, without its margin."""
+def foreseen_bytes(row) -> float:
+    """What training/memory.py says that the row needs."""
     shape = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64)
     vae = models.build_vae(row, shape)
     disc = models.build_discriminator(row, shape) if row.combo_epochs else None
@@ -30,7 +41,20 @@ def needed_bytes(row) -> int:
     vae.infer_shape(*((images, noise) if row.encodes else (noise,)))
     if disc is not None:
         disc.infer_shape(images)
-    return memory.needed(row, vae, disc, shape)
+    return memory.foreseen(row, vae, disc, shape)
+
+
+def sizes(row):
+    """The row without what takes no memory: equal for rows that take the same."""
+    return replace(row, **WEIGHTLESS | (WEIGHTLESS_OF_VAEGAN if row.step == 'vaegan' else {}),
+                   solo_epochs=min(1, row.solo_epochs), combo_epochs=min(1, row.combo_epochs))
+
+
+@cache
+def image_bytes(name: str) -> int:
+    """Of a whole data set."""
+    dataset = data.load(name)
+    return (len(dataset.train) + len(dataset.test)) * prod(dataset.shape)
 
 
 def peak_bytes(row) -> int:
@@ -46,20 +70,36 @@ def peak_bytes(row) -> int:
     return 1024 * usage.ru_maxrss
 
 
+def table(lines: list[dict]) -> str:
+    """For the README: each measurement once."""
+    header = ['experiment', 'alike', 'peak MB', 'of them libraries', 'of them images',
+              'foreseen MB', 'the rest / foreseen']
+    cells = [[line['experiment'],
+              str(sum(other['measured_as'] == line['experiment'] for other in lines)),
+              *(str(line[column]) for column in COLUMNS[2:])]
+             for line in lines if line['measured_as'] == line['experiment']]
+    return tables.markdown_table([header, *cells])
+
+
 def main() -> None:
     """Measure, print and write memory.csv."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument('--match', metavar='GLOB', default='*', help='rows to measure')
     options.add_argument('--out', metavar='DIR', type=Path, default=ROOT / 'results')
     args = options.parse_args()
-    lines = []
-    for row in experiments.match(args.match):
-        peak, needed = peak_bytes(row), needed_bytes(row)
+    rows, measured, lines = experiments.match(args.match), {}, []
+    for row in rows:  # all of them first: a process begins with the peak of the one it comes from
+        if sizes(row) not in measured:
+            measured[sizes(row)] = row.name, peak_bytes(row)
+            print(*measured[sizes(row)], flush=True)
+    for row in rows:
+        (name, peak), foreseen = measured[sizes(row)], foreseen_bytes(row)
+        images = image_bytes(row.data)
         lines.append(dict(zip(COLUMNS, (
-            row.name, peak // 10 ** 6, LIBRARIES // 10 ** 6, needed // 10 ** 6,
-            f'{(peak - LIBRARIES) / needed:.2f}'), strict=True)))
-        print(lines[-1], flush=True)
+            row.name, name, *(n // 10 ** 6 for n in (peak, LIBRARIES, images, int(foreseen))),
+            f'{(peak - LIBRARIES - images) / foreseen:.2f}'), strict=True)))
     tables.write_csv(args.out / 'memory.csv', COLUMNS, lines)
+    print(table(lines))
 
 
 if __name__ == '__main__':
