@@ -9,7 +9,7 @@ from PIL import Image
 
 from data import mnist
 from training import __main__ as main
-from training import experiments, report, tables
+from training import experiments, gallery, report, tables, timing
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
@@ -70,15 +70,42 @@ def test_committed_runs_are_what_was_recorded(real_data_root, cli):
     status, out, err = cli(['verify', *RUNS, *where, '--ctx', 'cpu'])
     assert status == 0, out + err
     if real_data_root and mnist.find(real_data_root):
-        assert out.count('strip drawn again') == len(RUNS)
+        assert out.count(': ok') == len(RUNS) and out.count('strip drawn again') == sum(
+            (folder / report.PARAMETERS).exists() for folder in RUNS.values())
 
 
 def test_readme_shows_the_numbers_of_the_runs(cli):
-    status, table, _ = cli(['list', '--match', 'Dense*_on_MNIST/*', '--markdown'])
-    shown = [line for line in table.splitlines() if line and line.split(' ')[1] in RUNS]
-    assert status == 0 and len(shown) == len(RUNS) == 4
+    status, table, _ = cli(['list', '--markdown'])
+    in_full = {run for run, folder in RUNS.items()
+               if report.read_config(folder)['row']['limit'] is None}
+    shown = [line for line in table.splitlines() if line and line.split(' ')[1] in in_full]
+    assert status == 0 and len(shown) == len(in_full) == 6
     for line in shown:
         assert line in README
+
+
+@pytest.mark.parametrize('title', gallery.STUDIES)
+def test_readme_shows_the_reduced_faces(title):
+    lines = tables.read_csv(tables.RESULTS / 'gallery.csv')
+    assert gallery.block(title, lines) in README
+    for line in lines:
+        last = tables.read_statistics(IMAGES / line['run'])[-1]
+        assert all(float(line[loss]) == last[loss] for loss in ('vae_loss', 'val_loss')
+                   if line[loss])
+
+
+def test_readme_shows_the_times():
+    lines = tables.read_csv(tables.RESULTS / 'timing.csv')
+    assert timing.table(lines) in README
+    assert {line['kind'] for line in lines} == {timing.ESTIMATE, timing.MEASUREMENT}
+
+
+def test_readme_shows_the_memory_of_every_row():
+    from tests.benchmarks import memory
+    lines = tables.read_csv(tables.RESULTS / 'memory.csv')
+    assert [line['experiment'] for line in lines] == [*experiments.EXPERIMENTS]
+    assert memory.table(lines) in README
+    assert all(float(line['ratio']) <= 1.05 for line in lines)  # or nets might not fit after all
 
 
 def test_readme_names_files_that_exist():

@@ -84,20 +84,22 @@ def markdown(lines: list[dict]) -> str:
 def block(title: str, lines: list[dict]) -> str:
     """The README's part of one study; lines are those of gallery.csv."""
     by_run = {line['run']: line for line in lines}
-    header = ['experiment', 'solo + combo epochs', 'VAE loss', 'disc loss', 'KL + pixel, held out',
-              'squared error', 'sharpness', 'noise']
+    header = ['experiment', 'nets', 'solo + combo epochs', 'VAE loss', 'disc loss',
+              'KL + pixel, held out', 'squared error', 'sharpness', 'noise']
     cells, strips = [header], []
     for name in STUDIES[title]:
-        run = naming.run_name(at_scale(experiments.canonical(EXPERIMENTS[name])))
+        row = at_scale(experiments.canonical(EXPERIMENTS[name]))
+        run = naming.run_name(row)
         line, folder = by_run[run], f'results/images/{run}'
-        cells.append([f'[{name.split("/")[1]}]({folder}/README.md)',
+        nets = name.split('_on_')[0].replace('_', ' + ', 1).replace('_', ' ')
+        cells.append([f'[{name.split("/")[1]}]({folder}/README.md)', nets,
                       f'{line["solo_epochs"]}+{line["combo_epochs"]}',
                       tables.number(line['vae_loss'], 0), tables.number(line['disc_loss'], 3),
                       tables.number(line['val_loss'], 0),
                       tables.number(line['mean_squared_error'], 4),
                       tables.number(line['sharpness']), tables.number(line['noise'])])
-        strips.append(f'`{name}`, reduced:\n\n![Ten faces and what the net made of them]'
-                      f'({folder}/strip.png)\n')
+        strips.append(f'{naming.caption(row)}\n\n'
+                      f'![Ten faces and what the net made of them]({folder}/strip.png)\n')
     originals = naming.originals_name(EXPERIMENTS[STUDIES[title][0]])
     return '\n'.join([f'![The ten originals](results/images/{originals}/strip.png)\n',
                       tables.markdown_table(cells), *strips])
