@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import report, tables
+from training import folders, report, tables
 from training.experiments import EXPERIMENTS
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -139,8 +139,8 @@ def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
              'ConvVAE_ResNet_on_anime/512_32_200_10_1']
     folder = tmp_path / twins[0]
     folder.mkdir(parents=True)
-    config = {field: kind() for field, kind in report.CONFIG_FIELDS.items()}
-    report.write_config(folder, config | {'data': dict.fromkeys(report.DATA_FIELDS, '')})
+    config = {field: kind() for field, kind in folders.CONFIG_FIELDS.items()}
+    folders.write_config(folder, config | {'data': dict.fromkeys(folders.DATA_FIELDS, '')})
     report.write_statistics(folder, [{'epoch': i, 'phase': 'combo', 'vae_loss': 6900.25 + 199 - i,
                                       'seconds': 12.0} for i in range(200)])
     status, out, _ = cli(['list', '--json', '--results-root', str(tmp_path)])
@@ -282,7 +282,7 @@ def test_strips_refuses_other_data(run, tmp_path, mnist_root, cli, tmp_path_fact
 
 
 def test_run_goes_on_with_the_same_data_only(run, cli, tmp_path, data_root, monkeypatch):
-    monkeypatch.setattr(report, 'finish', lambda *_: 1 / 0)
+    monkeypatch.setattr(folders, 'finish', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run('run', SOLO, '--epochs', 1, '--limit', 64)
     monkeypatch.undo()
@@ -297,13 +297,13 @@ def test_run_goes_on_with_the_same_data_only(run, cli, tmp_path, data_root, monk
 
 
 def test_run_that_goes_on_elsewhere_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, 'finish', lambda *_: 1 / 0)
+    monkeypatch.setattr(folders, 'finish', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run('run', SOLO, '--epochs', 1, '--limit', 64)
     monkeypatch.undo()
     monkeypatch.setenv('OMP_NUM_THREADS', '77')
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
-    config = report.read_config(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
+    config = folders.read_config(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
     assert config['device'].endswith(', then cpu (77 threads)')
 
 

@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 
 from tests.conftest import write_mnist
 from training import __main__ as main
-from training import experiments, report, resume, tables
+from training import experiments, folders, report, resume, tables
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 FACES = 'DenseVAE_on_anime/512_5_1024_200_seeded'
@@ -50,14 +50,14 @@ class Sandbox:
         for name in (SOLO, FACES):
             status, _, err = call(['run', name, '--epochs', '1', *SMALL, *self.where])
             assert status == 0, err
-        self.solo, self.faces = sorted(report.finished_runs(self.results).values())
+        self.solo, self.faces = sorted(folders.finished_runs(self.results).values())
         self.unfinished = self._unfinished()
         self.original = {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
 
     def _unfinished(self) -> Path:
         """A run that has been trained and was cut off before its pictures."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(report, 'finish', lambda *_: 1 / 0)
+            patch.setattr(folders, 'finish', lambda *_: 1 / 0)
             with contextlib.suppress(ZeroDivisionError):
                 call(['run', SOLO, '--epochs', '2', *SMALL, *self.where])
         folder, = self.results.glob('*/*.unfinished')
@@ -322,14 +322,14 @@ def kinds(box: Sandbox) -> dict:
     """Of each kind: examples in the fast and the slow tier, strategy, what to do with one."""
     images, labels = (box.data / f'{name}-ubyte' for name in ('train-images-idx3',
                                                              't10k-labels-idx1'))
-    config = json.loads((box.solo / report.CONFIG).read_text())
+    config = json.loads((box.solo / folders.CONFIG).read_text())
     *_, path = resume.found(box.unfinished)
     with safe_open(path, 'numpy') as file:
         known = json.loads(file.metadata()['state'])
-    readable = st.sampled_from([report.CONFIG, tables.STATISTICS, report.SUMS, 'README.md',
+    readable = st.sampled_from([folders.CONFIG, tables.STATISTICS, folders.SUMS, 'README.md',
                                 report.STRIP, '3.png', 'vae.params']).flatmap(
         lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
-    tabled = st.sampled_from([report.CONFIG, tables.STATISTICS]).flatmap(
+    tabled = st.sampled_from([folders.CONFIG, tables.STATISTICS]).flatmap(
         lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
     return {
         'idx': (40, 900, mutated(images.read_bytes()), of_file(images.name, 'data', 'solo')),
@@ -340,12 +340,12 @@ def kinds(box: Sandbox) -> dict:
         'member of a zip': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), member),
         'image': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), image),
         'saved array': (20, 300, mutated(_ndy(box)), saved_array),
-        'params': (60, 1200, mutated((box.solo / report.PARAMETERS).read_bytes()),
-                   of_file(report.PARAMETERS, 'solo', 'solo')),
-        'bytes of config': (20, 400, mutated((box.solo / report.CONFIG).read_bytes()),
-                            of_file(report.CONFIG, 'solo', 'solo')),
+        'params': (60, 1200, mutated((box.solo / folders.PARAMETERS).read_bytes()),
+                   of_file(folders.PARAMETERS, 'solo', 'solo')),
+        'bytes of config': (20, 400, mutated((box.solo / folders.CONFIG).read_bytes()),
+                            of_file(folders.CONFIG, 'solo', 'solo')),
         'config': (60, 1000, changed(config).map(lambda tree: json.dumps(tree).encode()),
-                   of_file(report.CONFIG, 'solo', 'solo')),
+                   of_file(folders.CONFIG, 'solo', 'solo')),
         'tables': (20, 400, tabled, listed),
         'verify': (30, 600, readable, verified),
         'checkpoint': (30, 700, mutated(path.read_bytes()), checkpoint),

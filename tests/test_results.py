@@ -9,13 +9,13 @@ from PIL import Image
 
 from data import mnist
 from training import __main__ as main
-from training import experiments, gallery, report, tables, timing
+from training import experiments, folders, gallery, report, tables, timing
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
 README = (ROOT / 'README.md').read_text()
 # Those that the README shows: a user's own runs stand beside them
-RUNS = {run: folder for run, folder in report.finished_runs(IMAGES).items()
+RUNS = {run: folder for run, folder in folders.finished_runs(IMAGES).items()
         if f'results/images/{run}/{report.STRIP}' in README}
 SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
@@ -38,8 +38,8 @@ def test_loss_is_within_the_band_of_the_published_one(run, published, epoch, col
 @pytest.mark.parametrize('run', RUNS)
 def test_result_folder_is_whole(run):
     folder = RUNS[run]
-    row = report.read_config(folder)['row']
-    wanted = {report.STRIP, report.CONFIG, tables.STATISTICS, 'README.md', *(
+    row = folders.read_config(folder)['row']
+    wanted = {report.STRIP, folders.CONFIG, tables.STATISTICS, 'README.md', *(
         f'{i}.png' for i in range(10))}
     assert wanted <= {p.name for p in folder.iterdir()}
     statistics = tables.read_statistics(folder)
@@ -50,7 +50,7 @@ def test_result_folder_is_whole(run):
 @pytest.mark.parametrize('run', RUNS)
 def test_readme_of_a_result_folder_is_what_its_numbers_say(run, tmp_path):
     folder = shutil.copytree(RUNS[run], tmp_path / 'folder')
-    report.write_readme(folder, PUBLISHED[report.read_config(folder)['name']])
+    report.write_readme(folder, PUBLISHED[folders.read_config(folder)['name']])
     assert (folder / 'README.md').read_text() == (RUNS[run] / 'README.md').read_text()
 
 
@@ -71,13 +71,13 @@ def test_committed_runs_are_what_was_recorded(real_data_root, cli):
     assert status == 0, out + err
     if real_data_root and mnist.find(real_data_root):
         assert out.count(': ok') == len(RUNS) and out.count('strip drawn again') == sum(
-            (folder / report.PARAMETERS).exists() for folder in RUNS.values())
+            (folder / folders.PARAMETERS).exists() for folder in RUNS.values())
 
 
 def test_readme_shows_the_numbers_of_the_runs(cli):
     status, table, _ = cli(['list', '--markdown'])
     in_full = {run for run, folder in RUNS.items()
-               if report.read_config(folder)['row']['limit'] is None}
+               if folders.read_config(folder)['row']['limit'] is None}
     shown = [line for line in table.splitlines() if line and line.split(' ')[1] in in_full]
     assert status == 0 and len(shown) == len(in_full) == 6
     for line in shown:
@@ -140,5 +140,5 @@ def test_published_curves_end_with_the_published_loss():
 
 @pytest.mark.parametrize('run', RUNS)
 def test_config_speaks_of_no_machine(run):
-    config = json.loads((RUNS[run] / report.CONFIG).read_text())
+    config = json.loads((RUNS[run] / folders.CONFIG).read_text())
     assert not [v for v in json.dumps(config).split('"') if v.startswith('/')]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import experiments, report, tables
+from training import experiments, folders, report, tables
 
 N_FACES = 50
 SMALL = {'n_latent': 4, 'n_hnodes': 8, 'disc_hnodes': 8, 'vae_base_channels': 2,
@@ -54,7 +54,7 @@ def test_anime_row_runs(cli, tmp_path, faces, name, step):
     status, _, err = cli([*shrunk(row, step), '--data-root', str(faces), '--results-root',
                           str(tmp_path), '--ctx', 'cpu'])
     assert status == 0, err
-    folder, = report.finished_runs(tmp_path).values()
+    folder, = folders.finished_runs(tmp_path).values()
     phases = ['solo'] * bool(row.solo_epochs) + [
         'gan' if row.pixel_loss is None else 'combo'] * bool(row.combo_epochs)
     lines = tables.read_statistics(folder)

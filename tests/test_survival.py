@@ -16,7 +16,7 @@ import pytest
 
 from data import fetch
 from tests.processes import ROOT, Run
-from training import files, loop, report, resume, tables
+from training import files, folders, loop, resume, tables
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
@@ -272,4 +272,4 @@ def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root, monkeypa
     assert len(served) == len(mnist.FILES)  # each once: the second run waits for the first
     assert sorted(p.name for p in (tmp_path / 'cache/vaegan/mnist').iterdir()
                   if not p.name.startswith('.')) == sorted(f'{n}.gz' for n in mnist.FILES)
-    assert len(report.finished_runs(tmp_path / 'results')) == 2
+    assert len(folders.finished_runs(tmp_path / 'results')) == 2

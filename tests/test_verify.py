@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import report, tables
+from training import folders, report, tables
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 RUN = 'DenseVAE_on_MNIST/5_3_400_bce_2_n64_n_hnodes-8'
@@ -39,7 +39,7 @@ def test_checksums_are_those_of_sha256sum(folder):
     import subprocess
     if not shutil.which('sha256sum'):
         pytest.skip('no sha256sum here')
-    done = subprocess.run(['sha256sum', '--check', report.SUMS], cwd=folder, capture_output=True,
+    done = subprocess.run(['sha256sum', '--check', folders.SUMS], cwd=folder, capture_output=True,
                           text=True)
     assert done.returncode == 0 and done.stdout.count(': OK') == 15
 
@@ -75,8 +75,8 @@ CHANGES = {
     'README': (edit('README.md', 'Losses', 'Wins'), 'README.md'),
     'picture gone': (lambda f: (f / '0.png').unlink(), '0.png'),
     'another file': (lambda f: (f / '10.png').write_bytes(b''), '10.png'),
-    'checksums gone': (lambda f: (f / report.SUMS).unlink(), report.SUMS),
-    'checksums': (lambda f: (f / report.SUMS).write_text('mine'), report.SUMS),
+    'checksums gone': (lambda f: (f / folders.SUMS).unlink(), folders.SUMS),
+    'checksums': (lambda f: (f / folders.SUMS).write_text('mine'), folders.SUMS),
 }
 
 
@@ -103,7 +103,7 @@ def test_change_is_named(cli, folder, where, change):
 ])
 def test_folder_that_contradicts_itself_is_named(cli, folder, where, change, message):
     change(folder)
-    report.write_checksums(folder)
+    folders.write_checksums(folder)
     status, out, _ = cli(['verify', *where])
     assert status == 2 and message in out
 
@@ -129,7 +129,7 @@ def test_strips_drawn_again_are_recorded_and_nothing_else_is(cli, folder, where)
     assert cli(['strips', RUN, *where])[0] == 0
     assert cli(['verify', *where])[0] == 0
     config = json.loads((folder / 'config.json').read_text())
-    report.write_config(folder, config | {'caption': 'another'})
+    folders.write_config(folder, config | {'caption': 'another'})
     assert cli(['strips', RUN, *where])[0] == 0
     status, out, _ = cli(['verify', *where])
     assert status == 2 and 'config.json is not the recorded one' in out

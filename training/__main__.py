@@ -1,18 +1,18 @@
 """The command line, and the only file that wires nets, data, loop and report together."""
 import errno
 import json
-import math
 import os
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from training import (
     cli,
+    errors,
     experiments,
+    folders,
     gallery,
     launch,
     naming,
@@ -35,13 +35,13 @@ N_IN_LAYOUTS = 3  # faces in the figure
 def list_command(args) -> None:
     """`list`: the registry, published and our numbers, and finished runs that differ."""
     published = tables.published_numbers()
-    finished = report.finished_runs(args.results_root)
-    configs = {run: report.read_config(folder) for run, folder in finished.items()}
+    finished = folders.finished_runs(args.results_root)
+    configs = {run: folders.read_config(folder) for run, folder in finished.items()}
     lines = []
     for row in experiments.match(args.match):
         first, numbers = experiments.canonical(row).name, published.get(row.name, {})
         variants = {run: (finished[run], naming.comparable_curve(
-                        report.row_of(config, finished[run]), numbers))
+                        folders.row_of(config, finished[run]), numbers))
                     for run, config in configs.items()
                     if run not in experiments.EXPERIMENTS and config['name'] == row.name}
         lines.append(tables.listing(row, numbers, finished.get(first), variants))
@@ -78,9 +78,9 @@ def run_command(args) -> None:
     for run, row in chosen.items():
         folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
-            report.remove_leftovers(folder)
+            folders.remove_leftovers(folder)
             if by_name:
-                raise ExperimentError(f'{folder}: {report.IN_THE_WAY}')
+                raise ExperimentError(f'{folder}: {folders.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
         _run(row, load_data(row, args), ctx, args, workers)
@@ -110,35 +110,38 @@ def _changed(row: Experiment, args) -> Experiment:
 
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
-    folders, ctx = _result_folders(args), resolve_devices(args)[0]
-    for folder in folders:
-        if args.match is not None and not (folder / report.PARAMETERS).exists():
-            print(f'{folder}: passed over, its {report.PARAMETERS} is not there', file=sys.stderr)
+    root = args.results_root
+    found = ([folders.named(root, args.name)] if args.match is None else
+             folders.matching(root, args.match))
+    ctx = resolve_devices(args)[0]
+    for folder in found:
+        if args.match is not None and not (folder / folders.PARAMETERS).exists():
+            print(f'{folder}: passed over, its {folders.PARAMETERS} is not there', file=sys.stderr)
             continue
         run = load_run(folder, ctx, args)
         pixels, originals = run.pictures()
         report.write_pictures(folder, pixels, originals)
-        report.update_checksums(folder)
+        folders.update_checksums(folder)
         print(folder / report.STRIP)
 
 
 def verify_command(args) -> None:
     """`verify`: whether result folders are what was recorded, and their strips come again."""
-    finished = report.finished_runs(args.results_root)
-    folders = [_result_folder(name, finished, args) for name in args.names] or [
-        *finished.values()]
-    if not folders:
-        raise verify.VerifyError(f'{args.results_root}: no finished runs')
+    root = args.results_root
+    chosen = [folders.named(root, name) for name in args.names] or [
+        *folders.finished_runs(root).values()]
+    if not chosen:
+        raise verify.VerifyError(f'{root}: no finished runs')
     ctx, n_wrong = resolve_devices(args)[0], 0
     published = tables.published_numbers()
-    for folder in folders:
+    for folder in chosen:
         found = verify.check(folder, published)
         if not found.problems:
             _draw_again(folder, ctx, args, found)
         n_wrong += bool(found.problems)
         print(f'{folder}: {found}', flush=True)
     if n_wrong:
-        raise verify.VerifyError(f'{n_wrong} of {len(folders)} result folders are not what was '
+        raise verify.VerifyError(f'{n_wrong} of {len(chosen)} result folders are not what was '
                                  'recorded')
 
 
@@ -146,13 +149,13 @@ def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
     from data import DataError
     from training.runs import OtherDataError
-    if not (folder / report.PARAMETERS).exists():
-        found.notes.append(f'strip not drawn again: {report.PARAMETERS} is not here')
+    if not (folder / folders.PARAMETERS).exists():
+        found.notes.append(f'strip not drawn again: {folders.PARAMETERS} is not here')
         return
     try:
         run = load_run(folder, ctx, args)
     except (DataError, OtherDataError) as error:
-        found.notes.append(f'strip not drawn again: {_one_line(error)}')
+        found.notes.append(f'strip not drawn again: {errors.one_line(error)}')
         return
     verify.compare_strip(folder, *run.pictures(), found)
 
@@ -258,38 +261,24 @@ def time_command(args) -> None:
 
 
 def _times_of_runs(args, published: dict) -> list[dict]:
-    finished = [(report.row_of(report.read_config(folder), folder),
+    finished = [(folders.row_of(folders.read_config(folder), folder),
                  tables.read_statistics(folder))
-                for folder in report.finished_runs(args.results_root).values()]
+                for folder in folders.finished_runs(args.results_root).values()]
     return timing.from_runs(finished, published)
 
 
 def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]:
-    """Median seconds of a step of each kind that the row's nets allow, times an epoch's steps.
-
-    The images are random: that costs the same.
-    """
+    """Of a solo and of a combo epoch, as far as the row's nets allow; images are random."""
     import numpy as np
 
     import data
-    from training import loop
-    from training.players import make_players
-    if row.kind_of_combo != 'combo':
-        epochs = {'combo_epochs': 1}
-    else:
-        epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
-    n = (timing.WARM_UP + n_steps) * row.batch_size
+    from training import runs
+    row = timing.as_timed(row, n_steps)
     shape = (1, 28, 28) if row.data in ('MNIST', 'sketch_digits') else (3, 64, 64)
-    pixels = np.random.default_rng(0).integers(0, 256, (n, *shape[1:], shape[0]), np.uint8)
-    images, watch = data.Images(pixels), timing.Stopwatch()
-    timed = replace(row, limit=n, **epochs)
-    vae, disc, judge = build_nets(timed, shape)
-    players = make_players(timed, vae, disc, shape, ctx, judge=judge)
-    for _ in loop.train(players, images, data.Images(pixels[:1]), timed, ctx,
-                        on_batch=watch.on_batch):
-        pass
-    n_batches = math.ceil(timing.TRAINING_IMAGES[row.data] / row.batch_size)
-    return {phase: n_batches * seconds for phase, seconds in watch.medians().items()}
+    pixels = np.random.default_rng(0).integers(0, 256, (row.limit, *shape[1:], shape[0]),
+                                               np.uint8)
+    return runs.epoch_seconds(row, data.Images(pixels), data.Images(pixels[:1]),
+                              build_nets(row, shape), ctx)
 
 
 def _tables_root(args) -> Path:
@@ -333,8 +322,8 @@ def load_run(folder: Path, ctx, args):
     """A finished run with its data and parameters; an error if the data are others."""
     import models
     from training import checkpoint, runs
-    config = report.read_config(folder)
-    row = report.row_of(config, folder)
+    config = folders.read_config(folder)
+    row = folders.row_of(config, folder)
     path = runs.parameters_of(config, folder)
     dataset = load_data(row, args)
     runs.check_data(config, dataset, folder)
@@ -342,28 +331,6 @@ def load_run(folder: Path, ctx, args):
     checkpoint.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)
     return runs.FinishedRun(folder, row, dataset, vae, ctx)
-
-
-def _result_folders(args) -> list[Path]:
-    finished = report.finished_runs(args.results_root)
-    if args.match is not None:
-        found = [folder for run, folder in finished.items() if fnmatchcase(run, args.match)]
-        if not found:
-            raise ExperimentError(f'no finished run in {args.results_root} matches '
-                                  f'{args.match!r}')
-        return found
-    return [_result_folder(args.name, finished, args)]
-
-
-def _result_folder(name: str, finished: dict[str, Path], args) -> Path:
-    name = name.strip('/')
-    if name not in finished:
-        row = experiments.canonical(experiments.get(name))
-        name = row.name
-        if name not in finished:
-            raise ExperimentError(f'{args.results_root / name}: no finished run there; make one '
-                                  f'with: {naming.command(row)}')
-    return finished[name]
 
 
 def build_nets(row: Experiment, shape: tuple[int, int, int]) -> tuple:
@@ -417,40 +384,11 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + errno.EPIPE
     except Exception as error:
-        if not _is_users(error):
+        if not errors.is_users(error):
             raise
-        print(f'error: {_one_line(error)}', file=sys.stderr)
+        print(f'error: {errors.one_line(error)}', file=sys.stderr)
         return 2
     return 0
-
-
-def _is_users(error: Exception) -> bool:
-    """Whether a message is for the user: our own error classes', and what the machine lacks."""
-    ours = type(error).__module__.split('.')[0] in ('training', 'data', 'models')
-    return ours or isinstance(error, OSError) or _is_out_of_memory(error) or (
-        isinstance(error, ImportError) and 'MXNet' in str(error))
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether it, or what it came from, is that; libraries have their own words for it."""
-    if error is None:
-        return False
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or getattr(error, 'errno', None) == errno.ENOMEM or (
-        isinstance(error, (RuntimeError, OSError)) and any(
-            words in text for words in ('memory', 'bad_alloc', 'allocation', 'map segment'))
-    ) or _is_out_of_memory(error.__context__)
-
-
-def _one_line(error: Exception) -> str:
-    if _is_out_of_memory(error):
-        text = 'not enough memory'
-    elif isinstance(error, OSError):
-        text = error.strerror or str(error)
-        text = f'{error.filename}: {text}' if error.filename is not None else text
-    else:
-        text = str(error)
-    return ' '.join('; '.join([text, *getattr(error, '__notes__', [])]).split())
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ import numpy as np
 from training import (
     checkpoint,
     device,
+    folders,
     loop,
     metrics,
     naming,
@@ -23,6 +24,7 @@ from training import (
     samples,
     stop,
     tables,
+    timing,
 )
 from training.experiments import Experiment, ExperimentError
 from training.players import ALONE, Players, make_players
@@ -102,10 +104,10 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
             pass
         return None
     final = options.results_root / naming.run_name(row)
-    folder, lock = report.begin(final, options.fresh)
+    folder, lock = folders.begin(final, options.fresh)
     with lock, mmap.mmap(-1, RESERVED_BYTES) as reserve:
         if final.exists() and not options.force:
-            raise ExperimentError(f'{final}: {report.IN_THE_WAY}')
+            raise ExperimentError(f'{final}: {folders.IN_THE_WAY}')
         config = _config(row, dataset, device.describe(ctx, workers.count))
         try:
             _train_epochs(row, dataset, players, ctx, folder, config, options, workers,
@@ -113,7 +115,7 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
             reserve.close()
             _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), players, len(ctx),
                     options.results_root)
-            report.finish(folder, final)
+            folders.finish(folder, final)
         except Exception as error:
             reserve.close()
             if resume.found(folder):
@@ -129,7 +131,7 @@ def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder:
     """All epochs that are still to be trained, with a checkpoint after each."""
     family = tables.family(row)
     position = resume.last(folder, players, row, len(dataset.train))
-    report.write_config(folder, report.merged_config(folder, config) if position else config)
+    folders.write_config(folder, folders.merged_config(folder, config) if position else config)
     print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
           + (f', going on after {position.described(row)}' if position else ''), flush=True)
     position = resume.share(workers, players, position or loop.Position(), row)
@@ -161,11 +163,11 @@ def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder:
 
 def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Path) -> None:
     """All that a finished run leaves besides its statistics."""
-    checkpoint.save(run.vae, run.folder / report.PARAMETERS)
+    checkpoint.save(run.vae, run.folder / folders.PARAMETERS)
     if players.disc:
         checkpoint.save(players.disc, run.folder / 'disc.params')
     if n_devices > 1:  # pictures are of what the file holds: the mean of running statistics
-        checkpoint.load(run.vae, run.folder / report.PARAMETERS, run.ctx)
+        checkpoint.load(run.vae, run.folder / folders.PARAMETERS, run.ctx)
     pixels, originals = run.pictures()
     report.write_pictures(run.folder, pixels, originals)
     if originals is not None:
@@ -181,16 +183,30 @@ def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Pa
     report.write_readme(run.folder, tables.published_numbers().get(run.row.name, {}))
 
 
+def epoch_seconds(row: Experiment, images, held_out, nets: tuple,
+                  ctx: list) -> dict[str, float]:
+    """Seconds of an epoch of each phase of a row, see `timing.as_timed`.
+
+    nets: VAE, discriminator or none, and of a VAE/GAN that with its features.
+    """
+    watch = timing.Stopwatch()
+    vae, disc, judge = nets
+    players = make_players(row, vae, disc, images.shape, ctx, judge=judge)
+    for _ in loop.train(players, images, held_out, row, ctx, on_batch=watch.on_batch):
+        pass
+    return watch.epochs(row)
+
+
 def check_data(config: dict, dataset, folder: Path) -> None:
     """OtherDataError unless the data are those that a finished run was trained on."""
     if dataset.source['sha256'] != config['data']['sha256']:
-        raise OtherDataError(f'{folder / report.CONFIG}: trained on data with sha256 '
+        raise OtherDataError(f'{folder / folders.CONFIG}: trained on data with sha256 '
                              f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}')
 
 
 def parameters_of(config: dict, folder: Path) -> Path:
     """The file of a finished run's parameters; ParamsError if it is not there."""
-    path = folder / report.PARAMETERS
+    path = folder / folders.PARAMETERS
     if not path.exists():
         raise checkpoint.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
                                      f'git); make them with: {config["command"]} --force')

@@ -2,8 +2,10 @@
 
 Published: 200 epochs of ConvVAE + ResNet, of which 0, 50, 100 or 150 are solo.
 """
+import math
 import statistics
 from collections.abc import Iterable
+from dataclasses import replace
 
 from training import tables
 from training.experiments import EXPERIMENTS, Experiment, canonical
@@ -41,6 +43,20 @@ class Stopwatch:
         """Of each phase, after a warm-up."""
         return {phase: statistics.median(seconds[WARM_UP:])
                 for phase, seconds in self.seconds.items()}
+
+    def epochs(self, row: Experiment) -> dict[str, float]:
+        """Seconds of an epoch of each phase: the median of a step, times an epoch's steps."""
+        n_batches = math.ceil(TRAINING_IMAGES[row.data] / row.batch_size)
+        return {phase: n_batches * seconds for phase, seconds in self.medians().items()}
+
+
+def as_timed(row: Experiment, n_steps: int) -> Experiment:
+    """The row for one epoch of each kind that its nets allow, of a warm-up and n steps."""
+    if row.kind_of_combo == 'combo':
+        epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
+    else:
+        epochs = {'combo_epochs': 1}
+    return replace(row, limit=(WARM_UP + n_steps) * row.batch_size, **epochs)
 
 
 def with_one_solo(seconds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training import files, naming, report, tables
+from training import files, folders, naming, report, tables
 from training.experiments import Experiment
 
 TOLERANCE = 1  # of 255: another machine may round a last bit otherwise
@@ -36,7 +36,7 @@ def check(folder: Path, published: dict[str, dict]) -> Findings:
     found = Findings()
     try:
         _check_files(folder, found)
-        row = report.row_of(report.read_config(folder), folder)
+        row = folders.row_of(folders.read_config(folder), folder)
         _check_configuration(folder, row, found)
         _check_statistics(folder, row, found)
         readme = report.readme(folder, published.get(row.name, {}))
@@ -48,9 +48,9 @@ def check(folder: Path, published: dict[str, dict]) -> Findings:
 
 
 def _check_files(folder: Path, found: Findings) -> None:
-    recorded = report.read_checksums(folder)
-    there = {path.name for path in report.belonging(folder)}
-    wanted = {report.CONFIG, tables.STATISTICS, report.STRIP, 'README.md',
+    recorded = folders.read_checksums(folder)
+    there = {path.name for path in folders.belonging(folder)}
+    wanted = {folders.CONFIG, tables.STATISTICS, report.STRIP, 'README.md',
               *(f'{i}.png' for i in range(10))}
     for name in sorted(there | wanted - recorded.keys()):
         if name not in recorded:

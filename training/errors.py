@@ -1,0 +1,31 @@
+"""What a user is told of an error, in one line. Standard library only."""
+import errno
+
+
+def is_users(error: Exception) -> bool:
+    """Whether a message is for the user: our own error classes', and what the machine lacks."""
+    ours = type(error).__module__.split('.')[0] in ('training', 'data', 'models')
+    return ours or isinstance(error, OSError) or _is_out_of_memory(error) or (
+        isinstance(error, ImportError) and 'MXNet' in str(error))
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether it, or what it came from, is that; libraries have their own words for it."""
+    if error is None:
+        return False
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or getattr(error, 'errno', None) == errno.ENOMEM or (
+        isinstance(error, (RuntimeError, OSError)) and any(
+            words in text for words in ('memory', 'bad_alloc', 'allocation', 'map segment'))
+    ) or _is_out_of_memory(error.__context__)
+
+
+def one_line(error: Exception) -> str:
+    if _is_out_of_memory(error):
+        text = 'not enough memory'
+    elif isinstance(error, OSError):
+        text = error.strerror or str(error)
+        text = f'{error.filename}: {text}' if error.filename is not None else text
+    else:
+        text = str(error)
+    return ' '.join('; '.join([text, *getattr(error, '__notes__', [])]).split())
