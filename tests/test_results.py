@@ -84,6 +84,13 @@ def test_readme_shows_the_numbers_of_the_runs(cli):
         assert line in README
 
 
+def test_readme_shows_the_evaluations():
+    found = {run: folders.read_evaluation(folder) for run, folder in RUNS.items()}
+    digits = {run: found[run] for run in RUNS
+              if '_on_MNIST/' in run and found[run]}
+    assert len(digits) == 4 and tables.evaluations(digits) in README
+
+
 @pytest.mark.parametrize('title', gallery.STUDIES)
 def test_readme_shows_the_reduced_faces(title):
     lines = tables.read_csv(tables.RESULTS / 'gallery.csv')

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +110,15 @@ def _changed(row: Experiment, args) -> Experiment:
 
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
+    for run in _chosen_runs(args):
+        pixels, originals = run.pictures()
+        report.write_pictures(run.folder, pixels, originals)
+        folders.update_checksums(run.folder)
+        print(run.folder / report.STRIP)
+
+
+def _chosen_runs(args) -> Iterator:
+    """The finished runs that a user named, or those of a pattern whose parameters are there."""
     root = args.results_root
     found = ([folders.named(root, args.name)] if args.match is None else
              folders.matching(root, args.match))
@@ -117,12 +126,27 @@ def strips_command(args) -> None:
     for folder in found:
         if args.match is not None and not (folder / folders.PARAMETERS).exists():
             print(f'{folder}: passed over, its {folders.PARAMETERS} is not there', file=sys.stderr)
-            continue
-        run = load_run(folder, ctx, args)
-        pixels, originals = run.pictures()
-        report.write_pictures(folder, pixels, originals)
-        folders.update_checksums(folder)
-        print(folder / report.STRIP)
+        else:
+            yield load_run(folder, ctx, args)
+
+
+def evaluate_command(args) -> None:
+    """`evaluate`: measures over all held-out images, into evaluation.json and the README."""
+    published, found = tables.published_numbers(), {}
+    for run in _chosen_runs(args):
+        from training.evaluate import evaluate
+        name = naming.run_name(run.row)
+        found[name] = evaluate(run, _classifier_of(run))
+        folders.write_evaluation(run.folder, found[name])
+        report.write_readme(run.folder, published.get(run.row.name, {}))
+        folders.update_checksums(run.folder, folders.EVALUATION, 'README.md')
+        print(f'{run.folder / folders.EVALUATION}', file=sys.stderr)
+    print(json.dumps(found, indent=2) if args.json else tables.evaluations(found))
+
+
+def _classifier_of(run):
+    """The classifier of a run's data, if they have classes."""
+    return load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
 
 
 def verify_command(args) -> None:
@@ -219,8 +243,7 @@ def _draw_schedules(args) -> None:
 def _measures(run, which: str) -> dict[str, float]:
     if which == 'anime':
         return run.measures()
-    classifier = load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
-    return run.measures(classifier) | {'diversity': run.diversity(peers.N_DIVERSITY)}
+    return run.measures(_classifier_of(run)) | {'diversity': run.diversity(peers.N_DIVERSITY)}
 
 
 def _draw_layouts(args, ctx) -> None:
@@ -361,7 +384,8 @@ def _run(row: Experiment, dataset, ctx: list, args, workers=None):
 
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,
                                  'launch': launch_command, 'strips': strips_command,
-                                 'verify': verify_command, 'demo': demo_command,
+                                 'verify': verify_command, 'evaluate': evaluate_command,
+                                 'demo': demo_command,
                                  'gallery': gallery_command, 'time': time_command}
 
 

@@ -130,6 +130,12 @@ def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_places(sub, images)
 
 
+def _evaluate(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+    _add_places(sub, images)
+
+
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('which', choices=('anime', 'vaegan'), nargs='?', default='anime',
                      help='which experiments (default: anime)')
@@ -168,6 +174,8 @@ _COMMANDS = {  # name: its options, what it does, an example
                'strips DenseVAE_on_MNIST/5_3_400_bce_50'),
     'verify': (_verify, 'check result folders against their checksums, and draw strips again',
                'verify DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'evaluate': (_evaluate, 'measure finished runs over all held-out images',
+                 'evaluate DenseVAE_on_MNIST/5_3_400_bce_50'),
     'gallery': (_gallery, 'train all anime experiments at one reduced scale, or the VAE/GANs, '
                 'and compare them', 'gallery anime'),
     'time': (_time, 'time solo and combo epochs, and the published mixes of them',

@@ -10,6 +10,7 @@ from training import experiments, files, naming
 from training.experiments import Experiment, ExperimentError
 
 CONFIG, PARAMETERS = 'config.json', 'vae.params'
+EVALUATION = 'evaluation.json'
 IN_THE_WAY = 'a finished run is there; --force replaces it'
 CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
                  'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
@@ -94,13 +95,13 @@ def write_checksums(folder: Path) -> None:
     _write_checksums(folder, {path.name: files.sha256(path) for path in belonging(folder)})
 
 
-def update_checksums(folder: Path) -> None:
-    """SHA256SUMS again for the pictures, after they were drawn again; for nothing else."""
+def update_checksums(folder: Path, *new: str) -> None:
+    """SHA256SUMS again for the pictures and what is new, after they were made; not the rest."""
     if not (folder / SUMS).exists():
         return
     recorded = read_checksums(folder)
-    for name in recorded:
-        if name.endswith('.png') and (folder / name).exists():
+    for name in {*recorded, *new}:
+        if (name.endswith('.png') or name in new) and (folder / name).exists():
             recorded[name] = files.sha256(folder / name)
     _write_checksums(folder, recorded)
 
@@ -175,6 +176,26 @@ def read_config(folder: Path) -> dict:
         if type(config['data'].get(field)) is not str:
             raise FolderError(f'{path}: data has no {field}')
     return config
+
+
+def write_evaluation(folder: Path, evaluation: dict) -> None:
+    """evaluation.json: a finished run's measures and their protocol."""
+    files.write_text(folder / EVALUATION, json.dumps(evaluation, indent=2) + '\n')
+
+
+def read_evaluation(folder: Path) -> dict | None:
+    """evaluation.json, or nothing if it is not there. FolderError if it is something else."""
+    path = folder / EVALUATION
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        measures, _ = found['measures'], f'{found["protocol"]} {found["images"]} {found["seed"]}'
+        if all(isinstance(value, (int, float, list)) for value in measures.values()):
+            return found
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        pass
+    raise FolderError(f'{path}: not an evaluation')
 
 
 def row_of(config: dict, folder: Path) -> Experiment:

@@ -30,3 +30,17 @@ def noise(x: np.ndarray) -> float:
 def diversity(x: np.ndarray) -> float:
     """Mean standard deviation of a pixel over images: 0 if all are the same."""
     return float(x.astype(np.float64).std(axis=0).mean())
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Between the normal distributions of two sets of features (n, f).
+
+    M. Heusel et al.: GANs trained by a two time-scale update rule converge to a local Nash
+    equilibrium. 2017. arXiv:1706.08500. The trace of the root of two covariances' product is
+    the sum of the roots of its eigenvalues.
+    """
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)     # (f, f)
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(cov_a @ cov_b).real, 0))
+    apart = ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum()
+    return float(apart + np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum())

@@ -140,6 +140,7 @@ def readme(folder: Path, published: dict) -> str:
                   'takes for each digit:', '', f'![shares of the digits]({CLASSES_CHART})', '',
                   markdown_table([[*counts[0]], *([str(v) for v in line.values()]
                                                   for line in counts)])]
+    lines += _evaluated(folder)
     lines += ['## Configuration', '',
               markdown_table([['field', 'value'], *([k, str(v)] for k, v in row.items()
                                                     if v is not None)])]
@@ -148,3 +149,18 @@ def readme(folder: Path, published: dict) -> str:
 
 def _epoch_of(path: Path) -> int:
     return int(path.stem.partition('_')[2])
+
+
+def _evaluated(folder: Path) -> list[str]:
+    """What `evaluate` found, if it was there."""
+    evaluation = folders.read_evaluation(folder)
+    if evaluation is None:
+        return []
+    right = evaluation['measures'].get('accuracy_of_originals')
+    return ['## Evaluation', '',
+            tables.evaluations({f'{evaluation["images"]} images': evaluation}), '',
+            f'{evaluation["protocol"]} Seed {evaluation["seed"]}. Sharpness is the mean gradient, '
+            'originals = 1; a latent is active if the variance of its mean is over 0.01.'
+            + (' Accuracy and Frechet distances are those of a small classifier, which is right '
+               f'about {right:.2%} of the originals.' if right else '')
+            + f' All numbers are in [{folders.EVALUATION}]({folders.EVALUATION}).', '']

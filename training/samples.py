@@ -1,4 +1,4 @@
-"""What a VAE/GAN draws from the prior while it trains: pictures, and which digits they show."""
+"""What a net draws from the prior; of a VAE/GAN also while it trains, with which digits it is."""
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,10 @@ def due(row, epoch: int) -> bool:
 
 def draw(vae, row, images, ctx, n: int, which: int) -> np.ndarray:
     """The first n samples of a fixed set of latents, (n, h, w, c) uint8; inference mode."""
+    decoder = vae.decoder if row.encodes else vae
     eps = draws.noise(row.seed, draws.PICTURES, 0, 0, which, (n, row.n_latent))
     with autograd.predict_mode():
-        return np.concatenate([images.to_pixels(vae.decoder(nd.array(part, ctx)).asnumpy())
+        return np.concatenate([images.to_pixels(decoder(nd.array(part, ctx)).asnumpy())
                                for part in np.split(eps, range(AT_ONCE, n, AT_ONCE))])
 
 

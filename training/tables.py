@@ -243,3 +243,24 @@ def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
     lines += [[label, *(number(measures[title].get(k), 4) for title in runs)]
               for k, label in MEASURES.items()]
     return markdown_table([['', *runs], *lines])
+
+
+EVALUATED = {  # evaluation.json's measures: a table's header, and digits
+    'mean_squared_error': ('squared error', 4), 'psnr': ('PSNR, dB', 2), 'ssim': ('SSIM', 3),
+    'sharpness': ('sharpness', 2), 'kl': ('KL', 1), 'active_latents': ('active latents', 0),
+    'accuracy': ('accuracy', 4), 'frechet_reconstructions': ('Frechet', 1),
+    'sample_sharpness': ('sharpness of samples', 2), 'frechet_samples': ('Frechet of samples', 1)}
+
+
+def evaluations(found: dict[str, dict]) -> str:
+    """A line for each run, by name; found: what evaluation.json holds."""
+    shown = {k: column for k, column in EVALUATED.items()
+             if any(k in evaluation['measures'] for evaluation in found.values())}
+    lines = []
+    for name, evaluation in found.items():
+        measures = evaluation['measures']
+        cells = [number(measures.get(k), digits) for k, (_, digits) in shown.items()]
+        if 'active_latents' in measures:
+            cells[list(shown).index('active_latents')] += f' of {measures["latents"]}'
+        lines.append([name, *cells])
+    return markdown_table([['', *(header for header, _ in shown.values())], *lines])

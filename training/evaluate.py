@@ -1,0 +1,68 @@
+"""What a finished run's VAE is worth, over all held-out images."""
+import numpy as np
+from mxnet import autograd, nd
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from training import loop, metrics, samples
+
+ACTIVE_VARIANCE = 0.01  # of a latent's mean over images: Burda et al. (2016), arXiv:1509.00519
+PROTOCOL = ('All held-out images, drawn again from one keyed sample of their latent each, and as '
+            'many samples from the prior; BatchNorm with its running statistics; pictures rounded '
+            'to bytes.')
+
+
+def evaluate(run, classifier=None) -> dict:
+    """The measures of a `runs.FinishedRun`, and how they were taken.
+
+    classifier: of the data's classes (`classifier.Judge`); without it, and of a plain GAN,
+    some are missing.
+    """
+    images = run.dataset.test
+    n = len(images)
+    originals = images.first(n)                                         # (n, h, w, c) uint8
+    generated = samples.draw(run.vae, run.row, images, run.ctx, n, samples.FOR_CLASSES)
+    found = {'sample_sharpness': _sharpness(generated, originals)}
+    drawn = None
+    if run.row.encodes:
+        drawn = images.to_pixels(loop.generate(run.vae, images, run.row, run.ctx, n))
+        found |= _pixels(originals, drawn) | _latents(run, n)
+    if classifier is not None:
+        features, _ = classifier(originals)
+        found['accuracy_of_originals'] = classifier.accuracy(originals, run.dataset.labels[1])
+        found['frechet_samples'] = metrics.frechet_distance(features, classifier(generated)[0])
+        if drawn is not None:
+            found['accuracy'] = classifier.accuracy(drawn, run.dataset.labels[1])
+            found['frechet_reconstructions'] = metrics.frechet_distance(
+                features, classifier(drawn)[0])
+    return {'protocol': PROTOCOL, 'images': n, 'samples': n, 'seed': run.row.seed,
+            'measures': found}
+
+
+def _pixels(originals: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    """Means over images of what compares two pictures; (n, h, w, c) uint8."""
+    pairs = list(zip(originals, drawn, strict=True))
+    psnr = [peak_signal_noise_ratio(x, x_hat, data_range=255) for x, x_hat in pairs]
+    ssim = [structural_similarity(x, x_hat, data_range=255, channel_axis=2) for x, x_hat in pairs]
+    return {'mean_squared_error': metrics.mean_squared_error(drawn / 255, originals / 255),
+            'psnr': float(np.mean(psnr)), 'ssim': float(np.mean(ssim)),
+            'sharpness': _sharpness(drawn, originals)}
+
+
+def _sharpness(drawn: np.ndarray, originals: np.ndarray) -> float:
+    return metrics.edge_sharpness(drawn / 255) / metrics.edge_sharpness(originals / 255)
+
+
+def _latents(run, n: int) -> dict:
+    """KL of each latent, a mean over images, and how many latents say anything of an image."""
+    means, kls = [], []
+    with autograd.predict_mode():
+        for indices in np.split(np.arange(n), range(loop.AT_ONCE, n, loop.AT_ONCE)):
+            x = nd.array(run.dataset.test[indices], run.ctx)
+            mean, logvar = (part.asnumpy().astype(np.float64)
+                            for part in run.vae.split(nd, run.vae.encoder(x)))  # (b, z)
+            means.append(mean)
+            kls.append(-0.5 * (1 + logvar - mean ** 2 - np.exp(logvar)))
+    kl = np.concatenate(kls).mean(axis=0)                               # (z,)
+    active = np.concatenate(means).var(axis=0) > ACTIVE_VARIANCE
+    return {'kl': float(kl.sum()), 'kl_per_latent': [round(float(v), 4) for v in kl],
+            'latents': run.row.n_latent, 'active_latents': int(active.sum())}
