@@ -40,9 +40,9 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
     folder = tmp_path / f'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1+1{SUFFIX}'
     assert str(folder) in out
     assert sorted(p.name for p in folder.iterdir()) == sorted(
-        [f'{i}.png' for i in range(10)] + ['strip.png', 'training_statistics.csv', 'config.json',
-                                           'README.md', 'vae.params', 'disc.params',
-                                           'SHA256SUMS'])
+        [f'{i}.png' for i in range(10)] + [
+            'strip.png', 'losses.png', 'training_statistics.csv', 'config.json', 'README.md',
+            'vae.params', 'disc.params', 'SHA256SUMS'])
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
     assert [line['phase'] for line in lines] == ['solo', 'combo']
     assert lines[0]['disc_loss'] == '' and float(lines[1]['disc_loss']) > 0

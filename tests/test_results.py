@@ -39,7 +39,7 @@ def test_loss_is_within_the_band_of_the_published_one(run, published, epoch, col
 def test_result_folder_is_whole(run):
     folder = RUNS[run]
     row = folders.read_config(folder)['row']
-    wanted = {report.STRIP, folders.CONFIG, tables.STATISTICS, 'README.md', *(
+    wanted = {report.STRIP, report.LOSSES, folders.CONFIG, tables.STATISTICS, 'README.md', *(
         f'{i}.png' for i in range(10))}
     assert wanted <= {p.name for p in folder.iterdir()}
     statistics = tables.read_statistics(folder)

@@ -1,5 +1,6 @@
 """Figures with axes and labels, drawn by Matplotlib. Never imports MXNet."""
 import io
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -59,6 +60,35 @@ def draw_timing(path: Path, lines: list[dict]) -> None:
     axis.set(title='ConvVAE + ResNet: solo epochs first, then combo epochs',
              ylabel='time, all combo = 1', ylim=(0, 1.35))
     axis.legend(fontsize=8, frameon=False, loc='upper right')
+    _save(figure, path)
+
+
+def draw_vae(path: Path, statistics: list[dict], published: list[dict], title: str) -> None:
+    """A VAE's loss over epochs, and its discriminator's; dots: what was published of them."""
+    epochs = [line['epoch'] for line in statistics]
+    judged = [line for line in statistics if line['disc_loss'] is not None]
+    figure = Figure((5 + 5 * bool(judged), 3.6))  # every run draws this: no slow layout
+    axes = figure.subplots(1, 1 + bool(judged), squeeze=False, gridspec_kw={
+        'left': 0.14 - 0.06 * bool(judged), 'right': 0.98, 'bottom': 0.13, 'top': 0.84})[0]
+    axes[0].plot(epochs, [line['vae_loss'] for line in statistics], '.-', label='training')
+    held_out = [line['val_loss'] for line in statistics]
+    if None not in held_out:  # as a plain GAN has them
+        axes[0].plot(epochs, held_out, '.--', linewidth=0.8, label='KL + pixel, held out')
+    axes[0].set(title='generator' if None in held_out else 'VAE', ylabel='loss')
+    if judged:
+        axes[1].plot([line['epoch'] for line in judged],
+                     [line['disc_loss'] for line in judged], '.-', color='C2', label='training')
+        axes[1].set(title='discriminator', ylabel='loss', ylim=(0, None))
+    for axis, loss in zip(axes, ('vae_loss', 'disc_loss'), strict=False):
+        dots = [(int(line['epoch']), float(line[loss])) for line in published if line[loss]]
+        if dots:
+            axis.plot(*zip(*dots, strict=True), 'ko', markersize=4, label='published')
+        if judged and judged[0] is not statistics[0]:
+            axis.axvline(judged[0]['epoch'] - 0.5, color='grey', linewidth=0.8, linestyle=':')
+        axis.set(xlabel='epoch')
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend(fontsize=8, frameon=False)
+    figure.suptitle('\n'.join(textwrap.wrap(title, 60 + 60 * bool(judged))), fontsize=8)
     _save(figure, path)
 
 

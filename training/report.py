@@ -126,14 +126,15 @@ def readme(folder: Path, published: dict) -> str:
                 and tables.pairs(statistics, curve) else []),
               f'Means over the batches of an epoch; epochs count from 0; all of them in '
               f'[{STATISTICS}]({STATISTICS}). '
-              + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '']
+              + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
+              *([f'![losses over the epochs]({LOSSES})', '']
+                if (folder / LOSSES).exists() else [])]
     if there := samples_in(folder):
         chosen = there[::max(1, math.ceil(len(there) / N_SHOWN_SAMPLES))]
         lines += ['## Samples', '', 'From the prior, of the same latents each time: after epochs '
                   f'{", ".join(str(_epoch_of(path)) for path in chosen)}, and all that were kept '
                   f'in [{ANIMATION}]({ANIMATION}).', '',
-                  *(f'![after epoch {_epoch_of(path)}]({path.name})' for path in chosen), '',
-                  f'![losses of the three nets]({LOSSES})', '']
+                  *(f'![after epoch {_epoch_of(path)}]({path.name})' for path in chosen), '']
     if (folder / CLASSES).exists():
         counts = tables.read_csv(folder / CLASSES)
         lines += [f'Of {sum(int(counts[0][str(d)]) for d in range(10)):,} samples a classifier '

@@ -172,15 +172,24 @@ def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Pa
     report.write_pictures(run.folder, pixels, originals)
     if originals is not None:
         report.write_originals(results_root / naming.originals_name(run.row), originals)
-    if tables.family(run.row) is tables.VAEGAN:
-        from training import charts
-        report.write_animation(run.folder)
-        charts.draw_vaegan(run.folder / report.LOSSES, tables.read_statistics(run.folder),
-                           naming.run_name(run.row))
-        if (run.folder / report.CLASSES).exists():
-            charts.draw_classes(run.folder / report.CLASSES_CHART,
-                                tables.read_csv(run.folder / report.CLASSES))
-    report.write_readme(run.folder, tables.published_numbers().get(run.row.name, {}))
+    report.write_animation(run.folder)
+    published = tables.published_numbers().get(run.row.name, {})
+    draw_curves(run.folder, run.row, published)
+    report.write_readme(run.folder, published)
+
+
+def draw_curves(folder: Path, row: Experiment, published: dict) -> None:
+    """What a finished run's tables look like: losses, and the classes of samples."""
+    from training import charts
+    statistics, title = tables.read_statistics(folder), naming.run_name(row)
+    if tables.family(row) is tables.VAEGAN:
+        charts.draw_vaegan(folder / report.LOSSES, statistics, title)
+    else:
+        both = tables.pairs(statistics, naming.comparable_curve(row, published))
+        charts.draw_vae(folder / report.LOSSES, statistics, [line for _, line in both], title)
+    if (folder / report.CLASSES).exists():
+        charts.draw_classes(folder / report.CLASSES_CHART,
+                            tables.read_csv(folder / report.CLASSES))
 
 
 def epoch_seconds(row: Experiment, images, held_out, nets: tuple,
