@@ -110,9 +110,12 @@ def _changed(row: Experiment, args) -> Experiment:
 
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
+    published = tables.published_numbers()
     for run in _chosen_runs(args):
+        from training import runs
         pixels, originals = run.pictures()
         report.write_pictures(run.folder, pixels, originals)
+        runs.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
         folders.update_checksums(run.folder)
         print(run.folder / report.STRIP)
 
