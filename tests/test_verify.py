@@ -29,7 +29,7 @@ def folder(cli, tmp_path, where):
 def test_finished_run_is_right(cli, folder, where):
     status, out, err = cli(['verify', *where])
     assert status == 0 and err.startswith('data: ')
-    assert out == (f'{folder}: ok: 15 files, 2 epochs, strip drawn again: largest difference '
+    assert out == (f'{folder}: ok: 16 files, 2 epochs, strip drawn again: largest difference '
                    '0/255\n')
     assert cli(['verify', RUN, *where])[0] == 0
 
@@ -41,7 +41,7 @@ def test_checksums_are_those_of_sha256sum(folder):
         pytest.skip('no sha256sum here')
     done = subprocess.run(['sha256sum', '--check', folders.SUMS], cwd=folder, capture_output=True,
                           text=True)
-    assert done.returncode == 0 and done.stdout.count(': OK') == 15
+    assert done.returncode == 0 and done.stdout.count(': OK') == 16
 
 
 def redraw(folder) -> None:
@@ -110,7 +110,7 @@ def test_folder_that_contradicts_itself_is_named(cli, folder, where, change, mes
 
 def test_without_parameters_or_data_the_rest_is_checked(cli, folder, where, tmp_path):
     status, out, _ = cli(['verify', '--results-root', str(tmp_path), '--ctx', 'cpu'])
-    assert status == 0 and '15 files, 2 epochs; strip not drawn again: MNIST not found' in out
+    assert status == 0 and '16 files, 2 epochs; strip not drawn again: MNIST not found' in out
     (folder / 'vae.params').unlink()
     status, out, _ = cli(['verify', *where])
     assert status == 0 and 'vae.params is not here; strip not drawn again' in out
