@@ -38,9 +38,13 @@ class Images:
         return np.divide(to_channels_first(pixels, self.layout), np.float32(255),
                          dtype=np.float32)
 
+    def between(self, start: int, stop: int) -> np.ndarray:
+        """Some images as bytes, (n, h, w, c)."""
+        return self._stored[self._order[start:stop]]
+
     def first(self, n: int) -> np.ndarray:
         """The first n images as bytes, (n, h, w, c)."""
-        return self._stored[self._order[:n]]
+        return self.between(0, n)
 
     @property
     def pixels(self) -> np.ndarray:

@@ -147,6 +147,21 @@ def evaluate_command(args) -> None:
     print(json.dumps(found, indent=2) if args.json else tables.evaluations(found))
 
 
+def explore_command(args) -> None:
+    """`explore`: pictures of samples, of ways between images, of latents, of nearest images."""
+    published = tables.published_numbers()
+    for run in _chosen_runs(args):
+        from training.explore import explore
+        n = len(run.dataset.test)
+        if max(args.between) >= n:
+            raise ExperimentError(f'--between {max(args.between)}: expected less than the {n} '
+                                  'held-out images')
+        drawn = explore(run, tuple(args.between))
+        report.write_readme(run.folder, published.get(run.row.name, {}))
+        folders.update_checksums(run.folder, 'README.md', *(path.name for path in drawn))
+        print(*drawn, sep='\n')
+
+
 def _classifier_of(run):
     """The classifier of a run's data, if they have classes."""
     return load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
@@ -380,7 +395,7 @@ def _run(row: Experiment, dataset, ctx: list, args, workers=None):
     if getattr(row, 'n_classified', 0):
         classifier = load_classifier(dataset, ctx[0])
     options = runs.Options(args.results_root, args.command_line, args.force, args.fresh,
-                           args.checkpoint_minutes)
+                           args.checkpoint_minutes, getattr(args, 'snapshot_every', None))
     return runs.train(row, dataset, vae, disc, ctx, options, workers or ALONE, judge,
                       classifier)
 
@@ -388,6 +403,7 @@ def _run(row: Experiment, dataset, ctx: list, args, workers=None):
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,
                                  'launch': launch_command, 'strips': strips_command,
                                  'verify': verify_command, 'evaluate': evaluate_command,
+                                 'explore': explore_command,
                                  'demo': demo_command,
                                  'gallery': gallery_command, 'time': time_command}
 

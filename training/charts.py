@@ -155,6 +155,25 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
     _save(figure, path)
 
 
+def draw_rows(path: Path, title: str, columns: list[str] | None,
+              rows: list[tuple[str, np.ndarray]]) -> None:
+    """Rows of pictures (n, h, w, c) uint8, each with a label; columns may have headers."""
+    n = len(rows[0][1])
+    labelled = any(label for label, _ in rows)
+    figure = Figure((0.9 * n + 1.1 * labelled, 0.95 * len(rows) + 0.4 + 0.2 * bool(columns)),
+                    layout='constrained')
+    axes = figure.subplots(len(rows), n, squeeze=False)
+    for (label, pictures), line in zip(rows, axes, strict=True):
+        for picture, axis in zip(pictures, line, strict=True):
+            axis.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(label, rotation=0, ha='right', va='center', fontsize=8)
+    for header, axis in zip(columns or (), axes[0], strict=False):
+        axis.set_title(header, fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    _save(figure, path)
+
+
 def draw_classes(path: Path, counts: list[dict]) -> None:
     """How many samples a classifier takes for each digit, over epochs; lines of classes.csv."""
     epochs = [int(line['epoch']) for line in counts]

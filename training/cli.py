@@ -27,6 +27,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _place(text: str) -> int:
+    if not re.fullmatch(r'[0-9]{1,6}', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a place, from 0')
+    return int(text)
+
+
 def _minutes(text: str) -> float:
     try:
         minutes = float(text)
@@ -104,6 +110,8 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--kvstore', metavar='dist_sync',
                      help='train with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
+    sub.add_argument('--snapshot-every', metavar='N', type=_count,
+                     help='keep the strip of every Nth epoch, and all of them as strip.gif')
     _add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
     _add_places(sub, images)
@@ -133,6 +141,13 @@ def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
 def _evaluate(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_names(sub)
     sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+    _add_places(sub, images)
+
+
+def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=_place, default=(0, 1),
+                     help='the held-out images to go between (default: 0 1)')
     _add_places(sub, images)
 
 
@@ -176,6 +191,8 @@ _COMMANDS = {  # name: its options, what it does, an example
                'verify DenseVAE_on_MNIST/5_3_400_bce_50'),
     'evaluate': (_evaluate, 'measure finished runs over all held-out images',
                  'evaluate DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'explore': (_explore, 'draw what a finished run has learned: samples, ways between images, '
+                'latents, nearest images', 'explore DenseVAE_on_MNIST/5_3_400_bce_50'),
     'gallery': (_gallery, 'train all anime experiments at one reduced scale, or the VAE/GANs, '
                 'and compare them', 'gallery anime'),
     'time': (_time, 'time solo and combo epochs, and the published mixes of them',

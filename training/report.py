@@ -13,7 +13,10 @@ STRIP = 'strip.png'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
 GAP = 4           # white pixels between the pictures of a strip
 SAMPLES = 'samples_{:03d}.png'  # after that epoch, from 1
-ANIMATION, LOSSES = 'samples.gif', 'losses.png'
+SNAPSHOTS = 'strip_{:03d}.png'  # likewise
+ANIMATION, STRIP_ANIMATION, LOSSES = 'samples.gif', 'strip.gif', 'losses.png'
+EXPLORED = {'samples': 'explore_samples.png', 'interpolation': 'explore_interpolation.png',
+            'traversals': 'explore_traversals.png', 'nearest': 'explore_nearest.png'}
 CLASSES, CLASSES_CHART = 'classes.csv', 'classes.png'
 SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
 FRAME_MILLISECONDS = 400
@@ -59,22 +62,30 @@ def write_samples(folder: Path, epoch: int, pixels: np.ndarray) -> None:
           folder / SAMPLES.format(epoch))
 
 
+def write_snapshot(folder: Path, epoch: int, pixels: np.ndarray,
+                   originals: np.ndarray | None) -> None:
+    """The strip as it is after an epoch."""
+    _save(strip(pixels, originals), folder / SNAPSHOTS.format(epoch))
+
+
 def samples_in(folder: Path) -> list[Path]:
     """The pictures of samples, the earliest first."""
     return sorted(folder.glob('samples_*.png'))
 
 
-def write_animation(folder: Path) -> None:
-    """samples.gif: the pictures of samples one after another, if there are any."""
-    frames = []
-    for path in samples_in(folder):
-        with Image.open(path, formats=['PNG']) as image:
-            frames.append(image.convert(image.mode))
-    if frames:
-        content = io.BytesIO()
-        frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
-                       duration=FRAME_MILLISECONDS, loop=0)
-        files.write(folder / ANIMATION, [content.getbuffer()])
+def write_animations(folder: Path) -> None:
+    """samples.gif and strip.gif: what was kept of epochs, one after another, if there is any."""
+    for name, paths in ((ANIMATION, samples_in(folder)),
+                        (STRIP_ANIMATION, sorted(folder.glob('strip_*.png')))):
+        frames = []
+        for path in paths:
+            with Image.open(path, formats=['PNG']) as image:
+                frames.append(image.convert(image.mode))
+        if frames:
+            content = io.BytesIO()
+            frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
+                           duration=FRAME_MILLISECONDS, loop=0)
+            files.write(folder / name, [content.getbuffer()])
 
 
 def scale_up(picture: np.ndarray, side: int = SHOWN_SIDE) -> np.ndarray:
@@ -129,6 +140,8 @@ def readme(folder: Path, published: dict) -> str:
               + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
               *([f'![losses over the epochs]({LOSSES})', '']
                 if (folder / LOSSES).exists() else [])]
+    if (folder / STRIP_ANIMATION).exists():
+        lines += [f'![the ten pictures over the epochs]({STRIP_ANIMATION})', '']
     if there := samples_in(folder):
         chosen = there[::max(1, math.ceil(len(there) / N_SHOWN_SAMPLES))]
         lines += ['## Samples', '', 'From the prior, of the same latents each time: after epochs '
@@ -141,7 +154,7 @@ def readme(folder: Path, published: dict) -> str:
                   'takes for each digit:', '', f'![shares of the digits]({CLASSES_CHART})', '',
                   markdown_table([[*counts[0]], *([str(v) for v in line.values()]
                                                   for line in counts)])]
-    lines += _evaluated(folder)
+    lines += [*_evaluated(folder), *_explored(folder)]
     lines += ['## Configuration', '',
               markdown_table([['field', 'value'], *([k, str(v)] for k, v in row.items()
                                                     if v is not None)])]
@@ -165,3 +178,10 @@ def _evaluated(folder: Path) -> list[str]:
             + (' Accuracy and Frechet distances are those of a small classifier, which is right '
                f'about {right:.2%} of the originals.' if right else '')
             + f' All numbers are in [{folders.EVALUATION}]({folders.EVALUATION}).', '']
+
+
+def _explored(folder: Path) -> list[str]:
+    """What `explore` drew, if it was there."""
+    there = [(name, path) for name, path in EXPLORED.items() if (folder / path).exists()]
+    return ['## Exploration', '', *(f'![{name}]({path})\n' for name, path in there)
+            ] if there else []

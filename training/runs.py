@@ -46,6 +46,7 @@ class Options:
     force: bool
     fresh: bool
     checkpoint_minutes: float
+    snapshot_every: int | None = None  # epochs
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,9 @@ def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder:
                                      on_batch, workers):
                 report.write_statistics(folder, position.records, family)
                 progress.on_epoch(record)
+                if options.snapshot_every and not (record['epoch'] + 1) % options.snapshot_every:
+                    now = FinishedRun(folder, row, dataset, players.vae, ctx[0])
+                    report.write_snapshot(folder, record['epoch'] + 1, *now.pictures())
                 if family is tables.VAEGAN and samples.due(row, record['epoch'] + 1):
                     samples.keep(folder, players.vae, row, dataset.test, ctx[0],
                                  record['epoch'] + 1, classifier)
@@ -172,7 +176,7 @@ def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Pa
     report.write_pictures(run.folder, pixels, originals)
     if originals is not None:
         report.write_originals(results_root / naming.originals_name(run.row), originals)
-    report.write_animation(run.folder)
+    report.write_animations(run.folder)
     published = tables.published_numbers().get(run.row.name, {})
     draw_curves(run.folder, run.row, published)
     report.write_readme(run.folder, published)

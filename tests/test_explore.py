@@ -1,0 +1,82 @@
+"""`explore` and snapshots: the pictures that show what a net has learned."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import Images
+from training import explore, folders, report
+
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+RUN = 'DenseVAE_on_MNIST/5_3_400_bce_4_n64_n_hnodes-8'
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory, data_root):
+    """A run of four epochs that kept every second strip."""
+    from training import __main__ as main
+    where = ['--results-root', str(tmp_path_factory.mktemp('results')), '--data-root',
+             str(data_root), '--ctx', 'cpu']
+    assert main.main(['run', SOLO, '--set', 'n_hnodes=8', '--epochs', '4', '--limit', '64',
+                      '--snapshot-every', '2', *where]) == 0
+    return where
+
+
+def test_nearest_images_are_those_of_a_plain_search(monkeypatch):
+    rng = np.random.default_rng(0)
+    stored = rng.integers(0, 256, (50, 6, 6, 3), np.uint8)
+    pictures = rng.integers(0, 256, (4, 6, 6, 3), np.uint8)
+    pictures[1] = stored[33]
+    monkeypatch.setattr(explore, 'AT_ONCE', 7)
+    for n in (50, 20):
+        apart = ((pictures[:, None] / 255 - stored[None, :n] / 255) ** 2).mean(axis=(2, 3, 4))
+        nearest, errors = explore.nearest_images(pictures, Images(stored), n)
+        assert (nearest == stored[apart.argmin(axis=1)]).all()
+        assert errors == pytest.approx(apart.min(axis=1), abs=1e-6)
+
+
+def test_command_draws_four_pictures_that_verify_accepts(cli, results):
+    status, out, err = cli(['explore', '--match', '*', '--between', '3', '5', *results])
+    assert status == 0, err
+    folder = Path(results[1]) / RUN
+    assert out.split() == [str(folder / name) for name in report.EXPLORED.values()]
+    readme = (folder / 'README.md').read_text()
+    for name in report.EXPLORED.values():
+        with Image.open(folder / name) as picture:
+            assert np.asarray(picture).std() > 10 and name in readme
+    before = {p: p.read_bytes() for p in folder.iterdir()}
+    assert cli(['verify', *results])[0] == 0
+    assert cli(['explore', RUN, '--between', '3', '5', *results])[0] == 0
+    assert {p: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_latents_are_traversed_from_the_most_active(cli, results, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(explore.charts, 'draw_rows',
+                        lambda path, title, columns, rows: drawn.update({path.name: rows}))
+    monkeypatch.setattr(folders, 'update_checksums', lambda *_: None)
+    assert cli(['explore', RUN, *results])[0] == 0
+    rows = drawn[report.EXPLORED['traversals']]
+    kl = [float(label.rsplit(' ', 1)[1]) for label, _ in rows]
+    assert len(rows) == 5 and kl == sorted(kl, reverse=True)
+    way, = (pictures for _, pictures in drawn[report.EXPLORED['interpolation']])
+    assert way.shape == (explore.N_STEPS + 2, 28, 28, 1)
+
+
+def test_images_that_are_not_there_are_one_line(cli, results):
+    status, _, err = cli(['explore', RUN, '--between', '0', '20', *results])
+    assert status == 2 and err.splitlines()[-1] == (
+        'error: --between 20: expected less than the 20 held-out images')
+
+
+def test_snapshots_are_the_strips_of_their_epochs(results):
+    folder = Path(results[1]) / RUN
+    strips = sorted(p.name for p in folder.glob('strip_*.png'))
+    assert strips == ['strip_002.png', 'strip_004.png']
+    last = np.asarray(Image.open(folder / strips[1]))
+    assert (last == np.asarray(Image.open(folder / report.STRIP))).all()
+    assert (last != np.asarray(Image.open(folder / strips[0]))).any()
+    with Image.open(folder / report.STRIP_ANIMATION) as animation:
+        assert animation.n_frames == 2
+    assert report.STRIP_ANIMATION in (folder / 'README.md').read_text()

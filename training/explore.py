@@ -1,0 +1,107 @@
+"""Pictures of what a finished run's net has learned, beside its reconstructions.
+
+Samples from the prior, the way between two images, what single latents do, and the training
+images nearest to samples. The net draws in inference mode; latents are fixed by the run's seed.
+"""
+from pathlib import Path
+
+import numpy as np
+from mxnet import autograd, nd
+
+from training import charts, loop, samples
+from training.report import EXPLORED
+
+SIDE = 8            # of the square of samples
+N_STEPS = 9         # pictures of a way or of a traversal
+N_TRAVERSED = 8     # latents
+REACH = 3.0         # standard deviations of the prior to either side
+N_NEAREST = 10      # samples
+AT_ONCE = 2000      # training images
+
+
+def explore(run, between: tuple[int, int] = (0, 1)) -> list[Path]:
+    """Draw all pictures into the folder of a `runs.FinishedRun`; of a plain GAN, two of them.
+
+    between: two held-out images, by their places.
+    """
+    images, row = run.dataset.test, run.row
+    square = samples.draw(run.vae, row, images, run.ctx, SIDE ** 2, samples.FOR_GRID)
+    drawn = {'samples': (f'{SIDE ** 2} samples from the prior', None,
+                         [('', part) for part in np.split(square, SIDE)])}
+    if row.encodes:
+        drawn |= _ways(run, between)
+    train = run.dataset.train
+    nearest, apart = nearest_images(square[:N_NEAREST], train, loop.n_images(len(train), row))
+    drawn['nearest'] = (
+        'Samples, and the training image nearest to each',
+        [f'{d:.3f}' for d in apart],
+        [('sample', square[:N_NEAREST]), ('nearest; above:\nsquared error', nearest)])
+    for name, (title, columns, rows) in drawn.items():
+        charts.draw_rows(run.folder / EXPLORED[name], title, columns, rows)
+    return [run.folder / EXPLORED[name] for name in drawn]
+
+
+def _ways(run, between: tuple[int, int]) -> dict:
+    """Between two images, and along single latents from the first of them."""
+    images = run.dataset.test
+    x = images[np.array(between)]                                       # (2, c, h, w)
+    (start, end), kl = _codes(run, x)[0], _kl_per_latent(run)           # (z,) each
+    parts = np.linspace(0, 1, N_STEPS)
+    path = start + parts[:, None] * (end - start)                       # (steps, z)
+    first, last = (images.between(i, i + 1) for i in between)
+    way = np.concatenate([first, _decoded(run, path), last])
+    most = np.argsort(-kl, kind='stable')[:N_TRAVERSED]
+    values = np.linspace(-REACH, REACH, N_STEPS)
+    rows = []
+    for latent in most:
+        z = np.tile(start, (N_STEPS, 1))
+        z[:, latent] = values
+        rows.append((f'latent {latent}\nKL {kl[latent]:.2f}', _decoded(run, z)))
+    return {
+        'interpolation': (f'From held-out image {between[0]} to {between[1]}, by their means',
+                          ['original', *(f'{part:.0%}' for part in parts), 'original'],
+                          [('', way)]),
+        'traversals': (f'The most active latents, from held-out image {between[0]}',
+                       [f'{value:+.1f}' for value in values], rows)}
+
+
+def _codes(run, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and log variance (n, z) of images (n, c, h, w)."""
+    with autograd.predict_mode():
+        return tuple(part.asnumpy() for part in run.vae.split(
+            nd, run.vae.encoder(nd.array(x, run.ctx))))
+
+
+def _kl_per_latent(run) -> np.ndarray:
+    """Means over held-out images, (z,)."""
+    n, found = min(loop.N_HELD_OUT, len(run.dataset.test)), 0
+    for indices in np.split(np.arange(n), range(loop.AT_ONCE, n, loop.AT_ONCE)):
+        mean, logvar = _codes(run, run.dataset.test[indices])
+        found = found + (mean ** 2 + np.exp(logvar) - 1 - logvar).sum(axis=0) / 2
+    return found / n
+
+
+def _decoded(run, z: np.ndarray) -> np.ndarray:
+    """Latents (n, z) as pictures (n, h, w, c) uint8."""
+    with autograd.predict_mode():
+        return run.dataset.test.to_pixels(
+            run.vae.decoder(nd.array(z.astype(np.float32), run.ctx)).asnumpy())
+
+
+def nearest_images(pictures: np.ndarray, images,
+                   n_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each picture (n, h, w, c) uint8, which of the first images is nearest to it.
+
+    Those images (n, h, w, c), and their mean squared errors (n,) of values in [0, 1].
+    """
+    wanted = pictures.reshape(len(pictures), -1) / np.float32(255)      # (n, v)
+    least, found = np.full(len(pictures), np.inf), np.zeros(len(pictures), int)
+    for begin in range(0, n_images, AT_ONCE):
+        part = images.between(begin, min(begin + AT_ONCE, n_images))
+        part = part.reshape(len(part), -1) / np.float32(255)            # (m, v)
+        apart = ((wanted ** 2).sum(axis=1)[:, None] + (part ** 2).sum(axis=1)
+                 - 2 * wanted @ part.T) / wanted.shape[1]               # (n, m)
+        nearer = apart.min(axis=1) < least
+        found[nearer] = begin + apart.argmin(axis=1)[nearer]
+        least = np.minimum(least, apart.min(axis=1))
+    return np.concatenate([images.between(i, i + 1) for i in found]), np.maximum(least, 0)
