@@ -11,7 +11,8 @@ SOURCES = sorted(p.relative_to(ROOT) for folder in ('models', 'data', 'training'
 LOCAL = {'models', 'data', 'training'}
 FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
                  'progress', 'files', 'stop', 'verify', 'gallery', 'peers', 'timing', 'charts',
-                 'row', 'schedules', 'folders', 'errors')
+                 'row', 'schedules', 'folders', 'errors',
+                 'page')
 
 
 def imported(path: Path) -> set[str]:

@@ -16,6 +16,7 @@ from training import (
     gallery,
     launch,
     naming,
+    page,
     peers,
     report,
     stop,
@@ -160,6 +161,11 @@ def explore_command(args) -> None:
         report.write_readme(run.folder, published.get(run.row.name, {}))
         folders.update_checksums(run.folder, 'README.md', *(path.name for path in drawn))
         print(*drawn, sep='\n')
+
+
+def report_command(args) -> None:
+    """`report`: one page of all finished runs."""
+    print(page.write(_tables_root(args), args.results_root))
 
 
 def _classifier_of(run):
@@ -403,7 +409,7 @@ def _run(row: Experiment, dataset, ctx: list, args, workers=None):
 COMMANDS: dict[str, Callable] = {'list': list_command, 'run': run_command,
                                  'launch': launch_command, 'strips': strips_command,
                                  'verify': verify_command, 'evaluate': evaluate_command,
-                                 'explore': explore_command,
+                                 'explore': explore_command, 'report': report_command,
                                  'demo': demo_command,
                                  'gallery': gallery_command, 'time': time_command}
 

@@ -151,6 +151,10 @@ def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_places(sub, images)
 
 
+def _report(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_results_root(sub, images)
+
+
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('which', choices=('anime', 'vaegan'), nargs='?', default='anime',
                      help='which experiments (default: anime)')
@@ -193,6 +197,7 @@ _COMMANDS = {  # name: its options, what it does, an example
                  'evaluate DenseVAE_on_MNIST/5_3_400_bce_50'),
     'explore': (_explore, 'draw what a finished run has learned: samples, ways between images, '
                 'latents, nearest images', 'explore DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'report': (_report, 'write index.html: all finished runs on one page', 'report'),
     'gallery': (_gallery, 'train all anime experiments at one reduced scale, or the VAE/GANs, '
                 'and compare them', 'gallery anime'),
     'time': (_time, 'time solo and combo epochs, and the published mixes of them',

@@ -144,15 +144,20 @@ def merged(old: list[dict], new: list[dict]) -> list[dict]:
             if (line['experiment'], line['step'], line['kind']) not in replaced] + new
 
 
-def table(lines: list[dict]) -> str:
-    """The lines for the README."""
+def cells(lines: list[dict]) -> list[list[str]]:
+    """The lines as a table, header first."""
     header = ['', 'step', 'scale', 'epochs: solo + combo', 's / solo epoch', 's / combo epoch',
               's in all', 'of the first', 'published s', 'of the first']
-    return tables.markdown_table([header, *([
+    return [header, *([
         line['kind'], line['step'], line['scale'],
         f'{line["solo_epochs"]}+{line["combo_epochs"]}',
         tables.number(line['solo_epoch_seconds'], 1),
         tables.number(line['combo_epoch_seconds'], 1),
         tables.number(line['seconds'], 0), tables.number(line['fraction'], 3),
         tables.number(line['published_seconds'], 0),
-        tables.number(line['published_fraction'], 3)] for line in lines)])
+        tables.number(line['published_fraction'], 3)] for line in lines)]
+
+
+def table(lines: list[dict]) -> str:
+    """The lines for the README."""
+    return tables.markdown_table(cells(lines))

@@ -1,0 +1,125 @@
+"""The page of all runs: its HTML, parsed; in a browser it is tested by test_browser.py."""
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from training import folders, gallery, page, report, tables
+
+RESULTS = Path(__file__).resolve().parent.parent / 'results'
+VOID = {'meta', 'img', 'input', 'br', 'link'}
+
+
+class Parsed(HTMLParser):
+    """Elements as (tag, attributes), text by tag; every element must be closed."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.elements, self.texts, self.stack = [], [], []
+        self.feed(path.read_text())
+        assert not self.stack
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        if self.stack and data.strip():
+            self.texts.append((self.stack[-1], data.strip()))
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for found, attributes in self.elements if found == tag]
+
+
+@pytest.fixture(scope='module')
+def committed(tmp_path_factory) -> Path:
+    """A copy of the committed results with a page of its own."""
+    root = tmp_path_factory.mktemp('page') / 'results'
+    shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
+        '*.params', 'demo', f'*{folders.UNFINISHED}'))
+    return page.write(root, root / 'images')
+
+
+def test_every_run_is_a_card_with_pictures_that_are_there(committed):
+    parsed = Parsed(committed)
+    names = [*folders.finished_runs(committed.parent / 'images')]
+    assert [card['data-name'] for card in parsed.all('article')] == names and len(names) > 30
+    shown = [image for image in parsed.all('img') if image.get('src')]
+    assert len(shown) > 2 * len(names)
+    for image in shown:
+        assert (committed.parent / unquote(image['src'])).is_file() and len(image['alt']) > 10
+    assert not [image for image in parsed.all('img') if 'alt' not in image]
+
+
+def test_page_needs_no_network(committed):
+    text = committed.read_text()
+    for remote in ('http://', 'https://', '//cdn', '@import', 'url('):
+        assert remote not in text
+    parsed = Parsed(committed)
+    assert not parsed.all('link') and not [s for s in parsed.all('script') if 'src' in s]
+
+
+def test_every_control_has_a_label(committed):
+    parsed = Parsed(committed)
+    inside, unlabelled = [], []
+    for tag, attributes in parsed.elements:
+        if tag in ('select', 'input'):
+            unlabelled.append(attributes)
+        inside.append(tag)
+    assert len(unlabelled) == len(parsed.all('label')) == 7
+    assert {'data', 'net', 'study', 'left', 'right'} <= {a.get('name') for a in unlabelled}
+
+
+def test_filters_and_studies_are_those_of_the_runs(committed):
+    parsed = Parsed(committed)
+    options = [text for tag, text in parsed.texts if tag == 'option']
+    for card in parsed.all('article'):
+        assert card['data-data'] in options and card['data-net'] in options
+        for study in json.loads(card['data-studies']):
+            assert study in page.studies()
+    for title in gallery.STUDIES:
+        title = f'Faces, reduced: {title.lower()}'
+        assert options.count(title) == 2  # to compare, to filter
+        assert sum(title in card['data-studies'] for card in parsed.all('article')) > 1
+
+
+def test_numbers_are_ours_beside_published(committed):
+    text = committed.read_text()
+    numbers = tables.our_numbers(
+        RESULTS / 'images/DenseVAE_on_MNIST/5_3_400_bce_50',
+        tables.published_numbers()['DenseVAE_on_MNIST/5_3_400_bce_50']['curve'])
+    assert (f'VAE loss, epoch 40</td><td>{numbers["our_vae_loss"]:.2f}</td><td>108.19</td>'
+            in text)
+    assert 'in full, at epoch 199: not to be compared' in text
+
+
+def test_names_are_text_not_markup(tmp_path, cli, data_root):
+    where = ['--results-root', str(tmp_path)]
+    assert cli(['run', 'DenseVAE_on_MNIST/5_3_400_bce_50', '--epochs', '1', '--limit', '64',
+                '--set', 'n_hnodes=8', '--data-root', str(data_root), '--ctx', 'cpu',
+                *where])[0] == 0
+    folder, = folders.finished_runs(tmp_path).values()
+    config = folders.read_config(folder)
+    folders.write_config(folder, config | {'command': '<script>alert(1)</script>'})
+    status, out, err = cli(['report', *where])
+    assert status == 0 and out.strip() == str(tmp_path / page.NAME), err
+    assert '<script>alert' not in (tmp_path / page.NAME).read_text()
+    assert 'Side by side' not in (tmp_path / page.NAME).read_text()  # one run alone
+    assert (folder / report.STRIP).exists()
+
+
+def test_damaged_run_leaves_the_page_as_it_was(tmp_path, cli):
+    (tmp_path / page.NAME).write_text('before')
+    folder = tmp_path / 'a/b'
+    folder.mkdir(parents=True)
+    (folder / folders.CONFIG).write_text('{')
+    status, _, err = cli(['report', '--results-root', str(tmp_path)])
+    assert status == 2 and len(err.splitlines()) == 1 and folders.CONFIG in err
+    assert (tmp_path / page.NAME).read_text() == 'before'

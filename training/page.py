@@ -1,0 +1,117 @@
+"""results/index.html: every finished run on one page that needs nothing but its folder.
+
+Made of the same records as the READMEs; pictures are files beside it. Never imports MXNet.
+"""
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+
+from training import experiments, files, folders, gallery, naming, peers, report, tables, timing
+from training.experiments import EXPERIMENTS, Experiment
+
+NAME = 'index.html'
+TEMPLATES = Path(__file__).parent / 'templates'
+LABELS = {'vae_loss': 'VAE loss', 'disc_loss': 'discriminator loss', 'enc_loss': 'encoder loss',
+          'dec_loss': 'decoder loss'}
+DIGITS_STUDY = 'Digits: with and without a discriminator'
+MORE = {  # pictures that stand behind a click: file name to what it shows
+    report.LOSSES: 'losses over the epochs, and what was published of them',
+    report.STRIP_ANIMATION: 'the strip over the epochs',
+    report.ANIMATION: 'samples over the epochs',
+    report.CLASSES_CHART: 'which digits the samples show, over the epochs',
+    **{path: f'exploration: {name}' for name, path in report.EXPLORED.items()}}
+
+
+def studies() -> dict[str, list[str]]:
+    """What is compared: by title, the names of runs."""
+    found = {DIGITS_STUDY: [name for name, row in EXPERIMENTS.items() if row.data == 'MNIST'
+                            and row.step != 'vaegan']}
+    for title, names in gallery.STUDIES.items():
+        found[f'Faces, reduced: {title.lower()}'] = [
+            naming.run_name(gallery.at_scale(experiments.canonical(EXPERIMENTS[name])))
+            for name in names]
+    for title, rows in peers.studies().items():
+        found[title] = [naming.run_name(row) for row in rows.values()]
+    return found
+
+
+def write(root: Path, images: Path) -> Path:
+    """Write the page of all finished runs below `images`. FolderError if one cannot be read."""
+    published, of = tables.published_numbers(), studies()
+    runs = [_run(name, folder, root, published, of)
+            for name, folder in folders.finished_runs(images).items()]
+    compared = {title: [run for name in names for run in runs if run['name'] == name]
+                for title, names in of.items()}
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
+                                     undefined=jinja2.StrictUndefined, trim_blocks=True,
+                                     lstrip_blocks=True)
+    page = environment.get_template(NAME).render(
+        runs=runs, studies={title: found for title, found in compared.items() if len(found) > 1},
+        choices={field: sorted({run[field] for run in runs if run[field]})
+                 for field in ('data', 'net')},
+        timing=_timing(root))
+    files.write_text(root / NAME, page)
+    return root / NAME
+
+
+def _run(name: str, folder: Path, root: Path, published: dict, of: dict) -> dict:
+    """What the page says of a run."""
+    config = folders.read_config(folder)
+    row = folders.row_of(config, folder)
+    evaluation = folders.read_evaluation(folder)
+    return {'name': name, 'data': row.data, 'net': ' + '.join(filter(None, (row.vae, row.disc))),
+            'studies': [title for title, names in of.items() if name in names],
+            'caption': naming.caption(row), 'command': config['command'],
+            'strip': _link(folder / report.STRIP, root),
+            'alt': _shown(row),
+            'more': [(_link(folder / path, root), text) for path, text in MORE.items()
+                     if (folder / path).exists()],
+            'readme': _link(folder / 'README.md', root),
+            'numbers': _numbers(row, folder, published.get(row.name, {})),
+            'other_images': tables.OTHER_IMAGES if row.data in tables.FACES else '',
+            'measures': _measures(evaluation) if evaluation else [],
+            'configuration': [(field, value) for field, value in row.configuration().items()
+                              if value is not None]}
+
+
+def _link(path: Path, root: Path) -> str:
+    return quote(path.relative_to(root).as_posix())
+
+
+def _shown(row: Experiment) -> str:
+    kind = 'faces' if row.data in (*tables.FACES, 'sketch_faces') else 'digits'
+    if not row.encodes:
+        return f'Ten {kind} that the net made of noise'
+    return f'Ten {kind} that were held out, and below them what the net made of them'
+
+
+def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
+    """Losses, ours beside published: of the same epoch, or of the whole published run."""
+    ours = tables.our_numbers(folder, naming.comparable_curve(row, published))
+    found = []
+    for loss, digits in tables.family(row).losses.items():
+        same = ours.get(f'published_{loss}')
+        whole = published.get(f'pub_{loss}')
+        if ours[f'our_{loss}'] is not None:
+            found.append({'label': f'{LABELS[loss]}, epoch {ours["our_epoch"]}',
+                          'ours': tables.number(ours[f'our_{loss}'], digits),
+                          'published': tables.number(same, digits) if same is not None else '',
+                          'in_full': tables.number(whole, digits) if whole and same is None
+                          else '', 'last_epoch': published.get('pub_last_epoch')})
+    return [*found, {'label': 'seconds an epoch', 'in_full': '', 'published': '',
+                     'ours': tables.number(ours['our_seconds_per_epoch'], 1)}]
+
+
+def _measures(evaluation: dict) -> list[tuple[str, str]]:
+    measures = evaluation['measures']
+    return [(header, tables.number(measures[k], digits))
+            for k, (header, digits) in tables.EVALUATED.items() if k in measures]
+
+
+def _timing(root: Path) -> dict | None:
+    """The chart of timed mixes and its table, if they were timed."""
+    path = root / 'timing.csv'
+    if not path.exists() or not path.with_suffix('.png').exists():
+        return None
+    return {'chart': 'timing.png', 'table': timing.cells(tables.read_csv(path))}
