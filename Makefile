@@ -22,6 +22,7 @@ test: $(READY)
 	.venv/bin/python -m pytest
 
 slow: $(READY)
+	.venv/bin/python -m pip install --quiet --requirement tests/requirements-browser.txt
 	.venv/bin/python -m pytest -m slow
 
 lint: $(READY)

@@ -1,0 +1,120 @@
+"""The page of all runs in headless Chromium, if that is here (see requirements-browser.txt)."""
+import shutil
+from pathlib import Path
+
+import pytest
+
+from training import folders, page
+
+webdriver = pytest.importorskip('selenium.webdriver')
+By = pytest.importorskip('selenium.webdriver.common.by').By
+Keys = pytest.importorskip('selenium.webdriver.common.keys').Keys
+ui = pytest.importorskip('selenium.webdriver.support.ui')
+CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (CHROMIUM and DRIVER),
+                                                   reason='no chromium and chromedriver')]
+RESULTS = Path(__file__).resolve().parent.parent / 'results'
+QUIET = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+         '--disable-background-networking', '--disable-component-update', '--disable-sync')
+
+
+@pytest.fixture(scope='module')
+def url(tmp_path_factory) -> str:
+    root = tmp_path_factory.mktemp('page') / 'results'
+    shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
+        '*.params', 'demo', f'*{folders.UNFINISHED}'))
+    return page.write(root, root / 'images').as_uri()
+
+
+@pytest.fixture(scope='module')
+def driver(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (*QUIET, f'--user-data-dir={tmp_path_factory.mktemp("profile")}'):
+        options.add_argument(argument)
+    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+    with webdriver.Chrome(options, webdriver.ChromeService(DRIVER)) as found:
+        yield found
+
+
+@pytest.fixture
+def opened(driver, url):
+    """The page in a desktop's window, as it loads."""
+    driver.set_window_size(1440, 900)
+    driver.get(url)
+    return driver
+
+
+def visible(driver) -> list:
+    return [card for card in driver.find_elements(By.TAG_NAME, 'article') if card.is_displayed()]
+
+
+def chosen(driver, form: str, name: str) -> ui.Select:
+    return ui.Select(driver.find_element(By.CSS_SELECTOR, f'#{form} select[name={name}]'))
+
+
+@pytest.mark.parametrize('width', [360, 1440])
+def test_page_loads_whole_without_errors(driver, url, width):
+    driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {
+        'width': width, 'height': 800, 'deviceScaleFactor': 1, 'mobile': width < 500})
+    driver.get(url)
+    driver.execute_script(
+        "document.querySelectorAll('details').forEach(d => d.open = true);"
+        "document.querySelectorAll('img').forEach(i => i.loading = 'eager');")
+    ui.WebDriverWait(driver, 60).until(lambda d: d.execute_script(
+        "return [...document.images].every(i => i.complete)"))
+    broken = driver.execute_script(
+        "return [...document.images].filter(i => !i.naturalWidth).map(i => i.src)")
+    assert broken == [] and len(driver.find_elements(By.TAG_NAME, 'img')) > 60
+    assert driver.execute_script('return document.documentElement.scrollWidth') <= width
+    assert driver.get_log('browser') == []
+    driver.execute_cdp_cmd('Emulation.clearDeviceMetricsOverride', {})
+
+
+def test_filters_show_what_was_asked_for(opened):
+    everything = len(visible(opened))
+    chosen(opened, 'filters', 'data').select_by_visible_text('MNIST')
+    cards = visible(opened)
+    assert 0 < len(cards) < everything
+    assert {card.get_attribute('data-data') for card in cards} == {'MNIST'}
+    count = opened.find_element(By.ID, 'count')
+    assert count.text == f'{len(cards)} runs'
+    chosen(opened, 'filters', 'net').select_by_visible_text('DenseVAE')
+    assert {card.get_attribute('data-net') for card in visible(opened)} == {'DenseVAE'}
+    opened.find_element(By.CSS_SELECTOR, '#filters button').click()
+    ui.WebDriverWait(opened, 5).until(lambda d: len(visible(d)) == everything)
+    assert count.text == f'{everything} runs'
+    chosen(opened, 'filters', 'study').select_by_visible_text('Faces, reduced: nets')
+    assert len(visible(opened)) == 6
+
+
+def test_two_runs_of_a_study_are_compared_by_a_slider(opened):
+    study = 'Faces, reduced: weight of the discriminator'
+    chosen(opened, 'comparison', 'study').select_by_visible_text(study)
+    right = chosen(opened, 'comparison', 'right')
+    assert len(right.options) == 4
+    right.select_by_index(3)
+    pictures = opened.find_elements(By.CSS_SELECTOR, '.compare img')
+    assert '_16_50_1_' in pictures[1].get_attribute('src')
+    assert pictures[0].get_attribute('src') != pictures[1].get_attribute('src')
+    divider = opened.find_element(By.ID, 'divider')
+    before = pictures[1].value_of_css_property('clip-path')
+    divider.send_keys(Keys.ARROW_RIGHT * 10)
+    assert before.endswith('50%)')
+    assert pictures[1].value_of_css_property('clip-path').endswith('60%)')
+
+
+def test_everything_has_a_name_for_those_who_do_not_see_it(opened):
+    opened.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for tag in ('select', 'input', 'img', 'button'):
+        for element in opened.find_elements(By.TAG_NAME, tag):
+            assert element.accessible_name, element.get_attribute('outerHTML')
+
+
+@pytest.mark.parametrize('scheme, dark', [('dark', True), ('light', False)])
+def test_page_is_dark_or_light_as_the_reader_likes(opened, scheme, dark):
+    opened.execute_cdp_cmd('Emulation.setEmulatedMedia', {
+        'features': [{'name': 'prefers-color-scheme', 'value': scheme}]})
+    colour = opened.find_element(By.TAG_NAME, 'body').value_of_css_property('background-color')
+    red = int(colour.split('(')[1].split(',')[0])
+    assert (red < 64) == dark
