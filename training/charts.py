@@ -157,20 +157,32 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
 
 def draw_rows(path: Path, title: str, columns: list[str] | None,
               rows: list[tuple[str, np.ndarray]]) -> None:
-    """Rows of pictures (n, h, w, c) uint8, each with a label; columns may have headers."""
-    n = len(rows[0][1])
+    """Rows of pictures (n, h, w, c) uint8, each with a label; columns may have headers.
+
+    One picture with ticks in place of an axis a picture, which would take seconds.
+    """
+    n, (height, width) = len(rows[0][1]), rows[0][1].shape[1:3]
+    step = np.array([height, width]) + height // 14
+    sheet = np.full((*(step * (len(rows), n)), 3), 255, np.uint8)
+    for i, (_, pictures) in enumerate(rows):
+        for j, picture in enumerate(pictures):
+            top, left = step * (i, j)
+            sheet[top:top + height, left:left + width] = picture
     labelled = any(label for label, _ in rows)
-    figure = Figure((0.9 * n + 1.1 * labelled, 0.95 * len(rows) + 0.4 + 0.2 * bool(columns)),
-                    layout='constrained')
-    axes = figure.subplots(len(rows), n, squeeze=False)
-    for (label, pictures), line in zip(rows, axes, strict=True):
-        for picture, axis in zip(pictures, line, strict=True):
-            axis.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
-            axis.set(xticks=[], yticks=[])
-        line[0].set_ylabel(label, rotation=0, ha='right', va='center', fontsize=8)
-    for header, axis in zip(columns or (), axes[0], strict=False):
-        axis.set_title(header, fontsize=8)
-    figure.suptitle(title, fontsize=9)
+    size = 0.85 * n, 0.85 * len(rows)                                   # inches
+    left, top, edge = 0.1 + labelled, 0.4 + 0.2 * bool(columns), 0.1
+    whole = size[0] + left + edge, size[1] + top + edge
+    figure = Figure(whole)
+    axis = figure.add_axes((left / whole[0], edge / whole[1], size[0] / whole[0],
+                            size[1] / whole[1]))
+    axis.imshow(sheet, interpolation='nearest', aspect='auto')
+    axis.set_xticks([j * step[1] + width / 2 for j in range(n if columns else 0)],
+                    columns or [], fontsize=8)
+    axis.set_yticks([i * step[0] + height / 2 for i in range(len(rows) * labelled)],
+                    [label for label, _ in rows] if labelled else [], fontsize=8)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    axis.spines[:].set_visible(False)
+    figure.suptitle(title, fontsize=9, y=1 - 0.1 / whole[1], va='top')
     _save(figure, path)
 
 
