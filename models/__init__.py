@@ -33,9 +33,8 @@ class ModelError(ValueError):
 
 VAES = {
     'DenseVAE': lambda row, shape: dense_vae(shape, row.n_latent, row.n_hlayers, row.n_hnodes),
-    'ConvVAE': lambda row, shape: conv_vae(shape, row.n_latent, row.vae_base_channels),
-    'DeepConvVAE': lambda row, shape: conv_vae(shape, row.n_latent, row.vae_base_channels,
-                                               DEEP_DECODER_CHANNELS),
+    'ConvVAE': lambda row, shape: conv_vae(shape, row),
+    'DeepConvVAE': lambda row, shape: conv_vae(shape, row, DEEP_DECODER_CHANNELS),
     'ConvDecoder': lambda row, shape: ConvDecoder(shape[0], row.n_latent,
                                                   row.vae_base_channels),
     'VAE_A': vae_a, 'VAE_B': vae_b, 'VAE_paper': vae_paper,

@@ -1,7 +1,8 @@
 """Convolutional nets for 64 x 64 images: ConvVAE and its decoder, ConvDisc, and deeper ones.
 
 The encoder's stride of 1, its BatchNorm and relu on mean and log variance (never negative)
-are the original's. Decoder and discriminator are DCGAN's (Radford et al., 2016).
+are the original's; a row's `encoder` and `latent_head` change them. Decoder and discriminator
+are DCGAN's (Radford et al., 2016).
 """
 from mxnet.gluon import HybridBlock, nn
 
@@ -14,12 +15,24 @@ def _norm_relu(net: nn.HybridSequential, layer: HybridBlock) -> None:
     net.add(layer, nn.BatchNorm(), nn.Activation('relu'))
 
 
-def conv_encoder(n_latent: int, base_channels: int) -> nn.HybridSequential:
-    """Images (b, c, 64, 64) -> mean and log variance (b, 2z), none of them negative."""
+def conv_encoder(n_latent: int, base_channels: int, kind: str = 'published',
+                 head: str = 'published') -> nn.HybridSequential:
+    """Images (b, ch, 64, 64) -> mean and log variance (b, 2z).
+
+    kind: published | strided, the decoder the other way round, with a thirtieth of the
+    parameters. head: published, none of them negative | linear.
+    """
     net = nn.HybridSequential()
-    _norm_relu(net, nn.Conv2D(base_channels, 4, use_bias=False))        # (b, c, 61, 61)
-    _norm_relu(net, nn.Conv2D(2 * base_channels, 4, use_bias=False))    # (b, 2c, 58, 58)
-    _norm_relu(net, nn.Dense(2 * n_latent))                             # (b, 2z)
+    if kind == 'published':
+        _norm_relu(net, nn.Conv2D(base_channels, 4, use_bias=False))    # (b, c, 61, 61)
+        _norm_relu(net, nn.Conv2D(2 * base_channels, 4, use_bias=False))  # (b, 2c, 58, 58)
+    else:
+        for factor in (1, 2, 4, 8):                                     # 32, 16, 8, 4 a side
+            _norm_relu(net, nn.Conv2D(factor * base_channels, 4, 2, 1, use_bias=False))
+    if head == 'published':
+        _norm_relu(net, nn.Dense(2 * n_latent))                         # (b, 2z)
+    else:
+        net.add(nn.Dense(2 * n_latent))
     return net
 
 
@@ -41,11 +54,11 @@ class ConvDecoder(HybridBlock):
         return self.net(z.reshape((0, 0, 1, 1)))                        # (b, ch, 64, 64)
 
 
-def conv_vae(shape: tuple[int, int, int], n_latent: int, base_channels: int,
-             decoder_channels: int | None = None) -> VAE:
+def conv_vae(shape: tuple[int, int, int], row, decoder_channels: int | None = None) -> VAE:
     """ConvVAE; with `decoder_channels` other than the encoder's, DeepConvVAE."""
-    return VAE(conv_encoder(n_latent, base_channels),
-               ConvDecoder(shape[0], n_latent, decoder_channels or base_channels), n_latent)
+    return VAE(conv_encoder(row.n_latent, row.vae_base_channels, row.encoder, row.latent_head),
+               ConvDecoder(shape[0], row.n_latent, decoder_channels or row.vae_base_channels),
+               row.n_latent)
 
 
 def conv_disc(base_channels: int, stages: int = 3) -> nn.HybridSequential:

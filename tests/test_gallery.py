@@ -8,7 +8,7 @@ from PIL import Image
 from training import experiments, gallery, naming, tables
 
 ANIME = [name for name, row in experiments.EXPERIMENTS.items()
-         if row.data == 'anime' and row.step != 'vaegan']
+         if row.data == 'anime' and name in tables.published_numbers() and row.step != 'vaegan']
 
 
 def test_every_anime_row_is_in_a_study_and_trained_once():

@@ -143,6 +143,21 @@ def test_conv_encoder_never_gives_negative_mean_or_logvar():
     assert min(mean.min().asscalar(), logvar.min().asscalar()) == 0
 
 
+@pytest.mark.parametrize('change, expected', [
+    ({}, 223_288_448), ({'latent_head': 'linear'}, 223_286_400),
+    ({'encoder': 'strided'}, 7_675_776),
+    ({'encoder': 'strided', 'latent_head': 'linear'}, 7_673_728)])
+def test_repaired_encoders_are_smaller_and_their_heads_free(change, expected):
+    full = replace(EXPERIMENTS[CONV_512], **change)
+    assert count(models.build_vae(full, FACES), *vae_inputs(full, 1))[0] == expected
+    row = shrunk(full)
+    vae = models.build_vae(row, FACES)
+    assert_sum_reaches_everything(vae, *vae_inputs(row, 4))
+    _, mean, logvar = vae(*vae_inputs(row, 16))
+    lowest = min(mean.min().asscalar(), logvar.min().asscalar())
+    assert lowest < 0 if row.latent_head == 'linear' else lowest == 0
+
+
 def test_same_noise_gives_same_images_and_other_noise_others():
     row = experiment()
     vae = models.build_vae(row, MNIST)

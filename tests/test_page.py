@@ -1,5 +1,6 @@
 """The page of all runs: its HTML, parsed; in a browser it is tested by test_browser.py."""
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -123,3 +124,17 @@ def test_damaged_run_leaves_the_page_as_it_was(tmp_path, cli):
     status, _, err = cli(['report', '--results-root', str(tmp_path)])
     assert status == 2 and len(err.splitlines()) == 1 and folders.CONFIG in err
     assert (tmp_path / page.NAME).read_text() == 'before'
+
+
+def articles(path: Path) -> dict[str, str]:
+    """The HTML of each run, by name."""
+    return dict(re.findall(r'<article class="card" data-name="([^"]+)"(.*?)</article>',
+                           path.read_text(), re.DOTALL))
+
+
+def test_committed_page_is_that_of_the_committed_runs(committed):
+    """A user's own runs may stand beside them."""
+    fresh, found = articles(committed), articles(RESULTS / page.NAME)
+    assert len(found) > 30 and found.keys() <= fresh.keys()
+    for name, html in found.items():
+        assert html == fresh[name], name

@@ -130,7 +130,8 @@ def test_readme_names_every_command():
 
 def test_published_names_are_the_registrys():
     assert PUBLISHED.keys() <= experiments.EXPERIMENTS.keys()
-    assert [name for name, row in experiments.EXPERIMENTS.items() if row.step != 'vaegan'] == [
+    assert [name for name, row in experiments.EXPERIMENTS.items()
+            if row.step != 'vaegan' and not name.endswith('_repaired')] == [
         line['name'] for line in tables.read_csv(tables.RESULTS / 'published.csv')]
 
 

@@ -9,6 +9,8 @@ CHOICES = {  # none is for fields that may be none
     'vae': ('DenseVAE', 'ConvVAE', 'DeepConvVAE', 'ConvDecoder', 'VAE_A', 'VAE_B', 'VAE_paper'),
     'pixel_loss': ('bce', 'l2'),
     'layout': ('reshape', 'transpose'),
+    'encoder': ('published', 'strided'),
+    'latent_head': ('published', 'linear'),
     'likelihood': ('gaussian', 'mean_square'),
     'kl_normaliser': ('images', 'latents', 'pixels'),
     'gan_term': ('non-saturating', 'saturating'),
@@ -76,6 +78,8 @@ class Experiment:
     step: str = 'published'              # published | shared
     layout: str = 'reshape'              # height x width x channel to channel-first
     batch_size: int = 64
+    encoder: str = 'published'           # of ConvVAE: convolutions of stride 1 | strided
+    latent_head: str = 'published'       # of ConvVAE: BatchNorm and relu at its end | linear
     limit: int | None = None             # first N training images; none: all
     seed: int = 0                        # of weights, batch order and noise
     STEPS: ClassVar[tuple[str, ...]] = ('published', 'shared')
@@ -150,6 +154,12 @@ class Experiment:
             self.refuse('disc', 'a discriminator, for a plain GAN is nothing without one')
         if self.epochs < 1:
             self.refuse('solo_epochs', 'at least one epoch, solo or combo')
+        self._check_encoder()
+
+    def _check_encoder(self) -> None:
+        for field in ('encoder', 'latent_head'):
+            if getattr(self, field) != 'published' and self.vae not in ('ConvVAE', 'DeepConvVAE'):
+                self.refuse(field, f'published, for {self.vae} has no other')
 
 
 @dataclass(frozen=True)
@@ -220,3 +230,4 @@ class VaeGan(Experiment):
             self.refuse('n_classified', '0, for only MNIST has classes')
         if self.routing == 'accumulated' and self.equilibrium is not None:
             self.refuse('routing', 'separate, where an equilibrium decides who steps')
+        self._check_encoder()
