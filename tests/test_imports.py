@@ -12,7 +12,7 @@ LOCAL = {'models', 'data', 'training'}
 FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
                  'progress', 'files', 'stop', 'verify', 'gallery', 'peers', 'timing', 'charts',
                  'row', 'schedules', 'folders', 'errors',
-                 'page')
+                 'page', 'claim', 'repairs')
 
 
 def imported(path: Path) -> set[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training import (
+    claim,
     cli,
     errors,
     experiments,
@@ -18,6 +19,7 @@ from training import (
     naming,
     page,
     peers,
+    repairs,
     report,
     stop,
     tables,
@@ -136,16 +138,21 @@ def _chosen_runs(args) -> Iterator:
 
 def evaluate_command(args) -> None:
     """`evaluate`: measures over all held-out images, into evaluation.json and the README."""
-    published, found = tables.published_numbers(), {}
+    found = {}
     for run in _chosen_runs(args):
-        from training.evaluate import evaluate
-        name = naming.run_name(run.row)
-        found[name] = evaluate(run, _classifier_of(run))
-        folders.write_evaluation(run.folder, found[name])
-        report.write_readme(run.folder, published.get(run.row.name, {}))
-        folders.update_checksums(run.folder, folders.EVALUATION, 'README.md')
-        print(f'{run.folder / folders.EVALUATION}', file=sys.stderr)
+        found[naming.run_name(run.row)] = _evaluate(run)
+        print(run.folder / folders.EVALUATION, file=sys.stderr)
     print(json.dumps(found, indent=2) if args.json else tables.evaluations(found))
+
+
+def _evaluate(run) -> dict:
+    """Measure a finished run, and keep that in its folder."""
+    from training.evaluate import evaluate
+    found = evaluate(run, _classifier_of(run))
+    folders.write_evaluation(run.folder, found)
+    report.write_readme(run.folder, tables.published_numbers().get(run.row.name, {}))
+    folders.update_checksums(run.folder, folders.EVALUATION, 'README.md')
+    return found
 
 
 def explore_command(args) -> None:
@@ -232,9 +239,8 @@ def demo_command(args) -> None:
 
 
 def gallery_command(args) -> None:
-    """`gallery`: the anime rows at one reduced scale, or the VAE/GANs, with a table each."""
-    chosen, table = {'anime': (gallery, 'gallery.csv'),
-                     'vaegan': (peers, 'vaegan.csv')}[args.which]
+    """`gallery`: train the rows of a comparison, measure them, write a table and a figure."""
+    chosen, table, measures, draw = GALLERIES[args.which]
     if args.markdown:
         print(chosen.markdown(tables.read_csv(RESULTS / table)))
         return
@@ -244,17 +250,17 @@ def gallery_command(args) -> None:
         folder = args.results_root / naming.run_name(row)
         run = load_run(folder, ctx[0], args) if folder.exists() else _run(
             row, load_data(row, args), ctx, args)
+        statistics = tables.read_statistics(folder)
         lines.append({'run': naming.run_name(row), 'solo_epochs': row.solo_epochs,
-                      'combo_epochs': row.combo_epochs, **tables.read_statistics(folder)[-1],
-                      **_measures(run, args.which)})
+                      'combo_epochs': row.combo_epochs, 'seed': row.seed,
+                      'nets': ' + '.join(filter(None, (row.vae, row.disc))), **statistics[-1],
+                      'minutes': sum(line['seconds'] for line in statistics) / 60,
+                      **measures(run)})
     tables.write_csv(_tables_root(args) / table, chosen.COLUMNS, lines)
-    if args.which == 'anime':
-        _draw_layouts(args, ctx[0])
-    else:
-        _draw_schedules(args)
+    draw(args, ctx[0])
 
 
-def _draw_schedules(args) -> None:
+def _draw_schedules(args, _) -> None:
     """The figure of system A's runs on faces, one for each rule of the learning rates."""
     from training import charts
     drawn = {}
@@ -264,10 +270,24 @@ def _draw_schedules(args) -> None:
     charts.draw_schedules(_tables_root(args) / 'schedules.png', drawn)
 
 
-def _measures(run, which: str) -> dict[str, float]:
-    if which == 'anime':
-        return run.measures()
+def _measures(run) -> dict[str, float]:
     return run.measures(_classifier_of(run)) | {'diversity': run.diversity(peers.N_DIVERSITY)}
+
+
+def _draw_claim(args, _) -> None:
+    """The figure of a discriminator's gain and price."""
+    from training import charts
+    root = _tables_root(args)
+    charts.draw_claim(root / 'claim.png', claim.values(tables.read_csv(root / 'claim.csv')),
+                      claim.interval)
+
+
+def _draw_repairs(args, _) -> None:
+    """The figure of held-out losses over minutes."""
+    from training import charts
+    charts.draw_repairs(_tables_root(args) / 'repairs.png', {
+        label: tables.read_statistics(args.results_root / naming.run_name(row))
+        for label, row in repairs.labelled().items()})
 
 
 def _draw_layouts(args, ctx) -> None:
@@ -281,6 +301,13 @@ def _draw_layouts(args, ctx) -> None:
         drawn[row.layout] = (data.to_channels_first(originals, row.layout),
                              run.pictures()[0][:N_IN_LAYOUTS])
     charts.draw_layouts(_tables_root(args) / 'layout.png', originals, drawn)
+
+
+GALLERIES = {  # what is compared, its table, the measures of a run, the figure
+    'anime': (gallery, 'gallery.csv', lambda run: run.measures(), _draw_layouts),
+    'vaegan': (peers, 'vaegan.csv', _measures, _draw_schedules),
+    'claim': (claim, 'claim.csv', lambda run: _evaluate(run)['measures'], _draw_claim),
+    'repairs': (repairs, 'repairs.csv', lambda run: _evaluate(run)['measures'], _draw_repairs)}
 
 
 def time_command(args) -> None:

@@ -186,6 +186,38 @@ def draw_rows(path: Path, title: str, columns: list[str] | None,
     _save(figure, path)
 
 
+def draw_claim(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -> None:
+    """By measure and nets: a dot a seed, and the mean with its confidence interval.
+
+    interval: sample (n,) -> mean, half a width.
+    """
+    figure = Figure((2.4 * len(values), 3.4), layout='constrained')
+    for axis, (measure, samples) in zip(figure.subplots(1, len(values)), values.items(),
+                                        strict=True):
+        for i, sample in enumerate(samples.values()):
+            mean, width = interval(sample)
+            axis.plot(i + np.linspace(-0.15, 0.15, len(sample)), sample, 'o', color=f'C{i}',
+                      markersize=4, alpha=0.6)
+            axis.errorbar(i + 0.3, mean, width, fmt='_', color='black', capsize=4)
+        axis.set(title=measure.replace('_', ' '), xlim=(-0.5, len(samples) - 0.3))
+        axis.set_xticks(range(len(samples)), [nets.replace(' + ', '\n+ ') for nets in samples],
+                        fontsize=8)
+        axis.title.set_fontsize(9)
+    _save(figure, path)
+
+
+def draw_repairs(path: Path, runs: dict[str, list[dict]]) -> None:
+    """The held-out loss of runs over the minutes they trained; by label, their statistics."""
+    figure = Figure((7, 4), layout='constrained')
+    axis = figure.subplots()
+    for label, statistics in runs.items():
+        axis.plot(np.cumsum([line['seconds'] for line in statistics]) / 60,
+                  [line['val_loss'] for line in statistics], '.-', label=label)
+    axis.set(xlabel='minutes', ylabel='KL + pixel loss, held out', xlim=(0, None))
+    axis.legend(fontsize=8, frameon=False)
+    _save(figure, path)
+
+
 def draw_classes(path: Path, counts: list[dict]) -> None:
     """How many samples a classifier takes for each digit, over epochs; lines of classes.csv."""
     epochs = [int(line['epoch']) for line in counts]

@@ -156,8 +156,9 @@ def _report(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
-    sub.add_argument('which', choices=('anime', 'vaegan'), nargs='?', default='anime',
-                     help='which experiments (default: anime)')
+    sub.add_argument('which', choices=('anime', 'vaegan', 'claim', 'repairs'), nargs='?',
+                     default='anime', help='all anime rows (default), the VAE/GANs, a '
+                     "discriminator's gain over seeds, or ConvVAE without its flaws")
     sub.add_argument('--markdown', action='store_true', help="the README's part about them")
     _add_checkpoints(sub)
     _add_places(sub, images)
@@ -198,8 +199,8 @@ _COMMANDS = {  # name: its options, what it does, an example
     'explore': (_explore, 'draw what a finished run has learned: samples, ways between images, '
                 'latents, nearest images', 'explore DenseVAE_on_MNIST/5_3_400_bce_50'),
     'report': (_report, 'write index.html: all finished runs on one page', 'report'),
-    'gallery': (_gallery, 'train all anime experiments at one reduced scale, or the VAE/GANs, '
-                'and compare them', 'gallery anime'),
+    'gallery': (_gallery, 'train the experiments of a comparison, and compare them',
+                'gallery anime'),
     'time': (_time, 'time solo and combo epochs, and the published mixes of them',
              'time --steps 5'),
     'demo': (_demo, 'in short: a VAE alone, then a VAE against a discriminator', 'demo'),

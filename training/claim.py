@@ -1,0 +1,56 @@
+"""Does a discriminator make reconstructions sharper, and what does it cost? Never imports MXNet.
+
+The same nets on MNIST over several seeds, alone and against a discriminator, with means and
+confidence intervals.
+"""
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from training import tables
+from training.experiments import EXPERIMENTS, Experiment
+
+SEEDS, EPOCHS = range(5), 10
+ALONE, JUDGED = 'DenseVAE', 'DenseVAE + DenseLogReg'
+MEASURES = ('sharpness', 'mean_squared_error', 'ssim', 'accuracy', 'frechet_reconstructions')
+CONFIDENCE = 0.95
+COLUMNS = ('run', 'nets', 'seed', *tables.EVALUATED)
+
+
+def rows() -> list[Experiment]:
+    """What is trained: the shared step, where there is a choice."""
+    return [row for seed in SEEDS for row in (
+        replace(EXPERIMENTS['DenseVAE_on_MNIST/5_3_400_bce_50'], solo_epochs=EPOCHS, seed=seed),
+        replace(EXPERIMENTS['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'], step='shared',
+                combo_epochs=EPOCHS, seed=seed))]
+
+
+def values(lines: list[dict]) -> dict[str, dict[str, np.ndarray]]:
+    """By measure and nets, a value a seed: (seeds,)."""
+    return {measure: {nets: np.array([float(line[measure]) for line in lines
+                                      if line['nets'] == nets]) for nets in (ALONE, JUDGED)}
+            for measure in MEASURES}
+
+
+def interval(sample: np.ndarray) -> tuple[float, float]:
+    """Mean of a sample (n,), and half the width of its confidence interval (Student's t)."""
+    width = stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1) * stats.sem(sample)
+    return float(sample.mean()), float(width)
+
+
+def markdown(lines: list[dict]) -> str:
+    """The README's table: means, and their difference with its interval (Welch's t)."""
+    table = [['mean of five seeds', ALONE, JUDGED, 'difference', f'{CONFIDENCE:.0%} interval']]
+    for measure, (header, digits) in tables.EVALUATED.items():
+        if measure not in MEASURES:
+            continue
+        alone, judged = values(lines)[measure].values()
+        low, high = stats.ttest_ind(judged, alone, equal_var=False).confidence_interval(
+            CONFIDENCE)
+        digits = max(digits, 3)
+        table.append([header, *(f'{mean:.{digits}f} ± {width:.{digits}f}'
+                                for mean, width in map(interval, (alone, judged))),
+                      f'{judged.mean() - alone.mean():+.{digits}f}',
+                      f'{low:+.{digits}f} to {high:+.{digits}f}'])
+    return tables.markdown_table(table)
