@@ -56,7 +56,8 @@ class ConvDecoder(HybridBlock):
 
 def conv_vae(shape: tuple[int, int, int], row, decoder_channels: int | None = None) -> VAE:
     """ConvVAE; with `decoder_channels` other than the encoder's, DeepConvVAE."""
-    return VAE(conv_encoder(row.n_latent, row.vae_base_channels, row.encoder, row.latent_head),
+    kinds = (getattr(row, field, 'published') for field in ('encoder', 'latent_head'))
+    return VAE(conv_encoder(row.n_latent, row.vae_base_channels, *kinds),
                ConvDecoder(shape[0], row.n_latent, decoder_channels or row.vae_base_channels),
                row.n_latent)
 

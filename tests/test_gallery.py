@@ -38,6 +38,7 @@ def test_command_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     names = ['ConvDecoder_ResNet_on_anime/512_32_200', gallery.TRANSPOSED]
     monkeypatch.setattr(gallery, 'at_scale', lambda row: replace(
         scale(row), n_latent=4, vae_base_channels=2, limit=8, batch_size=8,
+        disc=row.disc and 'ConvDisc', disc_base_channels=row.disc and 2,
         solo_epochs=min(1, row.solo_epochs), combo_epochs=min(1, row.combo_epochs)))
     monkeypatch.setattr(gallery, 'STUDIES', {'Two': names})
     where = ['--results-root', str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu']

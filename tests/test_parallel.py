@@ -127,6 +127,7 @@ def shell() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(('DMLC_', 'PS_'))}
 
 
+@pytest.mark.slow
 def test_two_workers_do_what_one_does(tmp_path, mnist_root, shell):
     """Few steps: the discriminator's game makes rounding errors grow."""
     for results, arguments in (('one', ['run', NAME]),

@@ -51,6 +51,7 @@ def assert_goes_on(run: Run, tmp_path: Path, arguments: list[str], data_root: Pa
     assert run.result() == whole.result()
 
 
+@pytest.mark.slow
 def test_full_disk_leaves_the_last_checkpoint(tmp_path, data_root):
     arguments = [SOLO, *SMALL, '--epochs', '40']
     run = Run(arguments, tmp_path / 'full', data_root)
@@ -200,6 +201,7 @@ def test_value_that_no_loss_shows_is_found_by_name(whose):
 # Others
 
 
+@pytest.mark.slow
 def test_second_run_is_refused_while_the_first_lives(tmp_path, data_root):
     run = Run([SOLO, *SMALL, '--epochs', '200'], tmp_path, data_root)
     process = run.start()
