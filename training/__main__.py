@@ -148,16 +148,25 @@ def evaluate_command(args) -> None:
 def _evaluate(run) -> dict:
     """Measure a finished run, and keep that in its folder."""
     from training.evaluate import evaluate
-    found = evaluate(run, _classifier_of(run))
+    classifier = load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
+    found = evaluate(run, classifier)
     folders.write_evaluation(run.folder, found)
-    report.write_readme(run.folder, tables.published_numbers().get(run.row.name, {}))
-    folders.update_checksums(run.folder, folders.EVALUATION, 'README.md')
+    _add_to_folder(run, folders.EVALUATION)
     return found
+
+
+def _measures(run) -> dict[str, float]:
+    return _evaluate(run)['measures']
+
+
+def _add_to_folder(run, *names: str) -> None:
+    """Let a finished run's README and checksums know what else is in its folder now."""
+    report.write_readme(run.folder, tables.published_numbers().get(run.row.name, {}))
+    folders.update_checksums(run.folder, 'README.md', *names)
 
 
 def explore_command(args) -> None:
     """`explore`: pictures of samples, of ways between images, of latents, of nearest images."""
-    published = tables.published_numbers()
     for run in _chosen_runs(args):
         from training.explore import explore
         n = len(run.dataset.test)
@@ -165,19 +174,13 @@ def explore_command(args) -> None:
             raise ExperimentError(f'--between {max(args.between)}: expected less than the {n} '
                                   'held-out images')
         drawn = explore(run, tuple(args.between))
-        report.write_readme(run.folder, published.get(run.row.name, {}))
-        folders.update_checksums(run.folder, 'README.md', *(path.name for path in drawn))
+        _add_to_folder(run, *(path.name for path in drawn))
         print(*drawn, sep='\n')
 
 
 def report_command(args) -> None:
     """`report`: one page of all finished runs."""
     print(page.write(_tables_root(args), args.results_root))
-
-
-def _classifier_of(run):
-    """The classifier of a run's data, if they have classes."""
-    return load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
 
 
 def verify_command(args) -> None:
@@ -270,10 +273,6 @@ def _draw_schedules(args, _) -> None:
     charts.draw_schedules(_tables_root(args) / 'schedules.png', drawn)
 
 
-def _measures(run) -> dict[str, float]:
-    return run.measures(_classifier_of(run)) | {'diversity': run.diversity(peers.N_DIVERSITY)}
-
-
 def _draw_claim(args, _) -> None:
     """The figure of a discriminator's gain and price."""
     from training import charts
@@ -305,9 +304,10 @@ def _draw_layouts(args, ctx) -> None:
 
 GALLERIES = {  # what is compared, its table, the measures of a run, the figure
     'anime': (gallery, 'gallery.csv', lambda run: run.measures(), _draw_layouts),
-    'vaegan': (peers, 'vaegan.csv', _measures, _draw_schedules),
-    'claim': (claim, 'claim.csv', lambda run: _evaluate(run)['measures'], _draw_claim),
-    'repairs': (repairs, 'repairs.csv', lambda run: _evaluate(run)['measures'], _draw_repairs)}
+    'vaegan': (peers, 'vaegan.csv', lambda run: _measures(run) | {
+        'diversity': run.diversity(peers.N_DIVERSITY)}, _draw_schedules),
+    'claim': (claim, 'claim.csv', _measures, _draw_claim),
+    'repairs': (repairs, 'repairs.csv', _measures, _draw_repairs)}
 
 
 def time_command(args) -> None:

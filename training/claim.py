@@ -41,11 +41,11 @@ def interval(sample: np.ndarray) -> tuple[float, float]:
 
 def markdown(lines: list[dict]) -> str:
     """The README's table: means, and their difference with its interval (Welch's t)."""
-    table = [['mean of five seeds', ALONE, JUDGED, 'difference', f'{CONFIDENCE:.0%} interval']]
-    for measure, (header, digits) in tables.EVALUATED.items():
-        if measure not in MEASURES:
-            continue
-        alone, judged = values(lines)[measure].values()
+    table = [[f'mean of {len(SEEDS)} seeds', ALONE, JUDGED, 'difference',
+              f'{CONFIDENCE:.0%} interval']]
+    for measure, samples in values(lines).items():
+        alone, judged = samples.values()
+        header, digits = tables.EVALUATED[measure]
         low, high = stats.ttest_ind(judged, alone, equal_var=False).confidence_interval(
             CONFIDENCE)
         digits = max(digits, 3)

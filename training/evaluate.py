@@ -1,6 +1,5 @@
 """What a finished run's VAE is worth, over all held-out images."""
 import numpy as np
-from mxnet import autograd, nd
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from training import loop, metrics, samples
@@ -54,15 +53,8 @@ def _sharpness(drawn: np.ndarray, originals: np.ndarray) -> float:
 
 def _latents(run, n: int) -> dict:
     """KL of each latent, a mean over images, and how many latents say anything of an image."""
-    means, kls = [], []
-    with autograd.predict_mode():
-        for indices in np.split(np.arange(n), range(loop.AT_ONCE, n, loop.AT_ONCE)):
-            x = nd.array(run.dataset.test[indices], run.ctx)
-            mean, logvar = (part.asnumpy().astype(np.float64)
-                            for part in run.vae.split(nd, run.vae.encoder(x)))  # (b, z)
-            means.append(mean)
-            kls.append(-0.5 * (1 + logvar - mean ** 2 - np.exp(logvar)))
-    kl = np.concatenate(kls).mean(axis=0)                               # (z,)
-    active = np.concatenate(means).var(axis=0) > ACTIVE_VARIANCE
+    mean, logvar = run.codes(n)
+    kl = metrics.kl_per_latent(mean, logvar)
     return {'kl': float(kl.sum()), 'kl_per_latent': [round(float(v), 4) for v in kl],
-            'latents': run.row.n_latent, 'active_latents': int(active.sum())}
+            'latents': run.row.n_latent,
+            'active_latents': int((mean.var(axis=0) > ACTIVE_VARIANCE).sum())}

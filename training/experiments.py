@@ -104,7 +104,7 @@ _TABLE += [
     ('VAEGAN_on_anime/paper_128_200', _PAPER, {}),
     ('VAEGAN_on_MNIST/paper_5_3_400_1_200_50', _PAPER_MNIST, {}),
 ]
-# Not published: ConvVAE without the original's flaws, recommended for faces of one's own
+# Not published: ConvVAE without the original's flaws
 REPAIRS = {'layout': 'transpose', 'encoder': 'strided', 'latent_head': 'linear'}
 _TABLE += [('ConvVAE_on_anime/512_32_20_repaired', _CONV, REPAIRS | {'solo_epochs': 20})]
 EXPERIMENTS = {name: replace(base, name=name, **changes) for name, base, changes in _TABLE}

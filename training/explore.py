@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from mxnet import autograd, nd
 
-from training import charts, loop, samples
+from training import charts, loop, metrics, samples
 from training.report import EXPLORED
 
 SIDE = 8            # of the square of samples
@@ -44,8 +44,8 @@ def explore(run, between: tuple[int, int] = (0, 1)) -> list[Path]:
 def _ways(run, between: tuple[int, int]) -> dict:
     """Between two images, and along single latents from the first of them."""
     images = run.dataset.test
-    x = images[np.array(between)]                                       # (2, c, h, w)
-    (start, end), kl = _codes(run, x)[0], _kl_per_latent(run)           # (z,) each
+    mean, logvar = run.codes(max(min(loop.N_HELD_OUT, len(images)), *(i + 1 for i in between)))
+    (start, end), kl = mean[[*between]], metrics.kl_per_latent(mean, logvar)  # (z,) each
     parts = np.linspace(0, 1, N_STEPS)
     path = start + parts[:, None] * (end - start)                       # (steps, z)
     first, last = (images.between(i, i + 1) for i in between)
@@ -63,22 +63,6 @@ def _ways(run, between: tuple[int, int]) -> dict:
                           [('', way)]),
         'traversals': (f'The most active latents, from held-out image {between[0]}',
                        [f'{value:+.1f}' for value in values], rows)}
-
-
-def _codes(run, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and log variance (n, z) of images (n, c, h, w)."""
-    with autograd.predict_mode():
-        return tuple(part.asnumpy() for part in run.vae.split(
-            nd, run.vae.encoder(nd.array(x, run.ctx))))
-
-
-def _kl_per_latent(run) -> np.ndarray:
-    """Means over held-out images, (z,)."""
-    n, found = min(loop.N_HELD_OUT, len(run.dataset.test)), 0
-    for indices in np.split(np.arange(n), range(loop.AT_ONCE, n, loop.AT_ONCE)):
-        mean, logvar = _codes(run, run.dataset.test[indices])
-        found = found + (mean ** 2 + np.exp(logvar) - 1 - logvar).sum(axis=0) / 2
-    return found / n
 
 
 def _decoded(run, z: np.ndarray) -> np.ndarray:

@@ -32,6 +32,11 @@ def diversity(x: np.ndarray) -> float:
     return float(x.astype(np.float64).std(axis=0).mean())
 
 
+def kl_per_latent(mean: np.ndarray, logvar: np.ndarray) -> np.ndarray:
+    """Of N(mean, exp(logvar)), (n, z), from N(0, 1): a mean over images, (z,)."""
+    return (mean ** 2 + np.exp(logvar) - 1 - logvar).mean(axis=0) / 2
+
+
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Between the normal distributions of two sets of features (n, f).
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from training import naming, report, tables
 from training.experiments import EXPERIMENTS, Experiment
 
-COLUMNS = ('run', 'combo_epochs', 'enc_loss', 'dec_loss', 'disc_loss', *tables.MEASURES,
-           'accuracy', 'diversity', 'seconds')  # of vaegan.csv; seconds: of all epochs
+COLUMNS = ('run', 'combo_epochs', 'enc_loss', 'dec_loss', 'disc_loss', 'mean_squared_error',
+           'sharpness', 'accuracy', 'diversity', 'minutes')  # of vaegan.csv
 N_DIVERSITY = 500  # samples whose differences are measured
 A_EPOCHS = 25      # of 100, on digits: as many as an hour and a half allows
 FLAW_EPOCHS = 10   # of B as published
