@@ -38,7 +38,8 @@ def studies() -> dict[str, dict[str, Experiment]]:
         'System B': {'gradients routed': b,
                      'gradients accumulated, as published': replace(
                          flawed, combo_epochs=FLAW_EPOCHS)},
-        'System A on digits': {'A': replace(a, combo_epochs=A_EPOCHS)},
+        'System A on digits': {'A': replace(  # samples and their digits after each epoch
+            a, combo_epochs=A_EPOCHS, grid_from=1, grid_every=1)},
         SCHEDULES_TITLE: {name: _faces(name) for name in SCHEDULES},
         'System A on faces: two claims': {
             'BatchNorm before, batches of 50, minibatch discrimination': _faces('lr1'),
