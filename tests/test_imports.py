@@ -11,8 +11,7 @@ SOURCES = sorted(p.relative_to(ROOT) for folder in ('models', 'data', 'training'
 LOCAL = {'models', 'data', 'training'}
 FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
                  'progress', 'files', 'stop', 'verify', 'gallery', 'peers', 'timing', 'charts',
-                 'row', 'schedules', 'folders', 'errors',
-                 'page', 'claim', 'repairs')
+                 'row', 'schedules', 'folders', 'errors', 'page', 'claim', 'repairs', 'board')
 
 
 def imported(path: Path) -> set[str]:

@@ -76,6 +76,8 @@ def run_command(args) -> None:
                           for run, row in chosen.items()], indent=2))
         return
     ctx = resolve_devices(args)
+    if args.tensorboard:
+        args.tensorboard.mkdir(parents=True, exist_ok=True)
     from training import parallel
     workers = parallel.Workers(args.kvstore)
     for run, row in chosen.items():
@@ -428,7 +430,8 @@ def _run(row: Experiment, dataset, ctx: list, args, workers=None):
     if getattr(row, 'n_classified', 0):
         classifier = load_classifier(dataset, ctx[0])
     options = runs.Options(args.results_root, args.command_line, args.force, args.fresh,
-                           args.checkpoint_minutes, getattr(args, 'snapshot_every', None))
+                           args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
+                           getattr(args, 'tensorboard', None))
     return runs.train(row, dataset, vae, disc, ctx, options, workers or ALONE, judge,
                       classifier)
 

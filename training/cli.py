@@ -43,6 +43,13 @@ def _minutes(text: str) -> float:
     return minutes
 
 
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text!r}: a file, expected a folder')
+    return path
+
+
 def _add_names(sub: argparse.ArgumentParser) -> None:
     group = sub.add_mutually_exclusive_group(required=True)
     group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
@@ -112,6 +119,8 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--force', action='store_true', help='replace a finished run')
     sub.add_argument('--snapshot-every', metavar='N', type=_count,
                      help='keep the strip of every Nth epoch, and all of them as strip.gif')
+    sub.add_argument('--tensorboard', metavar='DIR', type=_folder,
+                     help='log losses and strips there too, epoch by epoch')
     _add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
     _add_places(sub, images)

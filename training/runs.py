@@ -48,6 +48,7 @@ class Options:
     fresh: bool
     checkpoint_minutes: float
     snapshot_every: int | None = None  # epochs
+    tensorboard: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,10 @@ def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder:
     position = resume.share(workers, players, position or loop.Position(), row)
     report.write_statistics(folder, position.records, family)
     progress = Progress(row.epochs, workers.count)
+    board = None
+    if options.tensorboard:
+        from training.board import Board
+        board = Board(options.tensorboard / config['run'], len(position.records))
     with stop.held() as asked:
         keeper = resume.Keeper(
             folder, players, row, options.checkpoint_minutes if workers.count == 1 else math.inf,
@@ -160,9 +165,11 @@ def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder:
                                      on_batch, workers):
                 report.write_statistics(folder, position.records, family)
                 progress.on_epoch(record)
+                now = FinishedRun(folder, row, dataset, players.vae, ctx[0])
                 if options.snapshot_every and not (record['epoch'] + 1) % options.snapshot_every:
-                    now = FinishedRun(folder, row, dataset, players.vae, ctx[0])
                     report.write_snapshot(folder, record['epoch'] + 1, *now.pictures())
+                if board:
+                    board.add(record, report.strip(*now.pictures()))
                 if family is tables.VAEGAN and samples.due(row, record['epoch'] + 1):
                     samples.keep(folder, players.vae, row, dataset.test, ctx[0],
                                  record['epoch'] + 1, classifier)
@@ -172,6 +179,8 @@ def _train_epochs(row: Experiment, dataset, players: Players, ctx: list, folder:
             raise
         finally:
             progress.close()
+            if board:
+                board.close()
 
 
 def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Path) -> None:
