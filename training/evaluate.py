@@ -5,6 +5,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from training import loop, metrics, samples
 
 ACTIVE_VARIANCE = 0.01  # of a latent's mean over images: Burda et al. (2016), arXiv:1509.00519
+DIGITS = 8  # kept of a measure: beyond are those that threads of a matrix root may change
 PROTOCOL = ('All held-out images, drawn again from one keyed sample of their latent each, and as '
             'many samples from the prior; BatchNorm with its running statistics; pictures rounded '
             'to bytes.')
@@ -34,7 +35,8 @@ def evaluate(run, classifier=None) -> dict:
             found['frechet_reconstructions'] = metrics.frechet_distance(
                 features, classifier(drawn)[0])
     return {'protocol': PROTOCOL, 'images': n, 'samples': n, 'seed': run.row.seed,
-            'measures': found}
+            'measures': {name: round(value, DIGITS) if isinstance(value, float) else value
+                         for name, value in found.items()}}
 
 
 def _pixels(originals: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
