@@ -35,8 +35,7 @@ VAES = {
     'DenseVAE': lambda row, shape: dense_vae(shape, row.n_latent, row.n_hlayers, row.n_hnodes),
     'ConvVAE': lambda row, shape: conv_vae(shape, row),
     'DeepConvVAE': lambda row, shape: conv_vae(shape, row, DEEP_DECODER_CHANNELS),
-    'ConvDecoder': lambda row, shape: ConvDecoder(shape[0], row.n_latent,
-                                                  row.vae_base_channels),
+    'ConvDecoder': lambda row, shape: ConvDecoder(shape[0], row.vae_base_channels),
     'VAE_A': vae_a, 'VAE_B': vae_b, 'VAE_paper': vae_paper,
 }
 DISCRIMINATORS = {
@@ -48,13 +47,15 @@ DISCRIMINATORS = {
     'Disc_B': disc_b,
     'Disc_paper': lambda row, shape: disc_paper(row),
 }
-NEEDS = {  # fields of the row without which a net cannot be built
+FIELDS = {  # of the row, from which a net is built
     'DenseVAE': ('n_hlayers', 'n_hnodes'), 'DenseLogReg': ('disc_hlayers', 'disc_hnodes'),
-    'ConvVAE': ('vae_base_channels',), 'DeepConvVAE': ('vae_base_channels',),
+    'ConvVAE': ('vae_base_channels', 'encoder', 'latent_head'),
+    'DeepConvVAE': ('vae_base_channels', 'encoder', 'latent_head'),
     'ConvDecoder': ('vae_base_channels',),
     'ConvDisc': ('disc_base_channels',), 'DeepConvDisc': ('disc_base_channels',),
     'VAE_A': ('n_hnodes', 'vae_base_channels', 'norm', 'slope', 'pixels'),
-    'Disc_A': ('disc_hnodes', 'disc_base_channels', 'norm', 'slope', 'pixels'),
+    'Disc_A': ('disc_hnodes', 'disc_base_channels', 'norm', 'slope', 'pixels', 'dropout',
+               'minibatch_kernels', 'minibatch_dims'),
     'VAE_B': ('n_hlayers', 'n_hnodes', 'dropout', 'slope'),
     'Disc_B': ('disc_hlayers', 'disc_hnodes', 'dropout', 'slope'),
     'VAE_paper': ('n_hnodes', 'vae_base_channels', 'pixels'),
@@ -62,6 +63,17 @@ NEEDS = {  # fields of the row without which a net cannot be built
 }
 SIZES = {'ConvVAE': (SIZE,), 'DeepConvVAE': (SIZE,), 'ConvDecoder': (SIZE,),
          'VAE_A': (28, SIZE), 'VAE_paper': (SIZE,)}  # pixels a side; others take any
+
+
+def check_fields(row, changed) -> None:
+    """ModelError for a changed field from which nets are built, but none of the row's."""
+    nets = [net for net in (row.vae, row.disc) if net]
+    own = {field for net in nets for field in FIELDS.get(net, ())}
+    others = {field for fields in FIELDS.values() for field in fields} - own
+    for field in changed:
+        if field in others and getattr(row, field) is not None:
+            raise ModelError(f'{field}={getattr(row, field)!r}: {" + ".join(nets)} has no such '
+                             f'thing; expected one of {", ".join(sorted(own))}')
 
 
 def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
@@ -120,7 +132,7 @@ def _look_up(builders: dict, row, name: str):
     if name not in builders:
         known = list(builders) + (['gluoncv:<name>'] if builders is DISCRIMINATORS else [])
         raise ModelError(f'unknown net {name!r}: expected one of {", ".join(known)}')
-    missing = [field for field in NEEDS.get(name, ()) if getattr(row, field, None) is None]
+    missing = [field for field in FIELDS.get(name, ()) if getattr(row, field, None) is None]
     if missing:
         raise ModelError(f'{name} needs a value for {", ".join(missing)}')
     return builders[name]

@@ -39,9 +39,8 @@ def conv_encoder(n_latent: int, base_channels: int, kind: str = 'published',
 class ConvDecoder(HybridBlock):
     """Latents or noise (b, z) -> images (b, channels, 64, 64) in [0, 1]."""
 
-    def __init__(self, channels: int, n_latent: int, base_channels: int):
+    def __init__(self, channels: int, base_channels: int):
         super().__init__()
-        self.n_latent = n_latent
         self.net = net = nn.HybridSequential()
         _norm_relu(net, nn.Conv2DTranspose(8 * base_channels, 4, use_bias=False))  # 4 x 4
         for factor in (4, 2, 1):                                        # 8, 16, 32 a side
@@ -56,10 +55,8 @@ class ConvDecoder(HybridBlock):
 
 def conv_vae(shape: tuple[int, int, int], row, decoder_channels: int | None = None) -> VAE:
     """ConvVAE; with `decoder_channels` other than the encoder's, DeepConvVAE."""
-    kinds = (getattr(row, field, 'published') for field in ('encoder', 'latent_head'))
-    return VAE(conv_encoder(row.n_latent, row.vae_base_channels, *kinds),
-               ConvDecoder(shape[0], row.n_latent, decoder_channels or row.vae_base_channels),
-               row.n_latent)
+    return VAE(conv_encoder(row.n_latent, row.vae_base_channels, row.encoder, row.latent_head),
+               ConvDecoder(shape[0], decoder_channels or row.vae_base_channels))
 
 
 def conv_disc(base_channels: int, stages: int = 3) -> nn.HybridSequential:

@@ -31,7 +31,7 @@ def dense_vae(shape: tuple[int, int, int], n_latent: int, n_hlayers: int,
     encoder = nn.HybridSequential()
     _hidden(encoder, n_hlayers, n_hnodes)
     encoder.add(nn.Dense(2 * n_latent))                                 # (b, 2z)
-    return VAE(encoder, DenseDecoder(shape, n_hlayers, n_hnodes), n_latent)
+    return VAE(encoder, DenseDecoder(shape, n_hlayers, n_hnodes))
 
 
 def dense_logreg(hlayers: int, hnodes: int) -> nn.HybridSequential:

@@ -10,9 +10,8 @@ class VAE(HybridBlock):
     The noise is an argument, so that a run is a function of its inputs.
     """
 
-    def __init__(self, encoder: HybridBlock, decoder: HybridBlock, n_latent: int):
+    def __init__(self, encoder: HybridBlock, decoder: HybridBlock):
         super().__init__()
-        self.n_latent = n_latent
         self.encoder = encoder
         self.decoder = decoder
 

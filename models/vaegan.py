@@ -126,7 +126,7 @@ def vae_a(row, shape: tuple[int, int, int]) -> VAE:
         _ended(decoder, row, TransposedToOne, 2 * start + 1, KERNEL_A, STRIDE_A)
     else:
         _ended(decoder, row, nn.Conv2DTranspose, channels, KERNEL_A, STRIDE_A)
-    return VAE(encoder, decoder, row.n_latent)
+    return VAE(encoder, decoder)
 
 
 def disc_a(row) -> nn.HybridSequential:
@@ -169,12 +169,12 @@ def vae_b(row, shape: tuple[int, int, int]) -> VAE:
     _hidden_b(decoder, [row.n_latent, *hidden], row)
     _linear_b(decoder, row.n_hnodes, prod(shape), row.dropout)
     decoder.add(nn.Activation('tanh'), Shaped(shape))                   # (b, c, h, w)
-    return VAE(encoder, decoder, row.n_latent)
+    return VAE(encoder, decoder)
 
 
 def disc_b(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
     """System B's discriminator, fully connected; each hidden layer half as wide."""
-    sizes = [prod(shape), *(row.disc_hnodes // 2 ** i for i in range(row.disc_hlayers))]
+    sizes = [prod(shape), *(max(1, row.disc_hnodes // 2 ** i) for i in range(row.disc_hlayers))]
     net = nn.HybridSequential()
     net.add(nn.Flatten())
     _hidden_b(net, sizes, row)
@@ -196,7 +196,7 @@ def vae_paper(row, shape: tuple[int, int, int]) -> VAE:
     for channels_up in (4 * base, 2 * base, max(1, base // 2)):         # 16, 32, 64 a side
         _normalised(decoder, nn.Conv2DTranspose(channels_up, 5, 2, 2, 1), nn.Activation('relu'))
     _ended(decoder, row, nn.Conv2D, channels, 5, 1, 2)
-    return VAE(encoder, decoder, row.n_latent)                          # (b, c, 64, 64)
+    return VAE(encoder, decoder)                                        # (b, c, 64, 64)
 
 
 def disc_paper(row) -> nn.HybridSequential:

@@ -16,7 +16,8 @@ from training import checkpoint
 ROWS = {
     'dense': (SimpleNamespace(vae='DenseVAE', n_latent=3, n_hlayers=2, n_hnodes=5, data='x'),
               (1, 8, 8)),
-    'conv': (SimpleNamespace(vae='ConvVAE', n_latent=3, vae_base_channels=2, data='x'),
+    'conv': (SimpleNamespace(vae='ConvVAE', n_latent=3, vae_base_channels=2, data='x',
+                             encoder='published', latent_head='published'),
              (3, 64, 64)),
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import folders, report, tables
+from training import errors, folders, report, tables
 from training.experiments import EXPERIMENTS
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -213,6 +213,9 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', '--match', '*CIFAR*'], 'no experiment matches'),
     (['run', ''], "unknown experiment ''"),
     (['run', SOLO, '--set', 'n_hlayers=1000'], 'n_hlayers=1000: expected at most 100'),
+    (['run', SOLO, '--set', 'vae_base_channels=8'],
+     'vae_base_channels=8: DenseVAE has no such thing; expected one of n_hlayers, n_hnodes'),
+    (['run', SOLO, '--set', 'encoder=strided'], "encoder='strided': DenseVAE has no such thing"),
     (['run', SOLO, '--depth', '3'], 'unrecognized arguments: --depth 3'),
     (['run'], 'one of the arguments NAME --match is required'),
     (['strips', '--match', '*'], 'no finished run'),
@@ -294,6 +297,21 @@ def test_run_goes_on_with_the_same_data_only(run, cli, tmp_path, data_root, monk
     assert contents(tmp_path) == before
     status, out, err = cli([*other, '--fresh'])
     assert status == 0 and 'going on' not in out
+
+
+def test_run_that_is_a_published_row_has_its_name(run):
+    status, out, err = run('run', 'ConvVAE_ResNet_on_anime/512_32_200_10_1', '--epochs', '100+100',
+                           '--dry-run')
+    assert status == 0 and json.loads(out)[0]['run'] == (
+        'ConvVAE_ResNet_on_anime/512_32_100+100_10_1') and 'same configuration' in err
+
+
+@pytest.mark.parametrize('error, line', [
+    (PermissionError(13, 'Permission denied', '/memory/runs'), '/memory/runs: Permission denied'),
+    (OSError(12, 'Cannot allocate memory', '/x'), 'not enough memory'),
+    (RuntimeError('std::bad_alloc'), 'not enough memory'), (ValueError('memory'), 'memory')])
+def test_only_what_lacks_memory_says_so(error, line):
+    assert errors.one_line(error) == line
 
 
 def test_run_that_goes_on_elsewhere_says_so(run, tmp_path, monkeypatch):

@@ -85,7 +85,7 @@ def test_unknown_name_is_refused_with_near_ones():
     (COMBO, '3+4', (3, 4)), (MIX, '1+2', (1, 2)), (MIX, '0+2', (0, 2)),
 ])
 def test_epochs(name, text, expected):
-    row = experiments.with_epochs(EXPERIMENTS[name], text)
+    row = experiments.changed(EXPERIMENTS[name], epochs=text)
     assert (row.solo_epochs, row.combo_epochs) == expected
 
 
@@ -96,7 +96,7 @@ def test_epochs(name, text, expected):
 ])
 def test_bad_epochs_are_refused(name, text):
     with pytest.raises(ExperimentError):
-        experiments.with_epochs(EXPERIMENTS[name], text)
+        experiments.changed(EXPERIMENTS[name], epochs=text)
 
 
 @pytest.mark.parametrize('assignment, message', [
@@ -111,13 +111,50 @@ def test_bad_epochs_are_refused(name, text):
 ])
 def test_bad_field_is_refused(assignment, message):
     with pytest.raises(ExperimentError, match=re.escape(message)):
-        experiments.with_field(EXPERIMENTS[COMBO], assignment)
+        experiments.changed(EXPERIMENTS[COMBO], [assignment])
+
+
+@pytest.mark.parametrize('name, assignments, epochs', [
+    ('VAEGAN_on_adult/A_2048_100_lr1', ['fake_low=0.15', 'fake_high=0.2'], None),
+    ('VAEGAN_on_MNIST/A_64_100', ['schedule=lr2', 'n_validation=100'], None),
+    ('VAEGAN_on_MNIST/A_64_100', ['data=sketch_digits', 'n_classified=0'], '3'),
+    (SOLO_NAME, ['disc=DenseLogReg', 'disc_hlayers=1', 'disc_hnodes=20'], '3+4')])
+def test_changes_are_made_at_once_and_so_repeated(name, assignments, epochs):
+    row = experiments.changed(EXPERIMENTS[name], assignments, epochs)
+    words = shlex.split(naming.command(row))[4:]
+    assert words[0] == name
+    again = {'--epochs': [], '--set': []}
+    for option, value in zip(words[1::2], words[2::2], strict=True):
+        again[option].append(value)
+    assert experiments.changed(EXPERIMENTS[name], again['--set'], *again['--epochs']) == row
+
+
+@pytest.mark.parametrize('name, assignments, message', [
+    (SOLO_NAME, ['pbp_weight=2'], 'no combo epochs'), (SOLO_NAME, ['disc=ResNet'], 'no combo'),
+    ('ConvDecoder_ResNet_on_anime/512_32_200', ['disc_weight=3'], 'a plain GAN has one loss'),
+    ('VAEGAN_on_anime/paper_128_200', ['adam_beta1=0.5'], 'rmsprop has none'),
+    ('VAEGAN_on_MNIST/A_64_100', ['margin=0.2'], 'no equilibrium'),
+    ('VAEGAN_on_MNIST/A_64_100', ['schedule_rule=as_logged'], 'are constant'),
+    ('VAEGAN_on_MNIST/A_64_100', ['minibatch_dims=3'], 'no minibatch kernels')])
+def test_change_that_does_nothing_is_refused(name, assignments, message):
+    row = experiments.changed(EXPERIMENTS[name], assignments)
+    with pytest.raises(ExperimentError, match=message):
+        row.check_changes(naming.changes(row))
+    EXPERIMENTS[name].check_changes(())
 
 
 def test_field_keeps_its_type():
-    row = experiments.with_field(EXPERIMENTS[COMBO], 'disc_weight=3')
+    row = experiments.changed(EXPERIMENTS[COMBO], ['disc_weight=3'])
     assert row.disc_weight == 3.0 and isinstance(row.disc_weight, float)
-    assert experiments.with_field(row, 'limit=none').limit is None
+    assert experiments.changed(row, ['limit=none']).limit is None
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_only_published_rows_are_called_published(name):
+    row = EXPERIMENTS[name]
+    assert naming.caption(row).startswith('The published' if name in PUBLISHED else 'An exp')
+    assert naming.caption(replace(row, limit=64)).startswith(
+        'NOT the published' if name in PUBLISHED else 'NOT the whole')
 
 
 @pytest.mark.parametrize('name', EXPERIMENTS)
@@ -173,7 +210,9 @@ def test_match_is_a_shell_pattern():
     (SOLO_NAME, {'limit': 640}, False), (SOLO_NAME, {'data': 'sketch_digits'}, False),
     (MIX_NAME, {'combo_epochs': 7}, True), (MIX_NAME, {'combo_epochs': 0}, True),
     (MIX_NAME, {'solo_epochs': 4, 'combo_epochs': 0}, True),
-    (MIX_NAME, {'solo_epochs': 4}, False), (MIX_NAME, {'vae_base_channels': 8}, False)])
+    (MIX_NAME, {'solo_epochs': 4}, False), (MIX_NAME, {'vae_base_channels': 8}, False),
+    ('VAEGAN_on_MNIST/A_64_100', {'combo_epochs': 25, 'grid_from': 1, 'grid_every': 1}, True),
+    ('VAEGAN_on_MNIST/A_64_100', {'gamma': 1.0}, False)])
 def test_published_curve_is_shown_to_runs_that_do_the_same(name, change, compared):
     row, curve = replace(EXPERIMENTS[name], **change), [{'epoch': '0'}]
     assert naming.comparable_curve(row, {'curve': curve}) == (curve if compared else [])

@@ -105,6 +105,8 @@ def test_workers_need_a_job(cli, tmp_path, mnist_root):
 
 @pytest.mark.parametrize('options', [['list'], [], ['--workers', '0', 'run', NAME],
                                      ['--servers', '0', 'run', NAME],
+                                     ['run', NAME, '--epochs', '0'], ['run', 'no/such'],
+                                     ['run', NAME, '--set', 'vae_base_channels=-1'],
                                      ['--hosts', 'no.such.host.invalid', 'run', NAME]], ids=str)
 def test_launch_refuses_what_it_cannot_start(cli, options):
     status, _, err = cli(['launch', *options])

@@ -275,3 +275,16 @@ def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root, monkeypa
     assert sorted(p.name for p in (tmp_path / 'cache/vaegan/mnist').iterdir()
                   if not p.name.startswith('.')) == sorted(f'{n}.gz' for n in mnist.FILES)
     assert len(folders.finished_runs(tmp_path / 'results')) == 2
+
+
+def test_files_in_a_containers_memory_make_room(tmp_path, monkeypatch):
+    import mxnet
+
+    from training import device
+    for name, content in (('memory.max', '2000000'), ('memory.current', '1900000'),
+                          ('memory.stat', 'active_file 7\ninactive_file 1500000\n')):
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr(device, 'CGROUP', tmp_path)
+    assert device.free_bytes(mxnet.cpu()) == 1_600_000
+    (tmp_path / 'memory.max').write_text('max\n')
+    assert device.free_bytes(mxnet.cpu()) > 1_600_000

@@ -95,6 +95,15 @@ def test_new_lines_replace_those_of_their_kind_only(published):
     assert timing.merged(old + new, new) == old + new
 
 
+def test_chart_is_of_the_published_mixes_once(published):
+    lines = [line for name in timing.MIXES for line in timing.estimates(
+        EXPERIMENTS[name], 'shared', {'solo': 1.0, 'combo': 2.0}, published)]
+    assert len(lines) == 16 and timing.of_mixes(lines) == lines[:4]
+    measured = [line | {'kind': timing.MEASUREMENT, 'experiment': name}
+                for line, name in zip(lines[:4], timing.MIXES, strict=True)]
+    assert timing.of_mixes(lines + measured) == lines[:4] + measured
+
+
 def test_command_times_a_row_and_writes_the_table(cli, tmp_path):
     status, out, err = cli(['time', '--match', COMBO, '--steps', '2', '--results-root',
                             str(tmp_path), '--ctx', 'cpu', '--json'])

@@ -135,6 +135,35 @@ def test_strips_drawn_again_are_recorded_and_nothing_else_is(cli, folder, where)
     assert status == 2 and 'config.json is not the recorded one' in out
 
 
+def test_what_other_commands_add_does_not_hide_a_changed_picture(cli, folder, where):
+    redraw(folder)
+    assert cli(['explore', RUN, *where])[0] == 0
+    status, out, _ = cli(['verify', *where])
+    assert status == 2 and 'strip.png is not the recorded one' in out
+
+
+def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
+    config = {field: kind() for field, kind in folders.CONFIG_FIELDS.items()} | {
+        'device': 'A', 'data': dict.fromkeys(folders.DATA_FIELDS, '')}
+    begun = config | {'versions': {'python': '1'}}
+    for device, python in (('A', '1'), ('B', '2'), ('B', '2'), ('B', '3'), ('A', '3')):
+        folders.write_config(tmp_path, begun)
+        now = {'device': device, 'versions': {'python': python}}
+        begun = folders.merged_config(tmp_path, config | now)
+    assert begun['device'] == 'A, then B, then A'
+    assert begun['earlier_versions'] == {'python': '1'} and begun['versions'] == {'python': '3'}
+
+
+def test_originals_of_other_data_stand_beside(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 10, 8, 8, 1), np.uint8)
+    for which, data in ((0, 'aa'), (1, 'bb'), (0, 'aa')):
+        report.write_originals(tmp_path / 'faces', pixels[which], data)
+    assert {path.name for path in tmp_path.iterdir()} == {'faces', 'faces_bb'}
+    for folder, which in (('faces', 0), ('faces_bb', 1)):
+        with Image.open(tmp_path / folder / 'test_3.png') as image:
+            assert (np.asarray(image)[::16, ::16] == pixels[which, 3, ..., 0]).all()
+
+
 @pytest.mark.parametrize('names, message', [
     ([], 'no finished runs'), ([SOLO], 'no finished run there'), (['x'], 'unknown experiment')])
 def test_nothing_to_verify_is_one_line(cli, where, names, message):

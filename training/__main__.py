@@ -55,22 +55,15 @@ def list_command(args) -> None:
         print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
     else:
         print(tables.text_table(lines))
-    if any('our_epoch' in ours for line in lines if line['data'] in tables.FACES
-           for ours in (line, *line['variants'])):
-        print(f'\n{tables.OTHER_IMAGES}')
+    for data, sentence in tables.OTHER_IMAGES.items():
+        if any('our_epoch' in ours for line in lines if line['data'] == data
+               for ours in (line, *line['variants'])):
+            print(f'\n{sentence}')
 
 
 def run_command(args) -> None:
     """`run`: train rows and write their result folders."""
-    chosen = {}
-    by_name = args.name is not None
-    for row in [experiments.get(args.name)] if by_name else experiments.match(args.match):
-        first = experiments.canonical(row)
-        if first != row:
-            print(f'{row.name}: same configuration as {first.name}, trained under that name',
-                  file=sys.stderr)
-        changed = _changed(first, args)
-        chosen[naming.run_name(changed)] = changed
+    chosen = _asked(args)
     if args.dry_run:
         print(json.dumps([{'run': run, 'published': row.name, **row.configuration()}
                           for run, row in chosen.items()], indent=2))
@@ -84,17 +77,35 @@ def run_command(args) -> None:
         folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
             folders.remove_leftovers(folder)
-            if by_name:
+            if args.name is not None:
                 raise ExperimentError(f'{folder}: {folders.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
         _run(row, load_data(row, args), ctx, args, workers)
 
 
+def _asked(args) -> dict[str, Experiment]:
+    """The rows that `run` is to train, by the names of their runs; none has an idle change."""
+    import models
+    chosen = {}
+    for row in (experiments.match(args.match) if args.name is None
+                else [experiments.get(args.name)]):
+        first = experiments.canonical(_changed(experiments.canonical(row), args))
+        if first.name != row.name:
+            print(f'{row.name}: same configuration as {first.name}, trained under that name',
+                  file=sys.stderr)
+        changed = naming.changes(first)
+        first.check_changes(changed)
+        models.check_fields(first, changed)
+        chosen[naming.run_name(first)] = first
+    return chosen
+
+
 def launch_command(args) -> None:
     """`launch`: `run` as a job of several processes."""
     if args.job[:1] != ['run']:
         raise launch.LaunchError(f'launch {" ".join(args.job)}: expected run NAME ...')
+    _asked(cli.parser(COMMANDS, RESULTS / 'images').parse_args(args.job))  # once, not by each
     for field in ('workers', 'servers'):
         if getattr(args, field) < 1:
             raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
@@ -103,14 +114,9 @@ def launch_command(args) -> None:
 
 
 def _changed(row: Experiment, args) -> Experiment:
-    if args.epochs is not None:
-        row = experiments.with_epochs(row, args.epochs)
-    for field in naming.OPTIONS:
-        if getattr(args, field) is not None:
-            row = experiments.with_field(row, f'{field}={getattr(args, field)}')
-    for assignment in args.set:
-        row = experiments.with_field(row, assignment)
-    return row
+    options = [f'{field}={getattr(args, field)}' for field in naming.OPTIONS
+               if getattr(args, field) is not None]
+    return experiments.changed(row, [*options, *args.set], args.epochs)
 
 
 def strips_command(args) -> None:
@@ -119,9 +125,9 @@ def strips_command(args) -> None:
     for run in _chosen_runs(args):
         from training import runs
         pixels, originals = run.pictures()
-        report.write_pictures(run.folder, pixels, originals)
-        runs.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
-        folders.update_checksums(run.folder)
+        drawn = report.write_pictures(run.folder, pixels, originals)
+        drawn += runs.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
+        folders.update_checksums(run.folder, *drawn)
         print(run.folder / report.STRIP)
 
 
@@ -224,13 +230,13 @@ def demo_command(args) -> None:
     """`demo`: the main job in short, and what came out side by side."""
     from data import MissingDataError
     ctx = resolve_devices(args)
-    rows = [experiments.with_field(experiments.with_epochs(
-        experiments.get(name), str(DEMO_EPOCHS)), f'limit={DEMO_IMAGES}') for name in DEMO_ROWS]
+    rows = [experiments.changed(experiments.get(name), [f'limit={DEMO_IMAGES}'],
+                                str(DEMO_EPOCHS)) for name in DEMO_ROWS]
     try:
         dataset = load_data(rows[0], args)
     except MissingDataError as error:
         print(f'{error}\n-> training on drawn digits, NOT on MNIST', file=sys.stderr)
-        rows = [experiments.with_field(row, 'data=sketch_digits') for row in rows]
+        rows = [experiments.changed(row, ['data=sketch_digits']) for row in rows]
         dataset = load_data(rows[0], args)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
     args.force = True
@@ -247,14 +253,16 @@ def gallery_command(args) -> None:
     """`gallery`: train the rows of a comparison, measure them, write a table and a figure."""
     chosen, table, measures, draw = GALLERIES[args.which]
     if args.markdown:
-        print(chosen.markdown(tables.read_csv(RESULTS / table)))
+        print(chosen.markdown(tables.read_csv(_tables_root(args) / table)))
         return
     ctx, lines = resolve_devices(args), []
-    args.force = False
     for row in chosen.rows():
         folder = args.results_root / naming.run_name(row)
-        run = load_run(folder, ctx[0], args) if folder.exists() else _run(
-            row, load_data(row, args), ctx, args)
+        if (folder / folders.PARAMETERS).exists():
+            run = load_run(folder, ctx[0], args)
+        else:  # as in a fresh clone, which has no parameters of face runs
+            args.force = folder.exists()
+            run = _run(row, load_data(row, args), ctx, args)
         statistics = tables.read_statistics(folder)
         lines.append({'run': naming.run_name(row), 'solo_epochs': row.solo_epochs,
                       'combo_epochs': row.combo_epochs, 'seed': row.seed,
@@ -329,7 +337,7 @@ def time_command(args) -> None:
                 lines += timing.estimates(row, step, of_phase, published)
     tables.write_csv(path, timing.COLUMNS, timing.merged(
         tables.read_csv(path) if path.exists() else [], lines))
-    mixes = [line for line in tables.read_csv(path) if line['experiment'] in timing.MIXES]
+    mixes = timing.of_mixes(tables.read_csv(path))
     if mixes:
         from training import charts
         charts.draw_timing(path.with_suffix('.png'), mixes)
@@ -359,7 +367,8 @@ def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]
 
 def _tables_root(args) -> Path:
     """Where tables over many runs go: the project's results, or a results root of its own."""
-    root = RESULTS if args.results_root == RESULTS / 'images' else args.results_root
+    own = args.results_root.resolve() == RESULTS / 'images'
+    root = RESULTS if own else args.results_root
     root.mkdir(parents=True, exist_ok=True)
     return root
 

@@ -111,7 +111,8 @@ def free_bytes(ctx: mxnet.Context) -> int:
     with contextlib.suppress(OSError, ValueError):  # a container's limit; ValueError: none
         most, used = (int((CGROUP / name).read_text()) for name in ('memory.max',
                                                                     'memory.current'))
-        free.append(most - used)
+        cached = re.search(r'^inactive_file (\d+)$', (CGROUP / 'memory.stat').read_text(), re.M)
+        free.append(most - used + int(cached[1] if cached else 0))  # which makes room
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
         free.append(limit - _kilobytes('/proc/self/status', 'VmSize'))

@@ -13,7 +13,8 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
     """Whether it, or what it came from, is that; libraries have their own words for it."""
     if error is None:
         return False
-    text = str(error).lower()
+    of_file = isinstance(error, OSError) and error.filename is not None
+    text = str(error.strerror if of_file else error).lower()
     return isinstance(error, MemoryError) or getattr(error, 'errno', None) == errno.ENOMEM or (
         isinstance(error, (RuntimeError, OSError)) and any(
             words in text for words in ('memory', 'bad_alloc', 'allocation', 'map segment'))

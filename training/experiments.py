@@ -8,6 +8,7 @@ Source: github.com/xuganyu96/VAE-GAN-learnable-loss, commit bb30d9f (2019). The 
 follow others, named where they begin.
 """
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -69,6 +70,7 @@ _TABLE = [
     ('ConvDecoder_ResNet_on_anime/512_32_200', _RESNET,
      {'vae': 'ConvDecoder', 'pixel_loss': None, 'disc_weight': 1.0}),
 ]
+PUBLISHED = frozenset(name for name, *_ in _TABLE)  # by the course project; the rest is ours
 # VAE/GANs with a learned similarity. A: github.com/Shuntw6096/VAE-GAN. B:
 # github.com/edchengg/VAE_GAN. The paper: Larsen et al. (2016), arXiv:1512.09300. What their
 # sources leave open was chosen here: see "A learned similarity" in README.md.
@@ -137,25 +139,36 @@ def canonical(row: Experiment) -> Experiment:
                  if other.configuration() == configuration), row)
 
 
-def with_epochs(row: Experiment, text: str) -> Experiment:
-    """The row with other epochs: 'N' for rows with one kind of epoch, or 'S+C' (solo + combo)."""
+def changed(row: Experiment, assignments: Iterable[str] = (),
+            epochs: str | None = None) -> Experiment:
+    """The row with fields set from 'field=value' and other epochs, all at once.
+
+    epochs: 'N' for rows with one kind of epoch, or 'S+C' (solo + combo).
+    """
+    fields = dict(_field(row, assignment) for assignment in assignments)
+    if epochs is not None:
+        fields = _epochs(row, epochs, fields.get('disc', row.disc)) | fields
+    return replace(row, **fields)
+
+
+def _epochs(row: Experiment, text: str, disc: str | None) -> dict[str, int]:
     found = re.fullmatch(r'(\d{1,6})(?:\+(\d{1,6}))?', text)
     if not found:
         raise ExperimentError(f'--epochs {text!r}: expected N, or S+C such as 50+150')
     first, second = int(found[1]), found[2]
     if second is not None:
-        if not row.disc:
+        if not disc:
             raise ExperimentError(f'--epochs {text}: {row.name} has no discriminator, '
                                   'expected N')
-        return replace(row, solo_epochs=first, combo_epochs=int(second))
+        return {'solo_epochs': first, 'combo_epochs': int(second)}
     if row.solo_epochs and row.combo_epochs:
         raise ExperimentError(f'--epochs {text}: {row.name} has solo and combo epochs, '
                               'expected S+C')
-    return replace(row, **{'combo_epochs' if row.combo_epochs else 'solo_epochs': first})
+    return {'combo_epochs' if row.combo_epochs else 'solo_epochs': first}
 
 
-def with_field(row: Experiment, assignment: str) -> Experiment:
-    """The row with one field set from 'field=value'; the value keeps the field's type."""
+def _field(row: Experiment, assignment: str) -> tuple[str, int | float | str | None]:
+    """A field and its value, which keeps the field's type."""
     field, equals, text = assignment.partition('=')
     types = row.types()
     if not equals or field not in types:
@@ -163,10 +176,9 @@ def with_field(row: Experiment, assignment: str) -> Experiment:
                               + ', '.join(types))
     kind, may_be_none = types[field]
     if text.lower() == 'none' and may_be_none:
-        return replace(row, **{field: None})
+        return field, None
     try:
-        value = kind(text)
+        return field, kind(text)
     except ValueError:
         names = {int: 'a whole number', float: 'a number'}
         raise ExperimentError(f'{field}={text!r}: expected {names[kind]}') from None
-    return replace(row, **{field: value})

@@ -76,11 +76,12 @@ def merged_config(folder: Path, config: dict) -> dict:
         if begun[key] != config[key]:
             raise FolderError(f'{folder / CONFIG}: begun with another {key} '
                               f'({_difference(begun[key], config[key])}); --fresh starts over')
-    device, versions = begun['device'], begun.get('versions')
-    if device != config['device'] or versions != config['versions']:
-        return config | {'device': f'{device}, then {config["device"]}',
-                         'earlier_versions': versions}
-    return config
+    device, now = begun['device'], config['device']
+    earlier = {key: begun[key] for key in ('earlier_versions',) if key in begun}
+    if begun.get('versions') != config['versions']:
+        earlier.setdefault('earlier_versions', begun.get('versions'))
+    return config | earlier | {
+        'device': device if device.endswith(now) else f'{device}, then {now}'}
 
 
 def _difference(before, now) -> str:
@@ -95,15 +96,11 @@ def write_checksums(folder: Path) -> None:
     _write_checksums(folder, {path.name: files.sha256(path) for path in belonging(folder)})
 
 
-def update_checksums(folder: Path, *new: str) -> None:
-    """SHA256SUMS again for the pictures and what is new, after they were made; not the rest."""
-    if not (folder / SUMS).exists():
-        return
-    recorded = read_checksums(folder)
-    for name in {*recorded, *new}:
-        if (name.endswith('.png') or name in new) and (folder / name).exists():
-            recorded[name] = files.sha256(folder / name)
-    _write_checksums(folder, recorded)
+def update_checksums(folder: Path, *written: str) -> None:
+    """SHA256SUMS again for the files that were just written; not for the rest."""
+    if (folder / SUMS).exists():
+        _write_checksums(folder, read_checksums(folder) | {
+            name: files.sha256(folder / name) for name in written})
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

@@ -98,8 +98,8 @@ def block(title: str, lines: list[dict]) -> str:
                       tables.number(line['val_loss'], 0),
                       tables.number(line['mean_squared_error'], 4),
                       tables.number(line['sharpness']), tables.number(line['noise'])])
-        strips.append(f'{naming.caption(row)}\n\n'
-                      f'![Ten faces and what the net made of them]({folder}/strip.png)\n')
+        shown = 'Ten faces and what the net made of them' if row.encodes else 'Ten samples'
+        strips.append(f'{naming.caption(row)}\n\n![{shown}]({folder}/strip.png)\n')
     originals = naming.originals_name(EXPERIMENTS[STUDIES[title][0]])
     return '\n'.join([f'![The ten originals](results/images/{originals}/strip.png)\n',
                       tables.markdown_table(cells), *strips])

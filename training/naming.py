@@ -5,11 +5,12 @@ Built from the differences between a row and the published one, here and nowhere
 import re
 import shlex
 
-from training.experiments import EXPERIMENTS, Experiment
+from training.experiments import EXPERIMENTS, PUBLISHED, Experiment
 
 # Fields with an option of their own, in the order in which names show them
 OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}'}
 EPOCHS = {'solo_epochs', 'combo_epochs'}
+OF_PICTURES = {'grid_side', 'grid_from', 'grid_every', 'n_classified'}  # change no training
 
 
 def changes(row: Experiment) -> dict:
@@ -43,9 +44,10 @@ def run_name(row: Experiment) -> str:
 def comparable_curve(row: Experiment, published: dict) -> list[dict]:
     """The published curve, if a run of this row does what the published row does.
 
-    As far as it goes: its seed and step may be others, and its last epochs may be missing.
+    As far as it goes: its seed, step and pictures may be others, and its last epochs may be
+    missing.
     """
-    free = {'seed', 'step', 'combo_epochs'}
+    free = OF_PICTURES | {'seed', 'step', 'combo_epochs'}
     if not row.combo_epochs:
         free.add('solo_epochs')
     return [] if changes(row).keys() - free else published.get('curve', [])
@@ -73,11 +75,13 @@ def command(row: Experiment) -> str:
 
 
 def caption(row: Experiment) -> str:
-    """One sentence: as published, or what differs."""
+    """One sentence: as published, or what differs; not all rows were published."""
     differences = ', '.join(f'{k} {v}' for k, v in changes(row).items())
-    if not differences:
-        return 'The published experiment, by the published procedure, in full.'
-    return f'NOT the published experiment {row.name}: {differences}.'
+    if row.name in PUBLISHED:
+        return (f'NOT the published experiment {row.name}: {differences}.' if differences else
+                'The published experiment, by the published procedure, in full.')
+    return (f'NOT the whole of the experiment {row.name}: {differences}.' if differences else
+            "An experiment of this project's own, in full.")
 
 
 def epochs_text(row: Experiment) -> str:

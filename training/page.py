@@ -69,7 +69,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, of: dict) -> dict
                      if (folder / path).exists()],
             'readme': _link(folder / 'README.md', root),
             'numbers': _numbers(row, folder, published.get(row.name, {})),
-            'other_images': tables.OTHER_IMAGES if row.data in tables.FACES else '',
+            'other_images': tables.OTHER_IMAGES.get(row.data, ''),
             'measures': _measures(evaluation) if evaluation else [],
             'configuration': [(field, value) for field, value in row.configuration().items()
                               if value is not None]}
@@ -80,7 +80,7 @@ def _link(path: Path, root: Path) -> str:
 
 
 def _shown(row: Experiment) -> str:
-    kind = 'faces' if row.data in (*tables.FACES, 'sketch_faces') else 'digits'
+    kind = 'faces' if row.data in (*tables.OTHER_IMAGES, 'sketch_faces') else 'digits'
     if not row.encodes:
         return f'Ten {kind} that the net made of noise'
     return f'Ten {kind} that were held out, and below them what the net made of them'

@@ -43,7 +43,8 @@ def studies() -> dict[str, dict[str, Experiment]]:
         SCHEDULES_TITLE: {name: _faces(name) for name in SCHEDULES},
         'System A on faces: two claims': {
             'BatchNorm before, batches of 50, minibatch discrimination': _faces('lr1'),
-            'BatchNorm after the activation': _faces('lr1', norm='after'),
+            'BatchNorm after the activation': _faces(  # features behind both, as before
+                'lr1', norm='after', similarity='norm2'),
             'without minibatch discrimination': _faces('lr1', minibatch_kernels=0),
             'without it, batches of 150': _faces('lr1', minibatch_kernels=0, batch_size=150),
             'with it, batches of 150': _faces('lr1', batch_size=150)},

@@ -171,6 +171,9 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | lis
 def _make_trio(row, vae, disc, judge, workers: parallel.Workers, n_devices: int) -> Trio:
     if row.equilibrium is not None and n_devices * workers.count > 1:
         row.refuse('equilibrium', 'none on several devices, for each knows the costs of its part')
+    if row.schedule != 'constant' and workers.count > 1:
+        row.refuse('schedule', 'constant on several workers, for each has held-out losses of its '
+                   'own')
     if row.routing == 'accumulated' and any(
             len(p.shape) == 4 for net in (vae, disc) for p in net.collect_params().values()):
         row.refuse('routing', 'separate, for nets with convolutions')

@@ -20,7 +20,7 @@ EXPLORED = {'samples': 'explore_samples.png', 'interpolation': 'explore_interpol
 CLASSES, CLASSES_CHART = 'classes.csv', 'classes.png'
 SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
 FRAME_MILLISECONDS = 400
-N_SHOWN_SAMPLES = 7  # pictures of samples in a result folder's README
+N_SHOWN_SAMPLES = 11  # pictures of samples in a result folder's README
 
 
 def write_statistics(folder: Path, records: list[dict],
@@ -31,12 +31,17 @@ def write_statistics(folder: Path, records: list[dict],
         | {'seconds': f'{record["seconds"]:.3f}'} for record in records])
 
 
-def write_pictures(folder: Path, pixels: np.ndarray, originals: np.ndarray | None) -> None:
-    """0.png .. and strip.png, from (n, h, w, c) uint8; originals stand above, if there are."""
+def write_pictures(folder: Path, pixels: np.ndarray, originals: np.ndarray | None) -> list[str]:
+    """0.png .. and strip.png, from (n, h, w, c) uint8; originals stand above, if there are.
+
+    Returns the files' names.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for i, picture in enumerate(pixels):
-        _save(scale_up(picture), folder / f'{i}.png')
-    _save(strip(pixels, originals), folder / STRIP)
+    pictures = {f'{i}.png': scale_up(picture) for i, picture in enumerate(pixels)}
+    pictures[STRIP] = strip(pixels, originals)
+    for name, picture in pictures.items():
+        _save(picture, folder / name)
+    return [*pictures]
 
 
 def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
@@ -44,11 +49,13 @@ def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
     return grid([pixels] if originals is None else [originals, pixels])
 
 
-def write_originals(folder: Path, pixels: np.ndarray) -> None:
+def write_originals(folder: Path, pixels: np.ndarray, data: str) -> None:
     """The validation images themselves, in a folder beside the results: test_0.png ..
 
-    And strip.png, all in a row.
+    And strip.png, all in a row. If that folder has others, in one with the data's name.
     """
+    if (folder / STRIP).exists() and not np.array_equal(_read(folder / STRIP), grid([pixels])):
+        folder = folder.with_name(f'{folder.name}_{data}')
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
         _save(scale_up(picture), folder / f'test_{i}.png')
@@ -70,13 +77,13 @@ def write_snapshot(folder: Path, epoch: int, pixels: np.ndarray,
 
 def samples_in(folder: Path) -> list[Path]:
     """The pictures of samples, the earliest first."""
-    return sorted(folder.glob('samples_*.png'))
+    return sorted(folder.glob('samples_*.png'), key=_epoch_of)
 
 
 def write_animations(folder: Path) -> None:
     """samples.gif and strip.gif: what was kept of epochs, one after another, if there is any."""
     for name, paths in ((ANIMATION, samples_in(folder)),
-                        (STRIP_ANIMATION, sorted(folder.glob('strip_*.png')))):
+                        (STRIP_ANIMATION, sorted(folder.glob('strip_*.png'), key=_epoch_of))):
         frames = []
         for path in paths:
             with Image.open(path, formats=['PNG']) as image:
@@ -102,6 +109,13 @@ def grid(rows: list[np.ndarray], side: int = SHOWN_SIDE) -> np.ndarray:
 
 def _padded(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255)
+
+
+def _read(path: Path) -> np.ndarray:
+    """A PNG file as (h, w, c) uint8."""
+    with Image.open(path, formats=['PNG']) as image:
+        pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def _save(picture: np.ndarray, path: Path) -> None:
@@ -133,8 +147,9 @@ def readme(folder: Path, published: dict) -> str:
     family = tables.VAEGAN if row['step'] == 'vaegan' else tables.VAE
     curve = naming.comparable_curve(folders.row_of(config, folder), published)
     lines += ['## Losses', '', tables.losses_table(statistics, curve), '',
-              *([tables.OTHER_IMAGES, ''] if row['data'] in tables.FACES
+              *([tables.OTHER_IMAGES[row['data']], ''] if row['data'] in tables.OTHER_IMAGES
                 and tables.pairs(statistics, curve) else []),
+              *(f'Published: {source}.\n' for source in tables.sources(statistics, curve)),
               f'Means over the batches of an epoch; epochs count from 0; all of them in '
               f'[{STATISTICS}]({STATISTICS}). '
               + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
@@ -143,7 +158,8 @@ def readme(folder: Path, published: dict) -> str:
     if (folder / STRIP_ANIMATION).exists():
         lines += [f'![the ten pictures over the epochs]({STRIP_ANIMATION})', '']
     if there := samples_in(folder):
-        chosen = there[::max(1, math.ceil(len(there) / N_SHOWN_SAMPLES))]
+        shown = np.linspace(0, len(there) - 1, min(len(there), N_SHOWN_SAMPLES)).astype(int)
+        chosen = [there[i] for i in shown]
         lines += ['## Samples', '', 'From the prior, of the same latents each time: after epochs '
                   f'{", ".join(str(_epoch_of(path)) for path in chosen)}, and all that were kept '
                   f'in [{ANIMATION}]({ANIMATION}).', '',

@@ -1,5 +1,6 @@
 """What a row of the registry may say. Plain data, standard library only."""
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
@@ -117,6 +118,19 @@ class Experiment:
         del found['name']
         return found
 
+    def idle(self) -> dict[str, str]:
+        """Fields that change nothing in a row like this, and why."""
+        of_combo = 'disc_weight', 'pbp_weight', 'pbp_decay', 'max_disc_loss'
+        if not self.combo_epochs:
+            return dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
+        return {} if self.encodes else dict.fromkeys(of_combo, 'a plain GAN has one loss')
+
+    def check_changes(self, changed: Iterable[str]) -> None:
+        """ExperimentError for a changed field that would show in a name and do nothing."""
+        for field in self.idle().keys() & set(changed):
+            if getattr(self, field) is not None:
+                self.refuse(field, f'no change, for {self.idle()[field]}')
+
     def refuse(self, field: str, expected: str) -> None:
         """Raise ExperimentError for a field's value."""
         raise ExperimentError(f'{field}={getattr(self, field)!r}: expected {expected}')
@@ -154,12 +168,6 @@ class Experiment:
             self.refuse('disc', 'a discriminator, for a plain GAN is nothing without one')
         if self.epochs < 1:
             self.refuse('solo_epochs', 'at least one epoch, solo or combo')
-        self._check_encoder()
-
-    def _check_encoder(self) -> None:
-        for field in ('encoder', 'latent_head'):
-            if getattr(self, field) != 'published' and self.vae not in ('ConvVAE', 'DeepConvVAE'):
-                self.refuse(field, f'published, for {self.vae} has no other')
 
 
 @dataclass(frozen=True)
@@ -209,6 +217,18 @@ class VaeGan(Experiment):
     def kind_of_combo(self) -> str:
         return 'vaegan'
 
+    def idle(self) -> dict[str, str]:
+        reasons = {}
+        if self.optimizer != 'adam':
+            reasons = dict.fromkeys(('adam_beta1', 'adam_beta2'), f'{self.optimizer} has none')
+        if self.equilibrium is None:
+            reasons['margin'] = 'there is no equilibrium'
+        if self.schedule == 'constant':
+            reasons['schedule_rule'] = 'the learning rates are constant'
+        if not self.minibatch_kernels:
+            reasons['minibatch_dims'] = 'there are no minibatch kernels'
+        return reasons
+
     def _check_phases(self) -> None:
         if not self.encodes:
             self.refuse('vae', 'a net with an encoder')
@@ -230,4 +250,3 @@ class VaeGan(Experiment):
             self.refuse('n_classified', '0, for only MNIST has classes')
         if self.routing == 'accumulated' and self.equilibrium is not None:
             self.refuse('routing', 'separate, where an equilibrium decides who steps')
-        self._check_encoder()

@@ -129,7 +129,8 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
             folders.finish(folder, final)
         except Exception as error:
             reserve.close()
-            if resume.found(folder):
+            same_again = (resume.CheckpointError, folders.FolderError, loop.Diverged)
+            if resume.found(folder) and not isinstance(error, same_again):
                 error.add_note('the last checkpoint stays; go on with: '
                                f'{options.command_line}')
             raise
@@ -193,15 +194,19 @@ def _finish(run: FinishedRun, players: Players, n_devices: int, results_root: Pa
     pixels, originals = run.pictures()
     report.write_pictures(run.folder, pixels, originals)
     if originals is not None:
-        report.write_originals(results_root / naming.originals_name(run.row), originals)
+        report.write_originals(results_root / naming.originals_name(run.row), originals,
+                               run.dataset.source['sha256'][:8])
     report.write_animations(run.folder)
     published = tables.published_numbers().get(run.row.name, {})
     draw_curves(run.folder, run.row, published)
     report.write_readme(run.folder, published)
 
 
-def draw_curves(folder: Path, row: Experiment, published: dict) -> None:
-    """What a finished run's tables look like: losses, and the classes of samples."""
+def draw_curves(folder: Path, row: Experiment, published: dict) -> list[str]:
+    """What a finished run's tables look like: losses, and the classes of samples.
+
+    Returns the files' names.
+    """
     from training import charts
     statistics, title = tables.read_statistics(folder), naming.run_name(row)
     if tables.family(row) is tables.VAEGAN:
@@ -209,9 +214,10 @@ def draw_curves(folder: Path, row: Experiment, published: dict) -> None:
     else:
         both = tables.pairs(statistics, naming.comparable_curve(row, published))
         charts.draw_vae(folder / report.LOSSES, statistics, [line for _, line in both], title)
-    if (folder / report.CLASSES).exists():
-        charts.draw_classes(folder / report.CLASSES_CHART,
-                            tables.read_csv(folder / report.CLASSES))
+    if not (folder / report.CLASSES).exists():
+        return [report.LOSSES]
+    charts.draw_classes(folder / report.CLASSES_CHART, tables.read_csv(folder / report.CLASSES))
+    return [report.LOSSES, report.CLASSES_CHART]
 
 
 def epoch_seconds(row: Experiment, images, held_out, nets: tuple,

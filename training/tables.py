@@ -12,9 +12,11 @@ from training import files
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 STATISTICS = 'training_statistics.csv'
-FACES = ('anime', 'adult')
-OTHER_IMAGES = ('Published losses of faces are of other images, unless yours are the 17,240 that '
-                'the original was trained with: they compare roughly only.')
+OTHER_IMAGES = {  # what stands beside published losses, by data
+    'anime': 'Published losses of anime faces are of other images, unless yours are the 17,240 '
+             'that the original was trained with: they compare roughly only.',
+    'adult': 'Published losses of photographs are of other images, unless yours are the 8,500 '
+             'US Adult Faces that system A was trained with: they compare roughly only.'}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ VAEGAN = Family(
      'val_dec_loss', 'val_disc_loss', 'seconds'),
     '`enc_loss` = kl / normaliser + beta * similarity, `dec_loss` = gamma * similarity + '
     'disc_weight * gan, each as the configuration has it; the terms themselves are unweighted. '
-    '`val_..`: the same on held-out images, where the row asks for that.')
+    '`val_..`: the same on held-out images, where the row asks for that, without dropout and with '
+    'labels 1 and 0. Learning rates in the table are those that an epoch was trained with.')
 
 
 def family(row) -> Family:
@@ -88,7 +91,7 @@ def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
         published.setdefault('curve', []).append(line)
     for published in found.values():
         published.setdefault('curve', [{
-            'epoch': published.get('pub_last_epoch'),
+            'epoch': published.get('pub_last_epoch'), 'source': published.get('source'),
             **{loss: published.get(f'pub_{loss}') for loss in VAE.losses}}])
         if 'pub_vae_loss' not in published:
             last = published['curve'][-1]
@@ -204,6 +207,12 @@ def losses_table(statistics: list[dict], curve: list[dict]) -> str:
         if line['epoch'] in published:
             table.append(_published_cells(published[line['epoch']], kind))
     return markdown_table(table)
+
+
+def sources(statistics: list[dict], curve: list[dict]) -> list[str]:
+    """Where the published numbers beside ours come from."""
+    return [*dict.fromkeys(line['source'] for _, line in pairs(statistics, curve)
+                           if line.get('source'))]
 
 
 def _published_cells(line: dict, kind: Family) -> list[str]:

@@ -137,6 +137,12 @@ def _with_fractions(lines: list[dict]) -> list[dict]:
     return lines
 
 
+def of_mixes(lines: list[dict]) -> list[dict]:
+    """timing.csv's lines that are of the published mixes, four by four."""
+    return [line for line in lines
+            if line['experiment'] in (MIXES if line['kind'] == MEASUREMENT else (BASELINE,))]
+
+
 def merged(old: list[dict], new: list[dict]) -> list[dict]:
     """timing.csv's lines: new ones replace those of the same experiments, step and kind."""
     replaced = {(line['experiment'], line['step'], line['kind']) for line in new}

@@ -234,10 +234,10 @@ def _stepping(row, costs: list[NDArray]) -> tuple[str, ...]:
 
 def set_rates(players: Trio, row, records: list[dict]) -> dict[str, float]:
     """Give each net the learning rate that its validation losses so far ask for."""
-    found = {}
+    found, rule = {}, schedules.rule_of(row)
     for net, trainer in zip(NETS, players.trainers.values(), strict=True):
-        losses_so_far = [record[f'val_{net}_loss'] for record in records]
-        found[f'{net}_lr'] = schedules.rates(row.lr, schedules.rule_of(row), losses_so_far)[-1]
+        losses_so_far = [record[f'val_{net}_loss'] for record in records] if rule else []
+        found[f'{net}_lr'] = schedules.rates(row.lr, rule, losses_so_far)[-1]
         trainer.set_learning_rate(found[f'{net}_lr'])
     return found
 
