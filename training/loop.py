@@ -11,6 +11,7 @@ from mxnet.ndarray import NDArray
 from training import draws, parallel, steps, vaegan
 from training.losses import PIXEL_LOSSES, kl_divergence
 from training.players import ALONE, Players
+from training.row import Experiment
 from training.steps import Weights
 
 N_HELD_OUT = 1000       # held-out images behind val_loss, at most
@@ -18,7 +19,7 @@ N_PICTURES = 10         # the first of them are the validation images
 AT_ONCE = 500           # pictures
 
 
-def _nothing(players: Players, row, records: list[dict]) -> dict:
+def _nothing(players: Players, row: Experiment, records: list[dict]) -> dict:
     return {}
 
 
@@ -38,9 +39,9 @@ class Phase:
     watched: tuple[str, ...] = ('val_loss',)
 
 
-def phases(row) -> list[Phase]:
+def phases(row: Experiment) -> list[Phase]:
     """The phases of a row, in order; those without epochs are left out."""
-    if row.step == 'vaegan':
+    if row.kind_of_combo == 'vaegan':
         plan = [Phase('vaegan', row.combo_epochs, vaegan.step_of(row), vaegan.TERMS,
                       vaegan.set_rates, vaegan.held_out_losses, vaegan.WATCHED)]
     elif not row.encodes:
@@ -89,7 +90,7 @@ class Position:
         """The means of the terms so far, over batches."""
         return dict(zip(phase.terms, (self.settle() / self.batch).tolist(), strict=True))
 
-    def described(self, row) -> str:
+    def described(self, row: Experiment) -> str:
         """In words, epochs counted from 1."""
         done = f'epoch {len(self.records)}/{row.epochs}'
         return f'{done} and {self.batch} batches' if self.batch else done
@@ -99,22 +100,22 @@ class Position:
         self.batch, self.sums, self.seconds = 0, None, 0.0
 
 
-def plan(row) -> list[Phase]:
+def plan(row: Experiment) -> list[Phase]:
     """The phase of each epoch."""
     return [phase for phase in phases(row) for _ in range(phase.epochs)]
 
 
-def n_images(n_there: int, row) -> int:
+def n_images(n_there: int, row: Experiment) -> int:
     """How many of the training images that are there a run uses."""
     return min(n_there, row.limit or n_there)
 
 
-def n_batches(n_there: int, row) -> int:
+def n_batches(n_there: int, row: Experiment) -> int:
     """Batches of an epoch; the last one may be short."""
     return math.ceil(n_images(n_there, row) / row.batch_size)
 
 
-def train(players: Players, train_images, held_out, row, ctx: Context | list[Context],
+def train(players: Players, train_images, held_out, row: Experiment, ctx: Context | list[Context],
           position: Position | None = None, on_batch: Callable = lambda *_: None,
           workers: parallel.Workers = ALONE) -> Iterator[dict]:
     """Train as the row says, from `position` on, and keep it; yields each epoch's record.
@@ -147,7 +148,8 @@ def train(players: Players, train_images, held_out, row, ctx: Context | list[Con
             gate_open = position.records[epoch]['disc_loss'] <= row.max_disc_loss
 
 
-def _epoch(players, images, row, ctx, phase, weights, position, on_batch, workers) -> dict:
+def _epoch(players, images, row: Experiment, ctx, phase, weights, position, on_batch,
+           workers) -> dict:
     """Train the rest of the epoch under way; its record but for the held-out loss."""
     epoch, started = len(position.records), time.perf_counter() - position.seconds
     order = draws.order(row.seed, epoch, n_images(len(images), row))
@@ -172,7 +174,7 @@ def _epoch(players, images, row, ctx, phase, weights, position, on_batch, worker
             'seconds': time.perf_counter() - started}
 
 
-def _settle(position: Position, phase: Phase, row) -> None:
+def _settle(position: Position, phase: Phase, row: Experiment) -> None:
     sums = position.settle()
     if sums is not None and not np.isfinite(sums).all():
         bad = [term for term, total in zip(phase.terms, sums, strict=True)
@@ -187,7 +189,7 @@ def check_finite(players: Players, position: Position, phase: Phase, n_epochs: i
             raise Diverged(name, position, phase, n_epochs)
 
 
-def held_out_loss(players: Players, images, row, ctx) -> float | None:
+def held_out_loss(players: Players, images, row: Experiment, ctx) -> float | None:
     """Mean KL + pixel loss of the first held-out images, BatchNorm in inference mode."""
     if not row.encodes:
         return None
@@ -204,7 +206,7 @@ def held_out_loss(players: Players, images, row, ctx) -> float | None:
     return float(total) / n_images
 
 
-def generate(vae, held_out, row, ctx, n_images: int = N_PICTURES) -> np.ndarray:
+def generate(vae, held_out, row: Experiment, ctx, n_images: int = N_PICTURES) -> np.ndarray:
     """Pictures of the first held-out images, (n, c, h, w) in [0, 1]; of a plain GAN, samples.
 
     The latent is sampled, not its mean, from one keyed draw; BatchNorm in inference mode.

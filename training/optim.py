@@ -6,6 +6,7 @@ from mxnet.optimizer import Adam as MXNetAdam
 from mxnet.optimizer import Optimizer
 
 from training import kernels
+from training.row import Experiment
 
 
 @Optimizer.register
@@ -65,7 +66,7 @@ class FusedRMSProp(FusedAdam):
                 for i, lr in zip(indices, super()._get_lrs(indices), strict=True)]
 
 
-def optimizer(row) -> Optimizer:
+def optimizer(row: Experiment) -> Optimizer:
     """A new one, as a row says: Adam with its usual decay rates where it says nothing."""
     name = getattr(row, 'optimizer', 'adam')
     if name == 'rmsprop':

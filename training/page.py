@@ -26,7 +26,7 @@ MORE = {  # pictures that stand behind a click: file name to what it shows
 def studies() -> dict[str, list[str]]:
     """What is compared: by title, the names of runs."""
     found = {DIGITS_STUDY: [name for name, row in EXPERIMENTS.items() if row.data == 'MNIST'
-                            and row.step != 'vaegan']}
+                            and row.kind_of_combo != 'vaegan']}
     for title, names in gallery.STUDIES.items():
         found[f'Faces, reduced: {title.lower()}'] = [
             naming.run_name(gallery.at_scale(experiments.canonical(EXPERIMENTS[name])))

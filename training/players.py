@@ -8,6 +8,7 @@ from mxnet import Context, gluon, init, nd, random
 from mxnet.ndarray import NDArray
 
 from training import memory, optim, parallel
+from training.row import Experiment, VaeGan
 
 ALONE = parallel.Workers()
 
@@ -141,8 +142,9 @@ def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
     return [p for p in net.collect_params().values() if p.grad_req == 'null']
 
 
-def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | list[Context],
-                 workers: parallel.Workers = ALONE, judge=None) -> Players:
+def make_players(row: Experiment, vae, disc, shape: tuple[int, int, int],
+                 ctx: Context | list[Context], workers: parallel.Workers = ALONE,
+                 judge=None) -> Players:
     """Initialise (Xavier, from the row's seed), hybridize and give each net its optimizer.
 
     On several devices each has its own copy of the nets; trainers keep them the same. judge: of a
@@ -168,7 +170,8 @@ def make_players(row, vae, disc, shape: tuple[int, int, int], ctx: Context | lis
                    pair_decoder=compiled(vae.decoder) if row.encodes else None)
 
 
-def _make_trio(row, vae, disc, judge, workers: parallel.Workers, n_devices: int) -> Trio:
+def _make_trio(row: VaeGan, vae, disc, judge, workers: parallel.Workers,
+               n_devices: int) -> Trio:
     if row.equilibrium is not None and n_devices * workers.count > 1:
         row.refuse('equilibrium', 'none on several devices, for each knows the costs of its part')
     if row.schedule != 'constant' and workers.count > 1:
@@ -189,6 +192,6 @@ def _make_trio(row, vae, disc, judge, workers: parallel.Workers, n_devices: int)
                 decoder_trainer=decoder, judge=judge)
 
 
-def _trainer(row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
+def _trainer(row: Experiment, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
     return gluon.Trainer(net.collect_params(), optim.optimizer(row), kvstore=workers.store(),
                          update_on_kvstore=False)

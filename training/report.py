@@ -144,8 +144,9 @@ def readme(folder: Path, published: dict) -> str:
              f'Data: {source["data"]}, {source["description"]}, {config["n_train"]} training '
              f'images. Device: {config["device"]}. Again with:', '', '```',
              config['command'], '```', '']
-    family = tables.VAEGAN if row['step'] == 'vaegan' else tables.VAE
-    curve = naming.comparable_curve(folders.row_of(config, folder), published)
+    experiment = folders.row_of(config, folder)
+    family = tables.family(experiment)
+    curve = naming.comparable_curve(experiment, published)
     lines += ['## Losses', '', tables.losses_table(statistics, curve), '',
               *([tables.OTHER_IMAGES[row['data']], ''] if row['data'] in tables.OTHER_IMAGES
                 and tables.pairs(statistics, curve) else []),

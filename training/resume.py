@@ -19,6 +19,7 @@ from training import files, kernels
 from training.loop import Phase, Position, check_finite, n_batches, plan
 from training.parallel import Workers
 from training.players import Players
+from training.row import Experiment
 from training.stop import Stopped
 
 KEPT = 2       # checkpoints of a run
@@ -72,7 +73,7 @@ def found(folder: Path) -> list[Path]:
 class Keeper:
     """Writes checkpoints: after each epoch, every so many minutes, and when asked to stop."""
 
-    def __init__(self, folder: Path, players: Players, row, minutes: float,
+    def __init__(self, folder: Path, players: Players, row: Experiment, minutes: float,
                  asked_to_stop: Callable[[], int | None], command: str):
         """asked_to_stop: returns the signal that came, or None. command: how to go on."""
         self.folder, self.players, self.row = folder, players, row
@@ -97,7 +98,7 @@ class Keeper:
                                   f'go on with: {self.command}')
 
 
-def last(folder: Path, players: Players, row, n_train: int) -> Position | None:
+def last(folder: Path, players: Players, row: Experiment, n_train: int) -> Position | None:
     """Set the players to the last checkpoint of a run that is whole; None if it has none.
 
     n_train: images that are there. CheckpointError if there are some, and none is whole.
@@ -116,7 +117,7 @@ def last(folder: Path, players: Players, row, n_train: int) -> Position | None:
     return None
 
 
-def share(workers: Workers, players: Players, position: Position, row) -> Position:
+def share(workers: Workers, players: Players, position: Position, row: Experiment) -> Position:
     """Let every worker of a job begin where the first one stands, at the end of an epoch.
 
     CheckpointError in the middle of one: of its batches each worker knows its own part only.

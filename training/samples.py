@@ -5,6 +5,7 @@ import numpy as np
 from mxnet import autograd, nd
 
 from training import draws, report, tables
+from training.row import Experiment, VaeGan
 
 AT_ONCE = 500          # samples
 FOR_GRID, FOR_CLASSES = 1, 2  # which draw of a run's pictures
@@ -12,12 +13,12 @@ N_CLASSES = 10
 CLASS_COLUMNS = ('epoch', *(str(digit) for digit in range(N_CLASSES)))
 
 
-def due(row, epoch: int) -> bool:
+def due(row: VaeGan, epoch: int) -> bool:
     """Whether samples are kept after that epoch, counted from 1."""
     return epoch >= row.grid_from and (epoch - row.grid_from) % row.grid_every == 0
 
 
-def draw(vae, row, images, ctx, n: int, which: int) -> np.ndarray:
+def draw(vae, row: Experiment, images, ctx, n: int, which: int) -> np.ndarray:
     """The first n samples of a fixed set of latents, (n, h, w, c) uint8; inference mode."""
     decoder = vae.decoder if row.encodes else vae
     eps = draws.noise(row.seed, draws.PICTURES, 0, 0, which, (n, row.n_latent))
@@ -26,7 +27,7 @@ def draw(vae, row, images, ctx, n: int, which: int) -> np.ndarray:
                                for part in np.split(eps, range(AT_ONCE, n, AT_ONCE))])
 
 
-def keep(folder: Path, vae, row, images, ctx, epoch: int, classifier) -> None:
+def keep(folder: Path, vae, row: VaeGan, images, ctx, epoch: int, classifier) -> None:
     """Write what samples look like after an epoch, and count their classes.
 
     classifier: (n, h, w, c) uint8 -> features, classes (n,); or none.

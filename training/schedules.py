@@ -7,6 +7,8 @@ the losses so far, so that a run that goes on needs no state of it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from training.row import VaeGan
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -88,6 +90,6 @@ RULES = {
 }
 
 
-def rule_of(row) -> Rule | None:
+def rule_of(row: VaeGan) -> Rule | None:
     """A row's rule; none for a constant rate."""
     return None if row.schedule == 'constant' else RULES[row.schedule_rule][row.schedule]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training import files
+from training.row import Experiment
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 STATISTICS = 'training_statistics.csv'
@@ -48,9 +49,14 @@ VAEGAN = Family(
     'labels 1 and 0. Learning rates in the table are those that an epoch was trained with.')
 
 
-def family(row) -> Family:
+def family(row: Experiment) -> Family:
     """Of a row."""
     return VAEGAN if row.kind_of_combo == 'vaegan' else VAE
+
+
+def _family_of(line: dict) -> Family:
+    """Of an epoch's statistics."""
+    return VAEGAN if 'enc_loss' in line else VAE
 
 
 class TableError(ValueError):
@@ -69,7 +75,7 @@ def read_statistics(folder: Path) -> list[dict]:
                       for k, v in line.items()} for line in csv.DictReader(file)]
     except (ValueError, TypeError, csv.Error) as error:
         raise TableError(f'{path}: not a table of numbers ({error})') from None
-    kind = VAEGAN if lines and 'enc_loss' in lines[0] else VAE
+    kind = _family_of(lines[0]) if lines else VAE
     needed = [*kind.losses, 'seconds'] if kind is VAEGAN else ['vae_loss', 'seconds']
     for epoch, line in enumerate(lines):
         if line.keys() != set(kind.columns) or line['epoch'] != epoch or None in map(
@@ -116,14 +122,14 @@ def our_numbers(folder: Path, curve: list[dict]) -> dict:
     both = pairs(statistics, curve)
     ours, published = both[-1] if both else (statistics[-1], {})
     seconds = sum(line['seconds'] for line in statistics)
-    losses = VAEGAN.losses if 'enc_loss' in ours else VAE.losses
+    losses = _family_of(ours).losses
     return {'our_epoch': int(ours['epoch']), **{f'our_{loss}': ours[loss] for loss in losses},
             **{f'published_{loss}': published[loss] and float(published[loss])
                for loss in losses if published},
             'our_seconds': seconds, 'our_seconds_per_epoch': seconds / len(statistics)}
 
 
-def listing(row, published: dict, folder: Path | None,
+def listing(row: Experiment, published: dict, folder: Path | None,
             variants: dict[str, tuple[Path, list[dict]]]) -> dict:
     """What `list` says of a row: `folder` holds a finished run of exactly that row, if any.
 
@@ -195,7 +201,7 @@ def number(value, digits: int = 2) -> str:
 
 def losses_table(statistics: list[dict], curve: list[dict]) -> str:
     """First, every tenth and last epoch of ours, and published ones below theirs."""
-    kind = VAEGAN if 'enc_loss' in statistics[0] else VAE
+    kind = _family_of(statistics[0])
     published = {ours['epoch']: line for ours, line in pairs(statistics, curve)}
     table = [['epoch', 'phase', *kind.shown]]
     for line in statistics:

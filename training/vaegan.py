@@ -23,6 +23,7 @@ from training.losses import (
     with_gradient,
 )
 from training.players import Trio
+from training.row import VaeGan
 from training.steps import on_devices, recorded
 
 TERMS = ('enc_loss', 'dec_loss', 'disc_loss', 'kl', 'similarity', 'gan', 'disc_real_accuracy',
@@ -42,11 +43,11 @@ class Losses:
     costs: list[NDArray]     # the discriminator's: of real images, then of those fakes
     accuracies: list[NDArray]
 
-    def encoder(self, row, n_pixels: int, share: float = 1.0) -> NDArray:
+    def encoder(self, row: VaeGan, n_pixels: int, share: float = 1.0) -> NDArray:
         """KL + similarity, weighted. share: of a full batch."""
         return normalised(row, self.kl, n_pixels, share) + row.beta * self.similarity
 
-    def decoder(self, row) -> NDArray:
+    def decoder(self, row: VaeGan) -> NDArray:
         """Similarity + GAN term, weighted."""
         return row.gamma * self.similarity + row.disc_weight * sum(self.gan[1:], self.gan[0])
 
@@ -56,7 +57,7 @@ class Losses:
         return sum(self.costs[1:], self.costs[0])
 
 
-def normalised(row, kl: NDArray, n_pixels: int, share: float) -> NDArray:
+def normalised(row: VaeGan, kl: NDArray, n_pixels: int, share: float) -> NDArray:
     """KL, a mean over images, as it enters the encoder's loss.
 
     By pixels: as B, which divides by a full batch always; share: what part of one this is.
@@ -65,7 +66,7 @@ def normalised(row, kl: NDArray, n_pixels: int, share: float) -> NDArray:
                  'pixels': share / n_pixels}[row.kl_normaliser]
 
 
-def judgements(row, judge, x: NDArray, x_hat: NDArray, sample: NDArray, draw: Callable,
+def judgements(row: VaeGan, judge, x: NDArray, x_hat: NDArray, sample: NDArray, draw: Callable,
                scale: float) -> tuple[NDArray, list[NDArray], list[NDArray], list[NDArray]]:
     """Similarity, GAN terms, costs and accuracies: all that the discriminator has to say.
 
@@ -88,7 +89,7 @@ def judgements(row, judge, x: NDArray, x_hat: NDArray, sample: NDArray, draw: Ca
     return similarity, gan, costs, right
 
 
-def losses(row, players: Trio, x: NDArray, draw: Callable, scale: float) -> Losses:
+def losses(row: VaeGan, players: Trio, x: NDArray, draw: Callable, scale: float) -> Losses:
     """All losses of a batch x (b, c, h, w), in one pass.
 
     draw(which, width): standard normal noise (b, width).
@@ -101,14 +102,14 @@ def losses(row, players: Trio, x: NDArray, draw: Callable, scale: float) -> Loss
                   *judgements(row, players.judge, x, x_hat, sample, draw, scale))
 
 
-def _gan_term(row, fake: NDArray) -> NDArray:
+def _gan_term(row: VaeGan, fake: NDArray) -> NDArray:
     """Of the decoder's loss: -log D(fake), or as Algorithm 1 has it log(1 - D(fake)); (b,)."""
     if row.gan_term == 'non-saturating':
         return adversarial(fake, True)
     return -adversarial(fake, False)
 
 
-def _labels(row, draw: Callable) -> list:
+def _labels(row: VaeGan, draw: Callable) -> list:
     """The discriminator's targets of real images, reconstructions and samples: (b, 1) each."""
     bounds = [(row.real_low, row.real_high)] + 2 * [(row.fake_low, row.fake_high)]
     if not autograd.is_training():
@@ -125,7 +126,7 @@ def _labels(row, draw: Callable) -> list:
     return found
 
 
-def step_of(row) -> Callable:
+def step_of(row: VaeGan) -> Callable:
     """What a batch does, by the row: updates all three nets, and returns TERMS (8,)."""
     update = {'separate': _separate, 'accumulated': _accumulated}[row.routing]
 
@@ -139,7 +140,7 @@ def step_of(row) -> Callable:
     return vaegan
 
 
-def _separate(row, players: Trio, x: NDArray, draw: Callable, scale: float,
+def _separate(row: VaeGan, players: Trio, x: NDArray, draw: Callable, scale: float,
               share: float) -> Iterator:
     """Each net by the gradient of its own loss, all from the weights before the step.
 
@@ -196,7 +197,7 @@ def _statistics_kept(players: Trio, ctx, name: str) -> Iterator[None]:
         array[:] = old
 
 
-def _accumulated(row, players: Trio, x: NDArray, draw: Callable, scale: float,
+def _accumulated(row: VaeGan, players: Trio, x: NDArray, draw: Callable, scale: float,
                  share: float) -> Iterator:
     """B's updates: nothing is detached, no gradient cleared between them.
 
@@ -215,7 +216,7 @@ def _accumulated(row, players: Trio, x: NDArray, draw: Callable, scale: float,
     return found
 
 
-def _stepping(row, costs: list[NDArray]) -> tuple[str, ...]:
+def _stepping(row: VaeGan, costs: list[NDArray]) -> tuple[str, ...]:
     """The nets that step: a discriminator or a decoder that is too far ahead waits."""
     if row.equilibrium is None:
         return 'encoder', 'decoder', 'disc'
@@ -232,7 +233,7 @@ def _stepping(row, costs: list[NDArray]) -> tuple[str, ...]:
     return tuple(name for name in everyone if name not in waiting)
 
 
-def set_rates(players: Trio, row, records: list[dict]) -> dict[str, float]:
+def set_rates(players: Trio, row: VaeGan, records: list[dict]) -> dict[str, float]:
     """Give each net the learning rate that its validation losses so far ask for."""
     found, rule = {}, schedules.rule_of(row)
     for net, trainer in zip(NETS, players.trainers.values(), strict=True):
@@ -242,7 +243,7 @@ def set_rates(players: Trio, row, records: list[dict]) -> dict[str, float]:
     return found
 
 
-def held_out_losses(players: Trio, images, row, ctx) -> dict[str, float | None]:
+def held_out_losses(players: Trio, images, row: VaeGan, ctx) -> dict[str, float | None]:
     """The nets' losses on held-out images: inference mode, so no dropout, and hard labels."""
     n_images = min(len(images), row.n_validation)
     if not n_images:
