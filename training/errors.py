@@ -22,6 +22,7 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def one_line(error: Exception) -> str:
+    """What went wrong, with the file's name, and the notes that were added."""
     if _is_out_of_memory(error):
         text = 'not enough memory'
     elif isinstance(error, OSError):

@@ -96,6 +96,7 @@ class Position:
         return f'{done} and {self.batch} batches' if self.batch else done
 
     def finish_epoch(self, record: dict) -> None:
+        """Keep the record of the epoch under way; the next one begins."""
         self.records.append(record)
         self.batch, self.sums, self.seconds = 0, None, 0.0
 

@@ -35,6 +35,7 @@ class Stopwatch:
         self._before = 0.0
 
     def on_batch(self, phase, position, n_batches: int) -> None:
+        """Note the seconds since the batch before, or since the epoch began."""
         before = self._before if position.batch > 1 else 0.0
         self.seconds.setdefault(phase.name, []).append(position.seconds - before)
         self._before = position.seconds
