@@ -33,6 +33,16 @@ class MinibatchDiscrimination(HybridBlock):
         return F.concat(x, F.sum(near, axis=1), dim=1)                  # (b, f + k)
 
 
+class Dropout(nn.Dropout):
+    """Dropout with the right gradient in every backward pass of a recorded graph.
+
+    MXNet's own lets gradients through unmasked from the second pass on.
+    """
+
+    def hybrid_forward(self, F, x):
+        return x * F.BlockGrad(super().hybrid_forward(F, F.ones_like(x)))
+
+
 class Shaped(HybridBlock):
     """Vectors (b, c * h * w) -> (b, c, h, w).
 
@@ -135,7 +145,7 @@ def disc_a(row) -> nn.HybridSequential:
     if row.minibatch_kernels:
         net.add(MinibatchDiscrimination(row.minibatch_kernels, row.minibatch_dims))
     if row.dropout:
-        net.add(nn.Dropout(row.dropout))
+        net.add(Dropout(row.dropout))
     _normalised(net, nn.Dense(row.disc_hnodes), nn.LeakyReLU(row.slope), row.norm)
     net.add(nn.Dense(1))                                                # (b, 1)
     return net
@@ -144,7 +154,7 @@ def disc_a(row) -> nn.HybridSequential:
 def _linear_b(net: nn.HybridSequential, n_in: int, n_out: int, dropout: float) -> None:
     """Dropout of a layer's input, then the layer, drawn as PyTorch does by default."""
     uniform = init.Uniform(n_in ** -0.5)
-    net.add(nn.Dropout(dropout), nn.Dense(n_out, in_units=n_in, weight_initializer=uniform,
+    net.add(Dropout(dropout), nn.Dense(n_out, in_units=n_in, weight_initializer=uniform,
                                           bias_initializer=uniform))
 
 
@@ -234,7 +244,7 @@ class Similarity(HybridBlock):
         return features, logit
 
 
-NAMES = {nn.BatchNorm: 'norm', nn.LeakyReLU: 'act', nn.Activation: 'act', nn.Dropout: 'dropout',
+NAMES = {nn.BatchNorm: 'norm', nn.LeakyReLU: 'act', nn.Activation: 'act', Dropout: 'dropout',
          nn.Flatten: 'flatten', MinibatchDiscrimination: 'minibatch', Linear: 'input',
          nn.MaxPool2D: 'pool', nn.GlobalAvgPool2D: 'pool'}
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mxnet import autograd, cpu, nd
+from mxnet import autograd, cpu, nd, random
 from PIL import Image
 
 import models
@@ -254,6 +254,41 @@ def test_gradients_are_those_of_differences(name):
         for p, old in zip(parameters, before, strict=True):
             p.set_data(old)
         assert (values[1] - values[0]) / 6e-5 == pytest.approx(length, rel=0.03), net
+
+
+@pytest.mark.parametrize('net', ['encoder', 'decoder', 'disc'])
+def test_gradients_are_those_behind_the_masks_of_dropout(net):
+    """Beside one backward pass of the net's own loss alone, behind the same masks."""
+    row, shape = NETS_ROWS['B']
+    row, x = replace(row, dropout=0.4, similarity_pass='own'), nd.array(batch(shape))
+    nets, again = trio(row, shape), trio(row, shape)
+    random.seed(5)
+    vaegan.step_of(row)(nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
+    random.seed(5)
+    with autograd.record():
+        found = vaegan.losses(row, again, x, draw, 1 / BATCH)
+        own = {'encoder': found.encoder(row, x.size // BATCH), 'decoder': found.decoder(row),
+               'disc': found.disc}[net]
+    own.backward()
+    assert_near([p.grad().asnumpy() for p in nets.parameters[net]],
+                [p.grad().asnumpy() for p in again.parameters[net]])
+
+
+@pytest.mark.parametrize('hybrid', [True, False])
+def test_dropout_drops_the_same_in_every_backward_pass(hybrid):
+    net, x = models.vaegan.Dropout(0.3), nd.ones((8, 50))
+    net.initialize()
+    if hybrid:
+        net.hybridize(static_alloc=True, static_shape=True)
+    x.attach_grad()
+    with autograd.record():
+        y = net(x)
+    for _ in range(3):
+        gradient, = autograd.grad(y, [x], retain_graph=True)
+        assert np.array_equal(gradient.asnumpy(), y.asnumpy())
+    kept = y.asnumpy() > 0
+    assert 0.6 < kept.mean() < 0.8 and y.asnumpy()[kept] == pytest.approx(1 / 0.7)
+    assert np.array_equal(net(x).asnumpy(), x.asnumpy())  # not in training: nothing
 
 
 @pytest.mark.parametrize('name', ['A faces', 'paper'])
