@@ -166,6 +166,7 @@ def assert_near(ours, reference):
     {}, {'similarity': 'logit', 'likelihood': 'mean_square'}, {'gan_term': 'saturating'},
     {'kl_normaliser': 'latents'}, {'kl_normaliser': 'pixels', 'batch_size': 2 * BATCH},
     {'fakes': 'samples'}, {'fakes': 'reconstructions'},
+    {'similarity_pass': 'own'}, {'disc_batches': 'together', 'similarity_pass': 'own'},
     {'routing': 'accumulated'},
     {'routing': 'accumulated', 'similarity': 'logit', 'likelihood': 'mean_square',
      'gan_term': 'saturating', 'kl_normaliser': 'pixels'},
@@ -198,7 +199,8 @@ NETS = {  # of each kind, small; images of 28 or 64 pixels a side
                      similarity='act2', minibatch_kernels=3, data='adult'), (3, 64, 64)),
     'B': (dict(vae='VAE_B', disc='Disc_B', disc_hlayers=2, similarity='logit'), (1, 28, 28)),
     'paper': (dict(vae='VAE_paper', disc='Disc_paper', vae_base_channels=2, disc_base_channels=2,
-                   similarity='conv4', data='anime', pixels='signed'), (3, 64, 64))}
+                   similarity='conv4', data='anime', pixels='signed',
+                   disc_batches='together', similarity_pass='own'), (3, 64, 64))}
 NETS_ROWS = {name: (replace(DENSE, **fields), shape) for name, (fields, shape) in NETS.items()}
 
 
@@ -300,7 +302,8 @@ def test_running_statistics_move_once_a_forward_pass(name):
             p.set_data(nd.full(p.shape, start))
     vaegan.step_of(row)(nets, nd.array(batch(shape)), draw,
                         Weights(1, 1, BATCH)).wait_to_read()
-    for net, times in {'encoder': 1, 'decoder': 2, 'disc': 3}.items():
+    disc = {'apart': 3, 'together': 1}[row.disc_batches]
+    for net, times in {'encoder': 1, 'decoder': 2, 'disc': disc}.items():
         assert nets.statistics[net]
         for p in nets.statistics[net]:
             np.testing.assert_allclose(p.data().asnumpy(), start * 0.9 ** times, rtol=1e-4)
@@ -420,6 +423,7 @@ def test_losses_of_features():
     ('vae=ConvDecoder', 'an encoder'), ('disc=none', 'a discriminator'),
     ('equilibrium=0', 'above 0'), ('kl_normaliser=none', 'one of images'),
     ('likelihood=l1', 'gaussian'),
+    ('disc_batches=together', "similarity_pass='same': expected own"),
     ('grid_side=0', 'above 0'), ('norm=between', 'before, after')])
 def test_bad_fields_are_refused(assignment, message):
     if message is None:

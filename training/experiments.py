@@ -88,7 +88,8 @@ _B = VaeGan('', 'MNIST', 'VAE_B', 20, n_hlayers=3, n_hnodes=1024, disc='Disc_B',
 _PAPER = VaeGan('', 'anime', 'VAE_paper', 128, n_hnodes=2048, vae_base_channels=64,
                 disc='Disc_paper', disc_hnodes=512, disc_base_channels=32, lr=3e-4,
                 optimizer='rmsprop', combo_epochs=200, similarity='conv4', layout='transpose',
-                gan_term='saturating', equilibrium=0.68, pixels='signed')
+                gan_term='saturating', equilibrium=0.68, pixels='signed', disc_batches='together',
+                similarity_pass='own')
 _PAPER_MNIST = VaeGan('', 'MNIST', 'DenseVAE', 5, n_hlayers=3, n_hnodes=400, disc='DenseLogReg',
                       disc_hlayers=1, disc_hnodes=200, combo_epochs=50, similarity='dense1',
                       gamma=1.0)

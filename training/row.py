@@ -18,6 +18,7 @@ CHOICES = {  # none is for fields that may be none
     'fakes': ('both', 'reconstructions', 'samples'),
     'routing': ('separate', 'accumulated'),
     'similarity_pass': ('same', 'own'),
+    'disc_batches': ('apart', 'together'),
     'norm': ('before', 'after'),
     'pixels': ('unit', 'signed'),
     'optimizer': ('adam', 'rmsprop'),
@@ -187,6 +188,7 @@ class VaeGan(Experiment):
     gan_term: str = 'non-saturating'     # of the decoder | saturating
     fakes: str = 'both'                  # that the discriminator sees: reconstructions, samples
     routing: str = 'separate'            # a gradient a net | accumulated over nets, as B's
+    disc_batches: str = 'apart'          # real images and fakes, for BatchNorm | together
     similarity_pass: str = 'same'        # features from the judging pass | from their own
     optimizer: str = 'adam'              # | rmsprop
     adam_beta1: float = 0.9              # Adam's decay rates, of its mean and its variance
@@ -248,5 +250,8 @@ class VaeGan(Experiment):
                         'losses on them')
         if self.n_classified and self.data != 'MNIST':
             self.refuse('n_classified', '0, for only MNIST has classes')
+        if self.disc_batches == 'together' and self.similarity_pass == 'same':
+            self.refuse('similarity_pass', 'own where batches are together, or samples would '
+                        'have a part in the similarity')
         if self.routing == 'accumulated' and self.equilibrium is not None:
             self.refuse('routing', 'separate, where an equilibrium decides who steps')

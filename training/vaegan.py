@@ -72,12 +72,11 @@ def judgements(row: VaeGan, judge, x: NDArray, x_hat: NDArray, sample: NDArray, 
 
     x, x_hat, sample (b, c, h, w). scale: 1 / images of the whole batch.
     """
-    features, real = judge(x)                                           # (b, ...), (b, 1)
-    features_hat, reconstructed = judge(x_hat)
-    _, sampled = judge(sample)
+    (features, real), (features_hat, reconstructed), (_, sampled) = _judged(
+        row, judge, [x, x_hat, sample])                                 # (b, ...), (b, 1)
     if row.similarity_pass == 'own':  # with dropout: under other masks
-        (features, _), (features_hat, _) = judge(x), judge(x_hat)
-    similarity = scale * LIKELIHOODS[row.likelihood](features_hat, features.detach()).sum()
+        (features, _), (features_hat, _) = _judged(row, judge, [x, x_hat])
+    similarity = scale * LIKELIHOODS[row.likelihood](features_hat, features).sum()
     seen = {'both': {1: reconstructed, 2: sampled}, 'reconstructions': {1: reconstructed},
             'samples': {2: sampled}}[row.fakes]
     labels = _labels(row, draw)
@@ -87,6 +86,14 @@ def judgements(row: VaeGan, judge, x: NDArray, x_hat: NDArray, sample: NDArray, 
     right = [scale * (real > 0).sum(),
              scale / len(seen) * sum((fake < 0).sum() for fake in seen.values())]
     return similarity, gan, costs, right
+
+
+def _judged(row: VaeGan, judge, batches: list[NDArray]) -> list[tuple[NDArray, NDArray]]:
+    """Features (b, ...) and logits (b, 1) of each batch, passed through apart or together."""
+    if row.disc_batches == 'apart':
+        return [judge(batch) for batch in batches]
+    return [*zip(*(nd.split(found, num_outputs=len(batches), axis=0)
+                   for found in judge(nd.concat(*batches, dim=0))), strict=True)]
 
 
 def losses(row: VaeGan, players: Trio, x: NDArray, draw: Callable, scale: float) -> Losses:
