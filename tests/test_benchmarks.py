@@ -21,6 +21,7 @@ def small_row(pair: str):
     return replace(row, **fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', contenders.KINDS)
 @pytest.mark.parametrize('pair', [pair for pair in contenders.PAIRS if 'Deep' not in pair])
 def test_contenders_train_the_same_number_of_parameters(pair, kind):
