@@ -155,7 +155,7 @@ def _linear_b(net: nn.HybridSequential, n_in: int, n_out: int, dropout: float) -
     """Dropout of a layer's input, then the layer, drawn as PyTorch does by default."""
     uniform = init.Uniform(n_in ** -0.5)
     net.add(Dropout(dropout), nn.Dense(n_out, in_units=n_in, weight_initializer=uniform,
-                                          bias_initializer=uniform))
+                                       bias_initializer=uniform))
 
 
 def _hidden_b(net: nn.HybridSequential, sizes: list[int], row) -> None:

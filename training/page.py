@@ -80,7 +80,7 @@ def _link(path: Path, root: Path) -> str:
 
 
 def _shown(row: Experiment) -> str:
-    kind = 'faces' if row.data in (*tables.OTHER_IMAGES, 'sketch_faces') else 'digits'
+    kind = 'digits' if row.data in ('MNIST', 'sketch_digits') else 'faces'
     if not row.encodes:
         return f'Ten {kind} that the net made of noise'
     return f'Ten {kind} that were held out, and below them what the net made of them'
