@@ -1,12 +1,17 @@
 """`evaluate`: measures against plain computations, and the command a user types."""
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mxnet import cpu
 from scipy import linalg, ndimage
 
-from training import evaluate, folders, metrics, tables
+from data import Images
+from models.classifier import Classifier
+from training import classifier, evaluate, folders, metrics, tables
+from training.experiments import EXPERIMENTS
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 GAN = 'ConvDecoder_ResNet_on_anime/512_32_200'
@@ -55,6 +60,75 @@ def test_pixel_measures_are_means_over_images_of_plain_formulas():
     assert found['psnr'] == pytest.approx(np.mean(-10 * np.log10(of_each)))
     assert found['ssim'] == pytest.approx(np.mean(
         [[plain_ssim(x[i, ..., c], y[i, ..., c]) for c in range(3)] for i in range(3)]))
+    assert evaluate._pixels(x, x // 2)['sharpness'] == pytest.approx(0.5, rel=0.02)
+
+
+def test_measures_are_taken_some_images_at_a_time(monkeypatch):
+    monkeypatch.setattr(metrics, 'AT_ONCE', 3)
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(0, 256, (7, 8, 8, 3), np.uint8) for _ in range(2))
+    assert metrics.mean_over(metrics.mean_squared_error, y, x) == pytest.approx(
+        ((y / 255 - x / 255) ** 2).mean())
+    half = x // 2
+    assert metrics.relative(metrics.edge_sharpness, half, 2 * half) == pytest.approx(0.5)
+    flat = np.zeros_like(x)
+    assert np.isnan(metrics.relative(metrics.edge_sharpness, x, flat))
+
+
+class Stub:
+    """A classifier of 28 x 28 images that takes a picture's mean for its class and feature."""
+
+    def __call__(self, pixels):
+        mean = pixels.mean(axis=(1, 2, 3))
+        return np.stack([mean, mean ** 2], axis=1), np.rint(mean).astype(int)
+
+    def accuracy(self, pixels, labels):
+        return float(np.mean(self(pixels)[1] == labels))
+
+
+def test_measures_of_a_classifier_are_of_the_pictures_their_names_say(monkeypatch):
+    """Originals are 0, 1 .. 9 all over, reconstructions one brighter, samples ten."""
+    values = np.arange(10, dtype=np.uint8)
+    originals = np.broadcast_to(values[:, None, None, None], (10, 28, 28, 1))
+    labels = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 0])
+    row = EXPERIMENTS[SOLO]
+    run = SimpleNamespace(
+        row=row, vae=None, ctx=None, codes=lambda n: (np.zeros((n, 5)), np.zeros((n, 5))),
+        dataset=SimpleNamespace(test=Images(originals), labels=(None, labels)))
+    monkeypatch.setattr(evaluate.loop, 'generate', lambda *_: originals + np.uint8(1))
+    monkeypatch.setattr(evaluate.samples, 'draw', lambda *_: originals + np.uint8(10))
+    found = evaluate.evaluate(run, Stub())['measures']
+    assert found['accuracy_of_originals'] == 0.8 and found['accuracy'] == 0  # one too many
+    features = Stub()(originals)[0]
+    for name, brighter in (('frechet_reconstructions', 1), ('frechet_samples', 10)):
+        assert found[name] == pytest.approx(metrics.frechet_distance(
+            features, Stub()(originals + np.uint8(brighter))[0]), abs=1e-6)
+    assert found['mean_squared_error'] == pytest.approx(1 / 255 ** 2, rel=1e-3)
+    assert 'sharpness' not in found and 'sample_sharpness' not in found  # flat originals
+
+
+def test_perfect_pictures_have_no_psnr(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1), np.uint8)
+    run = SimpleNamespace(row=EXPERIMENTS[SOLO], vae=None, ctx=None, dataset=SimpleNamespace(
+        test=Images(pixels)), codes=lambda n: (np.zeros((n, 5)), np.zeros((n, 5))))
+    monkeypatch.setattr(evaluate.loop, 'generate', lambda *_: pixels)
+    monkeypatch.setattr(evaluate.samples, 'draw', lambda *_: pixels)
+    found = evaluate.evaluate(run)['measures']
+    assert 'psnr' not in found and found['ssim'] == found['sharpness'] == 1
+
+
+def test_classifier_learns(data_root, tmp_path):
+    """Patches of light in one of ten places, told apart after its four epochs."""
+    labels = np.arange(2000) % 10
+    pixels = np.zeros((2000, 28, 28, 1), np.uint8)
+    for i, label in enumerate(labels):
+        pixels[i, 5 * (label // 2):5 * (label // 2) + 5, 14 * (label % 2):][:, :14] = 255
+    pixels -= np.random.default_rng(0).integers(0, 200, pixels.shape, np.uint8) * (pixels > 0)
+    judge = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
+    assert judge.accuracy(pixels, labels) > 0.9
+    assert judge.accuracy(pixels, (labels + 1) % 10) < 0.1
+    again = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
+    assert (again(pixels[:9])[0] == judge(pixels[:9])[0]).all()
 
 
 @pytest.fixture(scope='module')
@@ -112,18 +186,50 @@ def test_plain_gan_has_samples_only(cli, tmp_path, data_root):
     status, out, err = cli(['evaluate', '--match', '*', *where])
     assert status == 0, err
     folder, = folders.finished_runs(tmp_path).values()
-    assert {*folders.read_evaluation(folder)['measures']} == {'sample_sharpness'}
+    found = folders.read_evaluation(folder)
+    assert {*found['measures']} == {'sample_sharpness'} and 'drawn again' not in found['protocol']
+    assert 'latent is active' not in (folder / 'README.md').read_text()
     assert 'sharpness of samples' in out and 'PSNR' not in out
 
 
-@pytest.mark.parametrize('content', [b'', b'{', b'[]', b'{"measures": {}}', b'\xff',
-                                     b'{"measures": {"psnr": "x"}, "protocol": "", "images": 1, '
-                                     b'"seed": 0}'])
+def evaluation(measures: str) -> bytes:
+    return f'{{"measures": {measures}, "protocol": "", "images": 1, "seed": 0}}'.encode()
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'{', b'[]', b'{"measures": {}}', b'\xff', *map(evaluation, (
+        '{"psnr": "x"}', '{"psnr": [17.6]}', '{"psnr": Infinity}', '{"psnr": true}',
+        '{"active_latents": 5}', f'{{"kl": {"9" * 400}}}', '{"kl_per_latent": 3}'))])
 def test_evaluation_of_another_kind_is_one_line(tmp_path, content):
     assert folders.read_evaluation(tmp_path) is None
     (tmp_path / folders.EVALUATION).write_bytes(content)
     with pytest.raises(folders.FolderError, match='evaluation.json: not an evaluation'):
         folders.read_evaluation(tmp_path)
+
+
+def test_pattern_of_runs_without_parameters_is_one_line(cli, results):
+    folder, = folders.finished_runs(Path(results[1])).values()
+    content = (folder / folders.PARAMETERS).read_bytes()
+    (folder / folders.PARAMETERS).unlink()
+    for command in ('evaluate', 'explore', 'strips'):
+        status, out, err = cli([command, '--match', '*', *results, '--ctx', 'cpu'])
+        assert status == 2 and not out
+        assert err.splitlines()[-1].startswith('error: no finished run')
+    (folder / folders.PARAMETERS).write_bytes(content)
+
+
+@pytest.mark.parametrize('name', [tables.STATISTICS, folders.SUMS, folders.EVALUATION])
+def test_damaged_table_is_noticed_before_anything_is_written(cli, results, name):
+    folder, = folders.finished_runs(Path(results[1])).values()
+    assert cli(['evaluate', '--match', '*', *results, '--ctx', 'cpu'])[0] == 0
+    content = (folder / name).read_bytes()
+    (folder / name).write_text('nonsense')
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for command in ('evaluate', 'explore', 'strips'):
+        status, _, err = cli([command, '--match', '*', *results, '--ctx', 'cpu'])
+        assert status == 2 and name in err.splitlines()[-1]
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / name).write_bytes(content)
 
 
 def test_run_that_is_not_there_is_one_line(cli, tmp_path):

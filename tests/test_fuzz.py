@@ -274,6 +274,13 @@ def listed(box: Sandbox, case: tuple[str, bytes]) -> list[str]:
     return ['list', '--match', SOLO, '--results-root', str(box.results)]
 
 
+CLASSES = (','.join(tables.CLASS_COLUMNS)
+           + '\n1,3,0,4,0,0,0,1,1,1,0\n4,2,1,1,1,1,1,1,1,1,0\n').encode()
+EVALUATION = {'protocol': 'All.', 'images': 20, 'samples': 20, 'seed': 0, 'measures': {
+    'psnr': 17.5, 'kl': 3.0, 'kl_per_latent': [1.0, 2.0], 'latents': 2, 'active_latents': 1,
+    'accuracy_of_originals': 0.98, 'accuracy': 0.95}}
+
+
 def checkpoint(box: Sandbox, content: bytes) -> list[str]:
     for path in resume.found(box.unfinished):
         path.write_bytes(content)
@@ -331,6 +338,10 @@ def kinds(box: Sandbox) -> dict:
         lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
     tabled = st.sampled_from([folders.CONFIG, tables.STATISTICS]).flatmap(
         lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
+    measured = st.one_of(
+        st.tuples(st.just(folders.EVALUATION),
+                  changed(EVALUATION).map(lambda tree: json.dumps(tree).encode())),
+        st.tuples(st.just(report.CLASSES), mutated(CLASSES)))
     return {
         'idx': (40, 900, mutated(images.read_bytes()), of_file(images.name, 'data', 'solo')),
         'gzip of idx': (30, 700, mutated(images.read_bytes()), gzipped),
@@ -348,6 +359,7 @@ def kinds(box: Sandbox) -> dict:
                    of_file(folders.CONFIG, 'solo', 'solo')),
         'tables': (20, 400, tabled, listed),
         'verify': (30, 600, readable, verified),
+        'measures': (40, 800, measured, verified),
         'checkpoint': (30, 700, mutated(path.read_bytes()), checkpoint),
         'state': (40, 800, st.tuples(changed(known), st.integers(0, 50), st.sampled_from(
             ['no'] * 4 + ['remove', 'rename', 'shape', 'type', 'nan'])), state),
@@ -358,7 +370,8 @@ def kinds(box: Sandbox) -> dict:
 
 
 KINDS = ['idx', 'gzip of idx', 'gzip', 'zip', 'member of a zip', 'image', 'saved array', 'params',
-         'bytes of config', 'config', 'tables', 'verify', 'checkpoint', 'state', 'set', 'command']
+         'bytes of config', 'config', 'tables', 'verify', 'measures',
+         'checkpoint', 'state', 'set', 'command']
 
 
 @pytest.mark.parametrize('tier', ['fast', pytest.param('slow', marks=pytest.mark.slow)])

@@ -6,6 +6,7 @@ import pytest
 from mxnet import cpu, nd
 
 import models
+from data import Images
 from training import draws, loop, steps
 from training.experiments import Experiment
 from training.players import make_players
@@ -134,6 +135,8 @@ def test_held_out_loss_is_kl_plus_pixel_loss():
 
 
 def test_more_pictures_begin_with_the_same_ten():
-    nets, x = players(ROW), images(20)
+    nets, x = players(ROW), Images(np.uint8(255 * images(20).transpose(0, 2, 3, 1)))
     ten = loop.generate(nets.vae, x, ROW, cpu())
-    np.testing.assert_allclose(loop.generate(nets.vae, x, ROW, cpu(), 20)[:10], ten, rtol=1e-5)
+    twenty = loop.generate(nets.vae, x, ROW, cpu(), 20)
+    assert ten.shape == (10, 6, 6, 1) and ten.std() > 0
+    np.testing.assert_allclose(twenty[:10].astype(int), ten, atol=1)  # a last bit may round

@@ -136,12 +136,20 @@ def _chosen_runs(args) -> Iterator:
     root = args.results_root
     found = ([folders.named(root, args.name)] if args.match is None else
              folders.matching(root, args.match))
-    ctx = resolve_devices(args)[0]
+    ctx, published, n_passed_over = resolve_devices(args)[0], tables.published_numbers(), 0
     for folder in found:
         if args.match is not None and not (folder / folders.PARAMETERS).exists():
             print(f'{folder}: passed over, its {folders.PARAMETERS} is not there', file=sys.stderr)
-        else:
-            yield load_run(folder, ctx, args)
+            n_passed_over += 1
+            continue
+        report.readme(folder, published)  # what cannot be read shows before anything is written
+        if (folder / folders.SUMS).exists():
+            folders.read_checksums(folder)
+        yield load_run(folder, ctx, args)
+    if n_passed_over == len(found):
+        raise ExperimentError(f'no finished run in {root} that matches {args.match!r} has its '
+                              f'{folders.PARAMETERS}; make them with the command in its '
+                              f'{folders.CONFIG}')
 
 
 def evaluate_command(args) -> None:
@@ -188,7 +196,7 @@ def explore_command(args) -> None:
 
 def report_command(args) -> None:
     """`report`: one page of all finished runs."""
-    print(page.write(_tables_root(args), args.results_root))
+    print(page.write(_tables_root(args).resolve(), args.results_root.resolve()))
 
 
 def verify_command(args) -> None:
@@ -253,7 +261,13 @@ def gallery_command(args) -> None:
     """`gallery`: train the rows of a comparison, measure them, write a table and a figure."""
     chosen, table, measures, draw = GALLERIES[args.which]
     if args.markdown:
-        print(chosen.markdown(tables.read_csv(_tables_root(args) / table)))
+        path = _tables_root(args) / table
+        try:
+            print(chosen.markdown(tables.read_csv(path)))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise tables.TableError(f'{path}: not of the runs that are compared now ({error!r}); '
+                                    f'again with: python -m training gallery {args.which}'
+                                    ) from None
         return
     ctx, lines = resolve_devices(args), []
     for row in chosen.rows():
@@ -335,6 +349,7 @@ def time_command(args) -> None:
                        for step in steps}
             for step, of_phase in timing.with_one_solo(seconds).items():
                 lines += timing.estimates(row, step, of_phase, published)
+    path.parent.mkdir(parents=True, exist_ok=True)
     tables.write_csv(path, timing.COLUMNS, timing.merged(
         tables.read_csv(path) if path.exists() else [], lines))
     mixes = timing.of_mixes(tables.read_csv(path))
@@ -368,9 +383,7 @@ def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]
 def _tables_root(args) -> Path:
     """Where tables over many runs go: the project's results, or a results root of its own."""
     own = args.results_root.resolve() == RESULTS / 'images'
-    root = RESULTS if own else args.results_root
-    root.mkdir(parents=True, exist_ok=True)
-    return root
+    return RESULTS if own else args.results_root
 
 
 def resolve_devices(args) -> list:

@@ -6,25 +6,26 @@ from training import loop, metrics, samples
 
 ACTIVE_VARIANCE = 0.01  # of a latent's mean over images: Burda et al. (2016), arXiv:1509.00519
 DIGITS = 8  # kept of a measure: beyond are those that threads of a matrix root may change
-PROTOCOL = ('All held-out images, drawn again from one keyed sample of their latent each, and as '
-            'many samples from the prior; BatchNorm with its running statistics; pictures rounded '
-            'to bytes.')
+DRAWN_AGAIN = ('All held-out images, drawn again from one keyed sample of their latent each, and '
+               'as many samples from the prior')
+SAMPLED = 'As many samples from the prior as there are held-out images'
+PROTOCOL = '; BatchNorm with its running statistics; pictures rounded to bytes.'
 
 
 def evaluate(run, classifier=None) -> dict:
     """The measures of a `runs.FinishedRun`, and how they were taken.
 
     classifier: of the data's classes (`classifier.Judge`); without it, and of a plain GAN,
-    some are missing.
+    some are missing; so is what is no finite number, such as the PSNR of a perfect picture.
     """
     images = run.dataset.test
     n = len(images)
     originals = images.first(n)                                         # (n, h, w, c) uint8
     generated = samples.draw(run.vae, run.row, images, run.ctx, n, samples.FOR_CLASSES)
-    found = {'sample_sharpness': _sharpness(generated, originals)}
+    found = {'sample_sharpness': metrics.relative(metrics.edge_sharpness, generated, originals)}
     drawn = None
     if run.row.encodes:
-        drawn = images.to_pixels(loop.generate(run.vae, images, run.row, run.ctx, n))
+        drawn = loop.generate(run.vae, images, run.row, run.ctx, n)
         found |= _pixels(originals, drawn) | _latents(run, n)
     if classifier is not None:
         features, _ = classifier(originals)
@@ -34,23 +35,22 @@ def evaluate(run, classifier=None) -> dict:
             found['accuracy'] = classifier.accuracy(drawn, run.dataset.labels[1])
             found['frechet_reconstructions'] = metrics.frechet_distance(
                 features, classifier(drawn)[0])
-    return {'protocol': PROTOCOL, 'images': n, 'samples': n, 'seed': run.row.seed,
+    return {'protocol': (DRAWN_AGAIN if run.row.encodes else SAMPLED) + PROTOCOL,
+            'images': n, 'samples': n, 'seed': run.row.seed,
             'measures': {name: round(value, DIGITS) if isinstance(value, float) else value
-                         for name, value in found.items()}}
+                         for name, value in found.items()
+                         if not isinstance(value, float) or np.isfinite(value)}}
 
 
 def _pixels(originals: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     """Means over images of what compares two pictures; (n, h, w, c) uint8."""
     pairs = list(zip(originals, drawn, strict=True))
-    psnr = [peak_signal_noise_ratio(x, x_hat, data_range=255) for x, x_hat in pairs]
+    with np.errstate(divide='ignore'):  # where both are the same
+        psnr = [peak_signal_noise_ratio(x, x_hat, data_range=255) for x, x_hat in pairs]
     ssim = [structural_similarity(x, x_hat, data_range=255, channel_axis=2) for x, x_hat in pairs]
-    return {'mean_squared_error': metrics.mean_squared_error(drawn / 255, originals / 255),
+    return {'mean_squared_error': metrics.mean_over(metrics.mean_squared_error, drawn, originals),
             'psnr': float(np.mean(psnr)), 'ssim': float(np.mean(ssim)),
-            'sharpness': _sharpness(drawn, originals)}
-
-
-def _sharpness(drawn: np.ndarray, originals: np.ndarray) -> float:
-    return metrics.edge_sharpness(drawn / 255) / metrics.edge_sharpness(originals / 255)
+            'sharpness': metrics.relative(metrics.edge_sharpness, drawn, originals)}
 
 
 def _latents(run, n: int) -> dict:

@@ -2,6 +2,7 @@
 import json
 import re
 import shutil
+import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ EVALUATION = 'evaluation.json'
 IN_THE_WAY = 'a finished run is there; --force replaces it'
 CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
                  'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
+EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
 DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
@@ -187,12 +189,20 @@ def read_evaluation(folder: Path) -> dict | None:
         return None
     try:
         found = json.loads(path.read_text())
-        measures, _ = found['measures'], f'{found["protocol"]} {found["images"]} {found["seed"]}'
-        if all(isinstance(value, (int, float, list)) for value in measures.values()):
+        measures = found['measures']
+        of_kind = [type(found[k]) is kind for k, kind in EVALUATION_FIELDS.items()]
+        if all(of_kind) and all(map(_is_measure, measures, measures.values())) and (
+                'latents' in measures or 'active_latents' not in measures):
             return found
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         pass
     raise FolderError(f'{path}: not an evaluation')
+
+
+def _is_measure(name: str, value) -> bool:
+    if name == 'kl_per_latent':
+        return type(value) is list
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def row_of(config: dict, folder: Path) -> Experiment:

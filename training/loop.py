@@ -208,7 +208,7 @@ def held_out_loss(players: Players, images, row: Experiment, ctx) -> float | Non
 
 
 def generate(vae, held_out, row: Experiment, ctx, n_images: int = N_PICTURES) -> np.ndarray:
-    """Pictures of the first held-out images, (n, c, h, w) in [0, 1]; of a plain GAN, samples.
+    """Pictures of the first held-out images, (n, h, w, c) uint8; of a plain GAN, samples.
 
     The latent is sampled, not its mean, from one keyed draw; BatchNorm in inference mode.
     """
@@ -217,7 +217,6 @@ def generate(vae, held_out, row: Experiment, ctx, n_images: int = N_PICTURES) ->
     with autograd.predict_mode():
         for indices in np.split(np.arange(n_images), range(AT_ONCE, n_images, AT_ONCE)):
             eps = nd.array(noise[indices], ctx)
-            found.append(vae(nd.array(held_out[indices], ctx), eps)[0] if row.encodes
-                         else vae(eps))
-            found[-1] = found[-1].asnumpy()
+            x_hat = vae(nd.array(held_out[indices], ctx), eps)[0] if row.encodes else vae(eps)
+            found.append(held_out.to_pixels(x_hat.asnumpy()))           # (b, h, w, c)
     return np.concatenate(found)

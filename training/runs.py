@@ -63,22 +63,22 @@ class FinishedRun:
     def pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Ten validation pictures (10, h, w, c) uint8, and their originals if there are."""
         images = self.dataset.test
-        pixels = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx))
+        pixels = loop.generate(self.vae, images, self.row, self.ctx)
         return pixels, images.first(len(pixels)) if self.row.encodes else None
 
     def measures(self) -> dict[str, float]:
         """Of the first held-out images drawn again, or of as many samples of a plain GAN.
 
-        Error, sharpness and noise, in seconds; `evaluate` takes all images and measures more.
+        Error, sharpness and noise: a matter of seconds, where `evaluate` takes all images.
         """
         images = self.dataset.test
         n = min(loop.N_HELD_OUT, len(images))
-        pixels = images.to_pixels(loop.generate(self.vae, images, self.row, self.ctx, n))
-        x, x_hat = images.first(n) / 255, pixels / 255
-        found = {'sharpness': metrics.edge_sharpness(x_hat) / metrics.edge_sharpness(x),
-                 'noise': metrics.noise(x_hat) / metrics.noise(x)}
+        drawn, originals = loop.generate(self.vae, images, self.row, self.ctx, n), images.first(n)
+        found = {'sharpness': metrics.relative(metrics.edge_sharpness, drawn, originals),
+                 'noise': metrics.relative(metrics.noise, drawn, originals)}
         if self.row.encodes:
-            found['mean_squared_error'] = metrics.mean_squared_error(x_hat, x)
+            found['mean_squared_error'] = metrics.mean_over(metrics.mean_squared_error, drawn,
+                                                            originals)
         return found
 
     def codes(self, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +96,8 @@ class FinishedRun:
         """How much n samples from the prior differ, held-out images = 1."""
         images = self.dataset.test
         drawn = samples.draw(self.vae, self.row, images, self.ctx, n, samples.FOR_CLASSES)
-        return metrics.diversity(drawn / 255) / metrics.diversity(images.first(n) / 255)
+        of_images = metrics.diversity(images.first(n) / 255)
+        return metrics.diversity(drawn / 255) / of_images if of_images else math.nan
 
 
 def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
@@ -216,7 +217,8 @@ def draw_curves(folder: Path, row: Experiment, published: dict) -> list[str]:
         charts.draw_vae(folder / report.LOSSES, statistics, [line for _, line in both], title)
     if not (folder / report.CLASSES).exists():
         return [report.LOSSES]
-    charts.draw_classes(folder / report.CLASSES_CHART, tables.read_csv(folder / report.CLASSES))
+    charts.draw_classes(folder / report.CLASSES_CHART,
+                        tables.read_classes(folder / report.CLASSES))
     return [report.LOSSES, report.CLASSES_CHART]
 
 

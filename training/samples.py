@@ -9,8 +9,6 @@ from training.row import Experiment, VaeGan
 
 AT_ONCE = 500          # samples
 FOR_GRID, FOR_CLASSES = 1, 2  # which draw of a run's pictures
-N_CLASSES = 10
-CLASS_COLUMNS = ('epoch', *(str(digit) for digit in range(N_CLASSES)))
 
 
 def due(row: VaeGan, epoch: int) -> bool:
@@ -36,9 +34,9 @@ def keep(folder: Path, vae, row: VaeGan, images, ctx, epoch: int, classifier) ->
                          draw(vae, row, images, ctx, row.grid_side ** 2, FOR_GRID))
     if classifier is not None:
         path = folder / report.CLASSES
-        lines = tables.read_csv(path) if path.exists() else []
+        lines = tables.read_classes(path) if path.exists() else []
         _, classes = classifier(draw(vae, row, images, ctx, row.n_classified, FOR_CLASSES))
-        counts = np.bincount(classes, minlength=N_CLASSES)
-        lines = [line for line in lines if int(line['epoch']) < epoch]
-        tables.write_csv(path, CLASS_COLUMNS, [*lines, dict(zip(
-            CLASS_COLUMNS, [epoch, *counts.tolist()], strict=True))])
+        counts = np.bincount(classes, minlength=10)
+        lines = [line for line in lines if line['epoch'] < epoch]
+        tables.write_csv(path, tables.CLASS_COLUMNS, [*lines, dict(zip(
+            tables.CLASS_COLUMNS, [epoch, *counts.tolist()], strict=True))])

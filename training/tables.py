@@ -13,6 +13,7 @@ from training.row import Experiment
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 STATISTICS = 'training_statistics.csv'
+CLASS_COLUMNS = ('epoch', *'0123456789')  # of classes.csv
 OTHER_IMAGES = {  # what stands beside published losses, by data
     'anime': 'Published losses of anime faces are of other images, unless yours are the 17,240 '
              'that the original was trained with: they compare roughly only.',
@@ -86,6 +87,21 @@ def read_statistics(folder: Path) -> list[dict]:
     return lines
 
 
+def read_classes(path: Path) -> list[dict[str, int]]:
+    """How many samples a classifier took for each digit, a line an epoch: CLASS_COLUMNS.
+
+    TableError unless all are whole numbers.
+    """
+    try:
+        lines = [{k: int(v) for k, v in line.items()} for line in read_csv(path)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise TableError(f'{path}: not a table of whole numbers ({error})') from None
+    if not lines or any(tuple(line) != CLASS_COLUMNS or sum(line.values()) <= line['epoch']
+                        or min(line.values()) < 0 for line in lines):
+        raise TableError(f'{path}: expected {", ".join(CLASS_COLUMNS)}, and counts')
+    return lines
+
+
 def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
     """What was published, by experiment; empty fields are None, others text.
 
@@ -129,6 +145,12 @@ def our_numbers(folder: Path, curve: list[dict]) -> dict:
             'our_seconds': seconds, 'our_seconds_per_epoch': seconds / len(statistics)}
 
 
+def published_seconds(published: dict) -> float | None:
+    """Of an epoch, a mean; none if they were not logged."""
+    seconds = published.get('pub_seconds_logged')
+    return seconds and float(seconds) / float(published['pub_logged_epochs'])
+
+
 def listing(row: Experiment, published: dict, folder: Path | None,
             variants: dict[str, tuple[Path, list[dict]]]) -> dict:
     """What `list` says of a row: `folder` holds a finished run of exactly that row, if any.
@@ -139,13 +161,12 @@ def listing(row: Experiment, published: dict, folder: Path | None,
         value = published.get(f'pub_{field}')
         return value and float(value)
 
-    seconds, epochs = of('seconds_logged'), of('logged_epochs')
     return {'name': row.name, 'data': row.data, 'vae': row.vae, 'disc': row.disc,
             'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
             'published_epoch': of('last_epoch') and int(of('last_epoch')),
             **{f'published_{loss}': of(loss) for loss in family(row).losses},
-            'published_seconds': seconds,
-            'published_seconds_per_epoch': seconds and seconds / epochs,
+            'published_seconds': of('seconds_logged'),
+            'published_seconds_per_epoch': published_seconds(published),
             **(our_numbers(folder, published.get('curve', [])) if folder else {}),
             'variants': [{'name': name, **our_numbers(path, curve)}
                          for name, (path, curve) in variants.items()]}
@@ -267,15 +288,17 @@ EVALUATED = {  # evaluation.json's measures: a table's header, and digits
     'sample_sharpness': ('sharpness of samples', 2), 'frechet_samples': ('Frechet of samples', 1)}
 
 
+def measure(measures: dict, name: str) -> str:
+    """One of evaluation.json's, for a table."""
+    shown = number(measures.get(name), EVALUATED[name][1])
+    return f'{shown} of {measures["latents"]}' if name == 'active_latents' in measures else shown
+
+
 def evaluations(found: dict[str, dict]) -> str:
     """A line for each run, by name; found: what evaluation.json holds."""
     shown = {k: column for k, column in EVALUATED.items()
              if any(k in evaluation['measures'] for evaluation in found.values())}
     lines = []
     for name, evaluation in found.items():
-        measures = evaluation['measures']
-        cells = [number(measures.get(k), digits) for k, (_, digits) in shown.items()]
-        if 'active_latents' in measures:
-            cells[list(shown).index('active_latents')] += f' of {measures["latents"]}'
-        lines.append([name, *cells])
+        lines.append([name, *(measure(evaluation['measures'], k) for k in shown)])
     return markdown_table([['', *(header for header, _ in shown.values())], *lines])
