@@ -96,12 +96,34 @@ def test_two_runs_of_a_study_are_compared_by_a_slider(opened):
     right.select_by_index(3)
     pictures = opened.find_elements(By.CSS_SELECTOR, '.compare img')
     assert '_16_50_1_' in pictures[1].get_attribute('src')
+    assert_not_distorted(opened)
     assert pictures[0].get_attribute('src') != pictures[1].get_attribute('src')
     divider = opened.find_element(By.ID, 'divider')
     before = pictures[1].value_of_css_property('clip-path')
     divider.send_keys(Keys.ARROW_RIGHT * 10)
     assert before.endswith('50%)')
     assert pictures[1].value_of_css_property('clip-path').endswith('60%)')
+
+
+def assert_not_distorted(driver) -> None:
+    ui.WebDriverWait(driver, 5).until(lambda d: d.execute_script(
+        "return [...document.querySelectorAll('.compare img')].every(i => i.naturalWidth)"))
+    for own, shown in driver.execute_script(
+            "return [...document.querySelectorAll('.compare img')].map("
+            "i => [i.naturalWidth / i.naturalHeight, i.clientWidth / i.clientHeight])"):
+        assert shown == pytest.approx(own, rel=0.02)
+
+
+def test_strips_of_different_heights_keep_their_shape(opened):
+    """A plain GAN's has one line of pictures."""
+    chosen(opened, 'comparison', 'study').select_by_visible_text('Faces, reduced: nets')
+    for side in ('right', 'left'):
+        select = chosen(opened, 'comparison', side)
+        select.select_by_index(len(select.options) - 1)
+        assert 'ConvDecoder' in opened.find_elements(By.CSS_SELECTOR, '.compare img')[
+            side == 'right'].get_attribute('src')
+        assert_not_distorted(opened)
+        select.select_by_index(0)
 
 
 def test_everything_has_a_name_for_those_who_do_not_see_it(opened):

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from training import __main__ as main
 from training import folders, gallery, page, report, tables
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
@@ -19,12 +20,14 @@ class Parsed(HTMLParser):
 
     def __init__(self, path: Path):
         super().__init__()
-        self.elements, self.texts, self.stack = [], [], []
+        self.elements, self.texts, self.stack, self.labelled = [], [], [], []
         self.feed(path.read_text())
         assert not self.stack
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
+        if tag in ('select', 'input') and 'label' in self.stack:
+            self.labelled.append(dict(attributes))
         if tag not in VOID:
             self.stack.append(tag)
 
@@ -69,13 +72,9 @@ def test_page_needs_no_network(committed):
 
 def test_every_control_has_a_label(committed):
     parsed = Parsed(committed)
-    inside, unlabelled = [], []
-    for tag, attributes in parsed.elements:
-        if tag in ('select', 'input'):
-            unlabelled.append(attributes)
-        inside.append(tag)
-    assert len(unlabelled) == len(parsed.all('label')) == 7
-    assert {'data', 'net', 'study', 'left', 'right'} <= {a.get('name') for a in unlabelled}
+    controls = parsed.all('select') + parsed.all('input')
+    assert len(parsed.labelled) == len(controls) == 7
+    assert {'data', 'net', 'study', 'left', 'right'} <= {a.get('name') for a in parsed.labelled}
 
 
 def test_filters_and_studies_are_those_of_the_runs(committed):
@@ -126,15 +125,40 @@ def test_damaged_run_leaves_the_page_as_it_was(tmp_path, cli):
     assert (tmp_path / page.NAME).read_text() == 'before'
 
 
-def articles(path: Path) -> dict[str, str]:
-    """The HTML of each run, by name."""
-    return dict(re.findall(r'<article class="card" data-name="([^"]+)"(.*?)</article>',
-                           path.read_text(), re.DOTALL))
+def test_page_of_a_folder_named_from_where_one_stands(tmp_path, cli, monkeypatch):
+    for name in ('VAEGAN_on_MNIST/paper_5_3_400_1_200_50', 'DenseVAE_on_MNIST/5_3_400_bce_50'):
+        shutil.copytree(RESULTS / 'images' / name, tmp_path / 'results/images' / name)
+    monkeypatch.setattr(main, 'RESULTS', tmp_path / 'results')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'link').symlink_to('results')
+    for root in ('results/images', 'link/images'):
+        status, out, err = cli(['report', '--results-root', root])
+        assert status == 0 and out.strip() == str(tmp_path / 'results' / page.NAME), err
+    parsed = Parsed(tmp_path / 'results' / page.NAME)
+    assert all((tmp_path / 'results' / unquote(image['src'])).is_file()
+               for image in parsed.all('img') if image.get('src'))
+
+
+def test_folder_without_runs_is_refused_and_not_made(tmp_path, cli):
+    status, _, err = cli(['report', '--results-root', str(tmp_path / 'typo')])
+    assert status == 2 and err.strip() == f'error: {tmp_path / "typo"}: no finished runs'
+    assert not [*tmp_path.iterdir()]
+
+
+def articles(path: Path) -> tuple[dict[str, str], str]:
+    """The HTML of each run, by name, and what is around them."""
+    pattern = re.compile(r'<article class="card" data-name="([^"]+)"(.*?)</article>\n', re.DOTALL)
+    text = path.read_text()
+    return dict(pattern.findall(text)), pattern.sub('', text)
 
 
 def test_committed_page_is_that_of_the_committed_runs(committed):
-    """A user's own runs may stand beside them."""
-    fresh, found = articles(committed), articles(RESULTS / page.NAME)
+    """Those that the README shows at the least; a user's own runs may stand beside them."""
+    (fresh, around), (found, found_around) = articles(committed), articles(RESULTS / page.NAME)
     assert len(found) > 30 and found.keys() <= fresh.keys()
     for name, html in found.items():
         assert html == fresh[name], name
+    readme = (RESULTS.parent / 'README.md').read_text()
+    assert {name for name in fresh if f'images/{name}/{report.STRIP}' in readme} <= found.keys()
+    if found.keys() == fresh.keys():
+        assert found_around == around

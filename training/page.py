@@ -2,21 +2,33 @@
 
 Made of the same records as the READMEs; pictures are files beside it. Never imports MXNet.
 """
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import jinja2
 
-from training import experiments, files, folders, gallery, naming, peers, report, tables, timing
+from training import (
+    claim,
+    experiments,
+    files,
+    folders,
+    gallery,
+    naming,
+    peers,
+    repairs,
+    report,
+    tables,
+    timing,
+)
 from training.experiments import EXPERIMENTS, Experiment
 
 NAME = 'index.html'
 TEMPLATES = Path(__file__).parent / 'templates'
 LABELS = {'vae_loss': 'VAE loss', 'disc_loss': 'discriminator loss', 'enc_loss': 'encoder loss',
           'dec_loss': 'decoder loss'}
-DIGITS_STUDY = 'Digits: with and without a discriminator'
 MORE = {  # pictures that stand behind a click: file name to what it shows
-    report.LOSSES: 'losses over the epochs, and what was published of them',
+    report.LOSSES: 'losses over the epochs',
     report.STRIP_ANIMATION: 'the strip over the epochs',
     report.ANIMATION: 'samples over the epochs',
     report.CLASSES_CHART: 'which digits the samples show, over the epochs',
@@ -25,22 +37,30 @@ MORE = {  # pictures that stand behind a click: file name to what it shows
 
 def studies() -> dict[str, list[str]]:
     """What is compared: by title, the names of runs."""
-    found = {DIGITS_STUDY: [name for name, row in EXPERIMENTS.items() if row.data == 'MNIST'
-                            and row.kind_of_combo != 'vaegan']}
+    digits = [row for row in EXPERIMENTS.values() if row.data == 'MNIST'
+              and row.kind_of_combo != 'vaegan']
+    found = {'Digits: with and without a discriminator': [
+        *digits, *(replace(row, step='shared') for row in digits if row.disc)]}
     for title, names in gallery.STUDIES.items():
         found[f'Faces, reduced: {title.lower()}'] = [
-            naming.run_name(gallery.at_scale(experiments.canonical(EXPERIMENTS[name])))
-            for name in names]
-    for title, rows in peers.studies().items():
-        found[title] = [naming.run_name(row) for row in rows.values()]
-    return found
+            gallery.at_scale(experiments.canonical(EXPERIMENTS[name])) for name in names]
+    found |= {'Faces, reduced: reshape and transpose': gallery.layouts(),
+              'Faces: the flaws of ConvVAE': repairs.rows(),
+              'Digits: five seeds': claim.rows(),
+              **{title: rows.values() for title, rows in peers.studies().items()}}
+    return {title: [*map(naming.run_name, rows)] for title, rows in found.items()}
 
 
 def write(root: Path, images: Path) -> Path:
-    """Write the page of all finished runs below `images`. FolderError if one cannot be read."""
+    """Write the page of all finished runs below `images`: `root` or a folder in it.
+
+    FolderError if there are none, or one cannot be read.
+    """
     published, of = tables.published_numbers(), studies()
     runs = [_run(name, folder, root, published, of)
             for name, folder in folders.finished_runs(images).items()]
+    if not runs:
+        raise folders.FolderError(f'{images}: no finished runs')
     compared = {title: [run for name in names for run in runs if run['name'] == name]
                 for title, names in of.items()}
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
@@ -63,13 +83,14 @@ def _run(name: str, folder: Path, root: Path, published: dict, of: dict) -> dict
     return {'name': name, 'data': row.data, 'net': ' + '.join(filter(None, (row.vae, row.disc))),
             'studies': [title for title, names in of.items() if name in names],
             'caption': naming.caption(row), 'command': config['command'],
+            'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _link(folder / report.STRIP, root),
             'alt': _shown(row),
             'more': [(_link(folder / path, root), text) for path, text in MORE.items()
                      if (folder / path).exists()],
             'readme': _link(folder / 'README.md', root),
             'numbers': _numbers(row, folder, published.get(row.name, {})),
-            'other_images': tables.OTHER_IMAGES.get(row.data, ''),
+            'other_images': tables.OTHER_IMAGES.get(row.data, '') if row.name in published else '',
             'measures': _measures(evaluation) if evaluation else [],
             'configuration': [(field, value) for field, value in row.configuration().items()
                               if value is not None]}
@@ -88,25 +109,27 @@ def _shown(row: Experiment) -> str:
 
 def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
     """Losses, ours beside published: of the same epoch, or of the whole published run."""
-    ours = tables.our_numbers(folder, naming.comparable_curve(row, published))
-    found = []
+    curve, found = naming.comparable_curve(row, published), []
+    ours, seconds = tables.our_numbers(folder, curve), tables.published_seconds(published)
+    labels = LABELS if row.encodes else LABELS | {'vae_loss': 'generator loss'}
     for loss, digits in tables.family(row).losses.items():
         same = ours.get(f'published_{loss}')
         whole = published.get(f'pub_{loss}')
         if ours[f'our_{loss}'] is not None:
-            found.append({'label': f'{LABELS[loss]}, epoch {ours["our_epoch"]}',
+            found.append({'label': f'{labels[loss]}, epoch {ours["our_epoch"]}',
                           'ours': tables.number(ours[f'our_{loss}'], digits),
                           'published': tables.number(same, digits) if same is not None else '',
                           'in_full': tables.number(whole, digits) if whole and same is None
                           else '', 'last_epoch': published.get('pub_last_epoch')})
-    return [*found, {'label': 'seconds an epoch', 'in_full': '', 'published': '',
+    return [*found, {'label': 'seconds an epoch', 'in_full': '',
+                     'published': tables.number(seconds, 1) if curve and seconds else '',
                      'ours': tables.number(ours['our_seconds_per_epoch'], 1)}]
 
 
 def _measures(evaluation: dict) -> list[tuple[str, str]]:
     measures = evaluation['measures']
-    return [(header, tables.number(measures[k], digits))
-            for k, (header, digits) in tables.EVALUATED.items() if k in measures]
+    return [(header, tables.measure(measures, k)) for k, (header, _) in tables.EVALUATED.items()
+            if k in measures]
 
 
 def _timing(root: Path) -> dict | None:

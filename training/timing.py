@@ -153,10 +153,10 @@ def merged(old: list[dict], new: list[dict]) -> list[dict]:
 
 def cells(lines: list[dict]) -> list[list[str]]:
     """The lines as a table, header first."""
-    header = ['', 'step', 'scale', 'epochs: solo + combo', 's / solo epoch', 's / combo epoch',
-              's in all', 'of the first', 'published s', 'of the first']
+    header = ['experiment', 'kind', 'step', 'scale', 'epochs: solo + combo', 's / solo epoch',
+              's / combo epoch', 's in all', 'of the first', 'published s', 'of the first']
     return [header, *([
-        line['kind'], line['step'], line['scale'],
+        line['experiment'], line['kind'], line['step'], line['scale'],
         f'{line["solo_epochs"]}+{line["combo_epochs"]}',
         tables.number(line['solo_epoch_seconds'], 1),
         tables.number(line['combo_epoch_seconds'], 1),
