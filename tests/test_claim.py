@@ -31,7 +31,10 @@ def test_intervals_are_students():
     assert (mean, width) == pytest.approx((alone.mean(), expected), rel=1e-6)
     table = claim.markdown(lines())
     assert f'{alone.mean():.3f} ± {expected:.3f}' in table
-    assert f'{judged.mean() - alone.mean():+.3f}' in table
+    apart = judged - alone
+    width = 2.776445 * np.sqrt(((apart - apart.mean()) ** 2).sum() / 4 / 5)
+    assert (f'| {apart.mean():+.3f} | {apart.mean() - width:+.3f} to {apart.mean() + width:+.3f} |'
+            in table)
     assert table.count('\n') == 2 + len(claim.MEASURES)
 
 

@@ -1,8 +1,10 @@
 """`explore` and snapshots: the pictures that show what a net has learned."""
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mxnet import cpu, nd
 from PIL import Image
 
 from data import Images
@@ -62,6 +64,58 @@ def test_latents_are_traversed_from_the_most_active(cli, results, monkeypatch):
     assert len(rows) == 5 and kl == sorted(kl, reverse=True)
     way, = (pictures for _, pictures in drawn[report.EXPLORED['interpolation']])
     assert way.shape == (explore.N_STEPS + 2, 28, 28, 1)
+
+
+def test_ways_and_traversals_change_what_their_labels_say():
+    """Of a decoder that draws latent i as brightness of pixel i: 127.5 + 25.5 a unit."""
+    rng = np.random.default_rng(0)
+    mean, spread = rng.normal(0, 1, (20, 5)), np.array([1, 0.1, 2, 0.5, 0])
+    mean *= spread
+    drawn_latents = []
+
+    def decoder(z):
+        z = z.asnumpy()
+        drawn_latents.append(z)
+        x = np.full((len(z), 1, 28, 28), 0.5, np.float32)
+        x[:, 0, 0, :5] += z / 10
+        return nd.array(x)
+
+    images = Images(rng.integers(0, 256, (20, 28, 28, 1), np.uint8))
+    run = SimpleNamespace(dataset=SimpleNamespace(test=images), ctx=cpu(),
+                          vae=SimpleNamespace(decoder=decoder),
+                          codes=lambda n: (mean[:n], np.zeros((n, 5))))
+    found = explore._ways(run, (3, 5))
+    _, columns, ((_, way),) = found['interpolation']
+    assert columns == ['original', '0%', '12%', '25%', '38%', '50%', '62%', '75%', '88%', '100%',
+                       'original']
+    assert (way[0] == images.between(3, 4)[0]).all() and (way[-1] == images.between(5, 6)[0]).all()
+    for place, z in ((1, mean[3]), (5, (mean[3] + mean[5]) / 2), (9, mean[5])):
+        np.testing.assert_allclose(way[place, 0, :5, 0], 127.5 + 25.5 * z, atol=1)
+    title, values, rows = found['traversals']
+    assert 'Held-out image 3' in title and values[0] == '-3.0' and values[-1] == '+3.0'
+    assert [label.split('\n')[0] for label, _ in rows] == [
+        f'latent {i}' for i in np.argsort(-(mean ** 2).mean(axis=0))]
+    for label, pictures in rows:
+        latent = int(label.split()[1])
+        np.testing.assert_allclose(pictures[:, 0, latent, 0],
+                                   127.5 + 25.5 * np.linspace(-3, 3, 9), atol=1)
+        others = np.delete(np.arange(5), latent)
+        np.testing.assert_allclose(pictures[:, 0, others, 0], np.tile(
+            127.5 + 25.5 * mean[3, others], (9, 1)), atol=1)
+
+
+@pytest.mark.parametrize('name, small', [
+    ('VAEGAN_on_MNIST/B_20_50', ['--set', 'disc_hnodes=8']),
+    ('ConvDecoder_ResNet_on_anime/512_32_200', [
+        '--set', 'disc=ConvDisc', '--set', 'disc_base_channels=2', '--set', 'vae_base_channels=2',
+        '--set', 'batch_size=16'])])
+def test_every_kind_of_run_is_explored(cli, tmp_path, data_root, name, small):
+    where = ['--results-root', str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu']
+    nodes = ['--set', 'n_hnodes=8'] * ('MNIST' in name)
+    assert cli(['run', name, '--limit', '16', '--epochs', '1', '--set', 'n_latent=4', *nodes,
+                *small, *where])[0] == 0
+    status, out, err = cli(['explore', '--match', '*', *where])
+    assert status == 0 and len(out.split()) == (4 if 'MNIST' in name else 2), err
 
 
 def test_images_that_are_not_there_are_one_line(cli, results):

@@ -459,9 +459,9 @@ def test_digits_run_leaves_samples_curves_and_classes(cli, mnist_root, tmp_path)
     assert [p.name for p in report.samples_in(folder)] == ['samples_001.png', 'samples_003.png']
     with Image.open(folder / report.ANIMATION) as animation:
         assert animation.n_frames == 2
-    classes = tables.read_csv(folder / report.CLASSES)
-    assert [line['epoch'] for line in classes] == ['1', '3']
-    assert all(sum(int(line[str(d)]) for d in range(10)) == 30 for line in classes)
+    classes = tables.read_classes(folder / report.CLASSES)
+    assert [line['epoch'] for line in classes] == [1, 3]
+    assert all(sum(line[str(d)] for d in range(10)) == 30 for line in classes)
     statistics = tables.read_statistics(folder)
     assert len(statistics) == 3 and statistics[0]['val_enc_loss'] is None
     readme = (folder / 'README.md').read_text()

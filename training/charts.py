@@ -69,7 +69,7 @@ def draw_vae(path: Path, statistics: list[dict], published: list[dict], title: s
     judged = [line for line in statistics if line['disc_loss'] is not None]
     figure = Figure((5 + 5 * bool(judged), 3.6))  # every run draws this: no slow layout
     axes = figure.subplots(1, 1 + bool(judged), squeeze=False, gridspec_kw={
-        'left': 0.14 - 0.06 * bool(judged), 'right': 0.98, 'bottom': 0.13, 'top': 0.84})[0]
+        'left': 0.17 - 0.07 * bool(judged), 'right': 0.98, 'bottom': 0.13, 'top': 0.84})[0]
     axes[0].plot(epochs, [line['vae_loss'] for line in statistics], '.-', label='training')
     held_out = [line['val_loss'] for line in statistics]
     if None not in held_out:  # as a plain GAN has them
@@ -84,7 +84,8 @@ def draw_vae(path: Path, statistics: list[dict], published: list[dict], title: s
         if dots:
             axis.plot(*zip(*dots, strict=True), 'ko', markersize=4, label='published')
         if judged and judged[0] is not statistics[0]:
-            axis.axvline(judged[0]['epoch'] - 0.5, color='grey', linewidth=0.8, linestyle=':')
+            axis.axvline(judged[0]['epoch'] - 0.5, color='grey', linewidth=0.8, linestyle=':',
+                         label='combo epochs begin')
         axis.set(xlabel='epoch')
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(fontsize=8, frameon=False)
@@ -98,29 +99,34 @@ NETS = {'enc': 'encoder', 'dec': 'decoder', 'disc': 'discriminator'}
 def draw_vaegan(path: Path, statistics: list[dict], title: str) -> None:
     """A VAE/GAN's three losses over epochs, once more without the decoder's, and rates.
 
-    Dashed: on held-out images. Learning rates only where they change.
+    Learning rates only where they change.
     """
-    epochs = [line['epoch'] + 1 for line in statistics]
+    epochs = [line['epoch'] for line in statistics]
     rates = {net: [line[f'{net}_lr'] for line in statistics] for net in NETS}
     changing = any(len(set(values)) > 1 for values in rates.values())
     figure = Figure((10 + 4 * changing, 4), layout='constrained')
     axes = figure.subplots(1, 2 + changing)
-    for axis, nets in zip(axes, (NETS, [net for net in NETS if net != 'dec']), strict=False):
-        for net in nets:
-            line, = axis.plot(epochs, [s[f'{net}_loss'] for s in statistics], label=NETS[net],
-                              color=f'C{[*NETS].index(net)}')
-            held_out = [s[f'val_{net}_loss'] for s in statistics]
-            if None not in held_out:
-                axis.plot(epochs, held_out, '--', color=line.get_color(), linewidth=0.8)
-        axis.set(xlabel='epoch', ylabel='loss', title=(
-            'all three' if 'dec' in nets else "without the decoder's"))
-        axis.legend(fontsize=8, frameon=False)
+    own_scale = axes[1].twinx()  # else an encoder's loss of hundreds would hide it
+    for axis, net in [*zip(3 * [axes[0]], NETS, strict=True), (axes[1], 'enc'),
+                      (own_scale, 'disc')]:
+        line, = axis.plot(epochs, [s[f'{net}_loss'] for s in statistics], label=NETS[net],
+                          color=f'C{[*NETS].index(net)}')
+        held_out = [s[f'val_{net}_loss'] for s in statistics]
+        if None not in held_out:
+            axis.plot(epochs, held_out, '--', color=line.get_color(), linewidth=0.8,
+                      label=f'{NETS[net]}, held out')
+    axes[0].set(xlabel='epoch', ylabel='loss', title='all three')
+    figure.legend(*axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=6,
+                  fontsize=8, frameon=False)
+    axes[1].set(xlabel='epoch', title="without the decoder's")
+    for axis, net in ((axes[1], 'enc'), (own_scale, 'disc')):
+        axis.set_ylabel(f"{NETS[net]}'s loss", color=f'C{[*NETS].index(net)}')
     if changing:
         for net, values in rates.items():
             axes[2].plot(epochs, values, label=NETS[net], drawstyle='steps-mid')
         axes[2].set(xlabel='epoch', ylabel='learning rate', yscale='log', title='learning rates')
         axes[2].legend(fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=9, wrap=True)
+    figure.suptitle('\n'.join(textwrap.wrap(title, 120)), fontsize=9)
     _save(figure, path)
 
 
@@ -135,7 +141,7 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
     axes = figure.subplots(2 + len(shown), len(runs), squeeze=False,
                            height_ratios=[2, 2, *[3] * len(shown)])
     for column, (title, (statistics, pictures)) in zip(axes.T, runs.items(), strict=True):
-        epochs = [line['epoch'] + 1 for line in statistics]
+        epochs = [line['epoch'] for line in statistics]
         for i, (net, name) in enumerate(NETS.items()):
             column[0].plot(epochs, [s[f'{net}_loss'] for s in statistics], f'C{i}', label=name,
                            linewidth=1)
@@ -191,7 +197,9 @@ def draw_claim(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -
 
     interval: sample (n,) -> mean, half a width.
     """
-    figure = Figure((2.4 * len(values), 3.4), layout='constrained')
+    figure = Figure((2.4 * len(values), 3.6), layout='constrained')
+    figure.suptitle('a dot a seed; bars: mean and 95 % confidence interval; sharpness: '
+                    'originals = 1', fontsize=9)
     for axis, (measure, samples) in zip(figure.subplots(1, len(values)), values.items(),
                                         strict=True):
         for i, sample in enumerate(samples.values()):
@@ -218,14 +226,13 @@ def draw_repairs(path: Path, runs: dict[str, list[dict]]) -> None:
     _save(figure, path)
 
 
-def draw_classes(path: Path, counts: list[dict]) -> None:
+def draw_classes(path: Path, counts: list[dict[str, int]]) -> None:
     """How many samples a classifier takes for each digit, over epochs; lines of classes.csv."""
-    epochs = [int(line['epoch']) for line in counts]
+    epochs = [line['epoch'] for line in counts]
     figure = Figure((8, 4), layout='constrained')
     axis = figure.subplots()
     for digit in range(10):
-        shares = [int(line[str(digit)]) / sum(int(line[str(d)]) for d in range(10))
-                  for line in counts]
+        shares = [line[str(digit)] / sum(line[str(d)] for d in range(10)) for line in counts]
         axis.plot(epochs, shares, 'o-', color=f'C{digit}', markersize=3, label=str(digit))
     axis.axhline(0.1, color='black', linewidth=0.5, linestyle=':')
     axis.set(xlabel='epoch', ylabel='share of samples', ylim=(0, None))

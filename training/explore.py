@@ -45,7 +45,8 @@ def _ways(run, between: tuple[int, int]) -> dict:
     """Between two images, and along single latents from the first of them."""
     images = run.dataset.test
     mean, logvar = run.codes(max(min(loop.N_HELD_OUT, len(images)), *(i + 1 for i in between)))
-    (start, end), kl = mean[[*between]], metrics.kl_per_latent(mean, logvar)  # (z,) each
+    (start, end), n = mean[[*between]], min(loop.N_HELD_OUT, len(images))
+    kl = metrics.kl_per_latent(mean[:n], logvar[:n])                    # (z,)
     parts = np.linspace(0, 1, N_STEPS)
     path = start + parts[:, None] * (end - start)                       # (steps, z)
     first, last = (images.between(i, i + 1) for i in between)
@@ -61,7 +62,8 @@ def _ways(run, between: tuple[int, int]) -> dict:
         'interpolation': (f'From held-out image {between[0]} to {between[1]}, by their means',
                           ['original', *(f'{part:.0%}' for part in parts), 'original'],
                           [('', way)]),
-        'traversals': (f'The most active latents, from held-out image {between[0]}',
+        'traversals': (f'Held-out image {between[0]} with one latent changed, to so many standard '
+                       f'deviations of the prior; KL: a mean over {n} images',
                        [f'{value:+.1f}' for value in values], rows)}
 
 

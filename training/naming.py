@@ -81,7 +81,7 @@ def caption(row: Experiment) -> str:
         return (f'NOT the published experiment {row.name}: {differences}.' if differences else
                 'The published experiment, by the published procedure, in full.')
     return (f'NOT the whole of the experiment {row.name}: {differences}.' if differences else
-            "An experiment of this project's own, in full.")
+            f'The whole of the experiment {row.name}.')
 
 
 def epochs_text(row: Experiment) -> str:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from training import files, folders, naming, tables
 from training.tables import STATISTICS, markdown_table, read_statistics, write_csv
@@ -20,6 +20,7 @@ EXPLORED = {'samples': 'explore_samples.png', 'interpolation': 'explore_interpol
 CLASSES, CLASSES_CHART = 'classes.csv', 'classes.png'
 SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
 FRAME_MILLISECONDS = 400
+LABEL_HEIGHT = 20  # pixels
 N_SHOWN_SAMPLES = 11  # pictures of samples in a result folder's README
 
 
@@ -80,19 +81,29 @@ def samples_in(folder: Path) -> list[Path]:
     return sorted(folder.glob('samples_*.png'), key=_epoch_of)
 
 
+def _snapshots_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob('strip_*.png'), key=_epoch_of)
+
+
 def write_animations(folder: Path) -> None:
     """samples.gif and strip.gif: what was kept of epochs, one after another, if there is any."""
     for name, paths in ((ANIMATION, samples_in(folder)),
-                        (STRIP_ANIMATION, sorted(folder.glob('strip_*.png'), key=_epoch_of))):
-        frames = []
-        for path in paths:
-            with Image.open(path, formats=['PNG']) as image:
-                frames.append(image.convert(image.mode))
+                        (STRIP_ANIMATION, _snapshots_in(folder))):
+        frames = [_labelled(_read(path), f'after epoch {_epoch_of(path)}') for path in paths]
         if frames:
             content = io.BytesIO()
             frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
                            duration=FRAME_MILLISECONDS, loop=0)
             files.write(folder / name, [content.getbuffer()])
+
+
+def _labelled(picture: np.ndarray, text: str) -> Image.Image:
+    """A picture (h, w, c) uint8 with a line of text above it."""
+    band = np.full((LABEL_HEIGHT, *picture.shape[1:]), 255, np.uint8)
+    found = _image(np.concatenate([band, picture]))
+    black = 0 if found.mode == 'L' else (0, 0, 0)
+    ImageDraw.Draw(found).text((GAP, GAP), text, black, ImageFont.load_default())
+    return found
 
 
 def scale_up(picture: np.ndarray, side: int = SHOWN_SIDE) -> np.ndarray:
@@ -121,8 +132,12 @@ def _read(path: Path) -> np.ndarray:
 def _save(picture: np.ndarray, path: Path) -> None:
     """(h, w, c) uint8 as a PNG file."""
     content = io.BytesIO()
-    Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(content, 'PNG')
+    _image(picture).save(content, 'PNG')
     files.write(path, [content.getbuffer()])
+
+
+def _image(picture: np.ndarray) -> Image.Image:
+    return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
 
 
 def write_readme(folder: Path, published: dict) -> None:
@@ -157,7 +172,9 @@ def readme(folder: Path, published: dict) -> str:
               *([f'![losses over the epochs]({LOSSES})', '']
                 if (folder / LOSSES).exists() else [])]
     if (folder / STRIP_ANIMATION).exists():
-        lines += [f'![the ten pictures over the epochs]({STRIP_ANIMATION})', '']
+        epochs = ', '.join(str(_epoch_of(path)) for path in _snapshots_in(folder))
+        lines += [f'The ten pictures after epochs {epochs}:', '',
+                  f'![the ten pictures over the epochs]({STRIP_ANIMATION})', '']
     if there := samples_in(folder):
         shown = np.linspace(0, len(there) - 1, min(len(there), N_SHOWN_SAMPLES)).astype(int)
         chosen = [there[i] for i in shown]
@@ -166,8 +183,9 @@ def readme(folder: Path, published: dict) -> str:
                   f'in [{ANIMATION}]({ANIMATION}).', '',
                   *(f'![after epoch {_epoch_of(path)}]({path.name})' for path in chosen), '']
     if (folder / CLASSES).exists():
-        counts = tables.read_csv(folder / CLASSES)
-        lines += [f'Of {sum(int(counts[0][str(d)]) for d in range(10)):,} samples a classifier '
+        counts = tables.read_classes(folder / CLASSES)
+        n = sum(counts[0].values()) - counts[0]['epoch']
+        lines += [f'Of {n:,} samples a classifier '
                   'takes for each digit:', '', f'![shares of the digits]({CLASSES_CHART})', '',
                   markdown_table([[*counts[0]], *([str(v) for v in line.values()]
                                                   for line in counts)])]
@@ -187,14 +205,21 @@ def _evaluated(folder: Path) -> list[str]:
     evaluation = folders.read_evaluation(folder)
     if evaluation is None:
         return []
-    right = evaluation['measures'].get('accuracy_of_originals')
+    measures = evaluation['measures']
+    right = measures.get('accuracy_of_originals', 0)
+    explained = {
+        'psnr': 'PSNR and SSIM (windows of 7 x 7 pixels, each channel) are means over images.',
+        'sample_sharpness': 'Sharpness is the mean brightness gradient, originals = 1.',
+        'active_latents': 'A latent is active if the variance of its mean is over 0.01.',
+        'accuracy_of_originals': 'Accuracy is that of a small classifier, trained for four epochs '
+                                 f'on the training images, which is right about {right:.2%} of '
+                                 'the originals; Frechet distances are between its 128 last '
+                                 'hidden features of drawn and of original images.'}
     return ['## Evaluation', '',
             tables.evaluations({f'{evaluation["images"]} images': evaluation}), '',
-            f'{evaluation["protocol"]} Seed {evaluation["seed"]}. Sharpness is the mean gradient, '
-            'originals = 1; a latent is active if the variance of its mean is over 0.01.'
-            + (' Accuracy and Frechet distances are those of a small classifier, which is right '
-               f'about {right:.2%} of the originals.' if right else '')
-            + f' All numbers are in [{folders.EVALUATION}]({folders.EVALUATION}).', '']
+            ' '.join([evaluation['protocol'], f'Seed {evaluation["seed"]}.',
+                      *(text for measure, text in explained.items() if measure in measures),
+                      f'All numbers are in [{folders.EVALUATION}]({folders.EVALUATION}).']), '']
 
 
 def _explored(folder: Path) -> list[str]:

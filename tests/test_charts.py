@@ -1,0 +1,115 @@
+"""Figures: nothing is cut off, whatever the run is called; curves are those of the statistics."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from training import charts, claim, tables
+
+IMAGES = Path(__file__).resolve().parent.parent / 'results' / 'images'
+LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/1024_32_64_8+8_10_1_n1792_shared_n_latent-128_'
+        'vae_base_channels-8_disc_base_channels-16_decay_interval-2_batch_size-32')
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were drawn, in place of files."""
+    found = []
+    monkeypatch.setattr(charts, '_save', lambda figure, path: found.append(figure))
+    return found
+
+
+def assert_whole(figure) -> None:
+    """All that is drawn lies inside the figure, to a hundredth of an inch."""
+    FigureCanvasAgg(figure).draw()
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert min(box.x0, box.y0) > -0.01 and box.x1 < width + 0.01 and box.y1 < height + 0.01
+
+
+def vae_statistics(n_solo: int, n_combo: int) -> list[dict]:
+    return [{'epoch': float(i), 'vae_loss': 1e4 / (i + 1), 'val_loss': 1.1e4 / (i + 1),
+             'disc_loss': None if i < n_solo else 0.5} for i in range(n_solo + n_combo)]
+
+
+def vaegan_statistics(n: int, rates: bool) -> list[dict]:
+    return [{'epoch': float(i), **{f'{net}_loss': 300.0 / (i + k + 1)
+                                   for k, net in enumerate(charts.NETS)},
+             **{f'val_{net}_loss': 2.0 + k if rates else None
+                for k, net in enumerate(charts.NETS)},
+             **{f'{net}_lr': 5e-4 * (0.8 ** i if rates else 1) for net in charts.NETS}}
+            for i in range(n)]
+
+
+@pytest.mark.parametrize('n_solo, n_combo', [(3, 0), (2, 3), (0, 1)])
+@pytest.mark.parametrize('title', ['a', LONG])
+def test_losses_of_a_vae_are_whole(figures, n_solo, n_combo, title):
+    published = [{'epoch': '1', 'vae_loss': '5001.5', 'disc_loss': '0.4'}]
+    charts.draw_vae(Path(), vae_statistics(n_solo, n_combo), published, title)
+    figure, = figures
+    assert_whole(figure)
+    axis = figure.axes[0]
+    drawn = {line.get_label(): line.get_ydata() for line in axis.lines}
+    assert list(drawn['training']) == [1e4 / (i + 1) for i in range(n_solo + n_combo)]
+    assert list(drawn['published']) == [5001.5]
+    assert ('combo epochs begin' in drawn) == (n_solo > 0 and n_combo > 0)
+
+
+@pytest.mark.parametrize('rates', [False, True])
+@pytest.mark.parametrize('title', ['a', LONG])
+def test_losses_of_a_vaegan_are_whole(figures, rates, title):
+    statistics = vaegan_statistics(5, rates)
+    charts.draw_vaegan(Path(), statistics, title)
+    figure, = figures
+    assert_whole(figure)
+    both, encoder, *others = figure.axes
+    assert [line.get_label() for line in both.lines if 'held' not in line.get_label()] == [
+        'encoder', 'decoder', 'discriminator']
+    disc = others[-1]  # the second scale of the second panel
+    assert list(encoder.lines[0].get_ydata()) == [s['enc_loss'] for s in statistics]
+    assert list(disc.lines[0].get_ydata()) == [s['disc_loss'] for s in statistics]
+    assert len(others) == 1 + rates
+
+
+@pytest.mark.parametrize('columns', [None, ['original'] * 9])
+@pytest.mark.parametrize('label', ['', 'nearest; above:\nsquared error', 'latent 511\nKL 12.34'])
+def test_rows_of_pictures_are_whole_and_where_their_labels_are(figures, columns, label):
+    pictures = np.zeros((9, 64, 64, 3), np.uint8)
+    rows = [(label, pictures), (label, pictures + np.uint8(200))]
+    charts.draw_rows(Path(), 'Held-out image 0 with one latent changed', columns, rows)
+    figure, = figures
+    assert_whole(figure)
+    sheet = figure.axes[0].images[0].get_array()
+    assert (sheet[:64, :64] == 0).all() and (sheet[68:132, -68:-4] == 200).all()
+
+
+def test_claim_and_classes_are_whole(figures):
+    rng = np.random.default_rng(0)
+    charts.draw_claim(Path(), {measure: {claim.ALONE: rng.normal(0, 1, 5),
+                                         claim.JUDGED: rng.normal(3, 1, 5)}
+                               for measure in claim.MEASURES}, claim.interval)
+    counts = [{'epoch': e, **{str(d): 10 * (d + 1) for d in range(10)}} for e in (1, 2, 3)]
+    charts.draw_classes(Path(), counts)
+    for figure in figures:
+        assert_whole(figure)
+    assert list(figures[1].axes[0].lines[9].get_ydata()) == pytest.approx(3 * [100 / 550])
+
+
+def test_schedules_and_repairs_are_whole(figures):
+    pictures = sorted((IMAGES / 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50').glob('samples_*.png'))
+    charts.draw_schedules(Path(), {f'lr{i}_as_logged': (vaegan_statistics(50, True), pictures)
+                                   for i in range(7)})
+    charts.draw_repairs(Path(), {label: [{'seconds': 60.0, 'val_loss': 9000.0 - i}
+                                         for i in range(4)] for label in 'abcdef'})
+    for figure in figures:
+        assert_whole(figure)
+    assert list(figures[1].axes[0].lines[0].get_xdata()) == [1, 2, 3, 4]
+
+
+def test_files_are_pictures(tmp_path):
+    statistics = tables.read_statistics(IMAGES / 'DenseVAE_on_MNIST/5_3_400_bce_50')
+    charts.draw_vae(tmp_path / 'a.png', statistics, [], 'a')
+    with Image.open(tmp_path / 'a.png') as image:
+        assert np.asarray(image).std() > 10
