@@ -355,7 +355,7 @@ def kinds(box: Sandbox) -> dict:
                    of_file(folders.PARAMETERS, 'solo', 'solo')),
         'bytes of config': (20, 400, mutated((box.solo / folders.CONFIG).read_bytes()),
                             of_file(folders.CONFIG, 'solo', 'solo')),
-        'config': (60, 1000, changed(config).map(lambda tree: json.dumps(tree).encode()),
+        'config': (30, 1000, changed(config).map(lambda tree: json.dumps(tree).encode()),
                    of_file(folders.CONFIG, 'solo', 'solo')),
         'tables': (20, 400, tabled, listed),
         'verify': (30, 600, readable, verified),
