@@ -105,6 +105,12 @@ def test_readme_shows_the_reduced_faces(title):
                    if line[loss])
 
 
+def test_readme_shows_system_a_beside_its_logged_losses():
+    name = 'VAEGAN_on_MNIST/A_64_25_grid_from-1_grid_every-1'
+    curve = PUBLISHED['VAEGAN_on_MNIST/A_64_100']['curve']
+    assert tables.losses_table(tables.read_statistics(IMAGES / name), curve) in README
+
+
 def test_readme_shows_the_times():
     lines = tables.read_csv(tables.RESULTS / 'timing.csv')
     assert timing.table(lines) in README
