@@ -152,7 +152,7 @@ def test_field_keeps_its_type():
 @pytest.mark.parametrize('name', EXPERIMENTS)
 def test_only_published_rows_are_called_published(name):
     row = EXPERIMENTS[name]
-    assert naming.caption(row).startswith('The published' if name in PUBLISHED else 'An exp')
+    assert naming.caption(row).startswith('The published' if name in PUBLISHED else 'The whole')
     assert naming.caption(replace(row, limit=64)).startswith(
         'NOT the published' if name in PUBLISHED else 'NOT the whole')
 
