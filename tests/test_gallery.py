@@ -52,6 +52,9 @@ def test_command_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     assert cli(['gallery', *where])[0] == 0  # nothing is trained again
     assert (tmp_path / 'gallery.csv').read_bytes() == before
     (tmp_path / gan['run'] / 'vae.params').unlink()  # as in a fresh clone
+    status, out, err = cli(['gallery', '--keep', *where])
+    assert status == 0 and 'epochs on cpu' not in out, out + err
+    assert (tmp_path / 'gallery.csv').read_bytes() == before
     status, out, err = cli(['gallery', *where])
     assert status == 0, err
     assert out.count('epochs on cpu') == 1 and (tmp_path / gan['run'] / 'vae.params').exists()

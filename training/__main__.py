@@ -269,21 +269,25 @@ def gallery_command(args) -> None:
                                     f'again with: python -m training gallery {args.which}'
                                     ) from None
         return
-    ctx, lines = resolve_devices(args), []
+    ctx, lines, path = resolve_devices(args), [], _tables_root(args) / table
+    before = ({line.get('run'): line for line in tables.read_csv(path)}
+              if args.keep and path.exists() else {})
     for row in chosen.rows():
-        folder = args.results_root / naming.run_name(row)
+        name = naming.run_name(row)
+        folder, run, measured = args.results_root / name, None, before.get(name, {})
         if (folder / folders.PARAMETERS).exists():
             run = load_run(folder, ctx[0], args)
-        else:  # as in a fresh clone, which has no parameters of face runs
+        elif not (args.keep and folder.exists()):
             args.force = folder.exists()
             run = _run(row, load_data(row, args), ctx, args)
+        if run is not None:
+            measured = measures(run)
         statistics = tables.read_statistics(folder)
-        lines.append({'run': naming.run_name(row), 'solo_epochs': row.solo_epochs,
+        lines.append({**measured, 'run': name, 'solo_epochs': row.solo_epochs,
                       'combo_epochs': row.combo_epochs, 'seed': row.seed,
                       'nets': ' + '.join(filter(None, (row.vae, row.disc))), **statistics[-1],
-                      'minutes': sum(line['seconds'] for line in statistics) / 60,
-                      **measures(run)})
-    tables.write_csv(_tables_root(args) / table, chosen.COLUMNS, lines)
+                      'minutes': sum(line['seconds'] for line in statistics) / 60})
+    tables.write_csv(path, chosen.COLUMNS, lines)
     draw(args, ctx[0])
 
 

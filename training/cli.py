@@ -169,6 +169,9 @@ def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
                      default='anime', help='all anime rows (default), the VAE/GANs, a '
                      "discriminator's gain over seeds, or ConvVAE without its flaws")
     sub.add_argument('--markdown', action='store_true', help="the README's part about them")
+    sub.add_argument('--keep', action='store_true',
+                     help='keep the numbers of finished runs whose parameters are not here, as '
+                          'in a fresh clone: they are trained again otherwise')
     _add_checkpoints(sub)
     _add_places(sub, images)
 
