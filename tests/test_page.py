@@ -162,3 +162,11 @@ def test_committed_page_is_that_of_the_committed_runs(committed):
     assert {name for name in fresh if f'images/{name}/{report.STRIP}' in readme} <= found.keys()
     if found.keys() == fresh.keys():
         assert found_around == around
+
+
+def test_runs_without_an_evaluation_show_what_the_gallery_measured(committed):
+    shown = articles(committed)[0]
+    for line in tables.read_csv(RESULTS / 'gallery.csv'):
+        for k in ('sharpness', 'noise'):
+            assert (f'<td>{tables.MEASURES[k]}, first 1000</td><td>{float(line[k]):.4f}'
+                    in shown[line['run']])

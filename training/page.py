@@ -56,8 +56,8 @@ def write(root: Path, images: Path) -> Path:
 
     FolderError if there are none, or one cannot be read.
     """
-    published, of = tables.published_numbers(), studies()
-    runs = [_run(name, folder, root, published, of)
+    published, of, measured = tables.published_numbers(), studies(), _gallery(root)
+    runs = [_run(name, folder, root, published, of, measured.get(name, {}))
             for name, folder in folders.finished_runs(images).items()]
     if not runs:
         raise folders.FolderError(f'{images}: no finished runs')
@@ -75,8 +75,14 @@ def write(root: Path, images: Path) -> Path:
     return root / NAME
 
 
-def _run(name: str, folder: Path, root: Path, published: dict, of: dict) -> dict:
-    """What the page says of a run."""
+def _gallery(root: Path) -> dict[str, dict]:
+    """The lines of gallery.csv by run, if it is there."""
+    path = root / 'gallery.csv'
+    return {line['run']: line for line in tables.read_csv(path)} if path.exists() else {}
+
+
+def _run(name: str, folder: Path, root: Path, published: dict, of: dict, measured: dict) -> dict:
+    """What the page says of a run; measured: its line of gallery.csv."""
     config = folders.read_config(folder)
     row = folders.row_of(config, folder)
     evaluation = folders.read_evaluation(folder)
@@ -91,7 +97,9 @@ def _run(name: str, folder: Path, root: Path, published: dict, of: dict) -> dict
             'readme': _link(folder / 'README.md', root),
             'numbers': _numbers(row, folder, published.get(row.name, {})),
             'other_images': tables.OTHER_IMAGES.get(row.data, '') if row.name in published else '',
-            'measures': _measures(evaluation) if evaluation else [],
+            'measures': _measures(evaluation) if evaluation else [
+                (f'{label}, first {config["n_held_out"]}', tables.number(measured[k], 4))
+                for k, label in tables.MEASURES.items() if measured.get(k)],
             'configuration': [(field, value) for field, value in row.configuration().items()
                               if value is not None]}
 
