@@ -136,6 +136,8 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
     runs: by title, the statistics and the pictures of samples, the earliest first.
     """
     n_pictures = min(len(pictures) for _, pictures in runs.values())
+    highest = max(s[f'{kind}{net}_loss'] for statistics, _ in runs.values() for s in statistics
+                  for net in NETS for kind in ('', 'val_'))
     shown = np.unique(np.linspace(0, n_pictures - 1, min(4, n_pictures)).astype(int))
     figure = Figure((2.6 * len(runs), 3.6 + 2.6 * len(shown)), layout='constrained')
     axes = figure.subplots(2 + len(shown), len(runs), squeeze=False,
@@ -149,7 +151,7 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
                            linewidth=0.7)
             column[1].plot(epochs, [s[f'{net}_lr'] for s in statistics], f'C{i}',
                            drawstyle='steps-mid', linewidth=1)
-        column[0].set(title=title, ylim=(0, 12))
+        column[0].set(title=title, ylim=(0, min(1.05 * highest, 12)))  # A's own diverged
         column[1].set(yscale='log', ylim=(3e-6, 8e-4), xlabel='epoch')
         for axis, i in zip(column[2:], shown, strict=True):
             axis.imshow(_read(pictures[i]))

@@ -22,7 +22,8 @@ FLAW_EPOCHS = 10   # of B as published
 # Faces: all 100 epochs, for the rules of the learning rates count them
 FACES = {'limit': 1200, 'n_latent': 256, 'n_hnodes': 256, 'disc_hnodes': 256,
          'vae_base_channels': 8, 'disc_base_channels': 8, 'n_validation': 300}
-PAPER = {'combo_epochs': 50, 'limit': 2048, 'n_latent': 64, 'n_hnodes': 256, 'disc_hnodes': 128,
+PAPER = {'combo_epochs': 24, 'grid_from': 3, 'grid_every': 3, 'limit': 2048, 'n_latent': 64,
+         'n_hnodes': 256, 'disc_hnodes': 128,
          'vae_base_channels': 16, 'disc_base_channels': 8}
 SCHEDULES_TITLE = 'System A on faces: learning rates'
 SCHEDULES = ('lr1', 'lr2', 'lr3', 'lr4', 'lr2_as_logged', 'lr3_as_logged', 'lr4_as_logged')
