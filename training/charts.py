@@ -116,6 +116,8 @@ def draw_vaegan(path: Path, statistics: list[dict], title: str) -> None:
             axis.plot(epochs, held_out, '--', color=line.get_color(), linewidth=0.8,
                       label=f'{NETS[net]}, held out')
     axes[0].set(xlabel='epoch', ylabel='loss', title='all three')
+    if max(abs(s['dec_loss']) for s in statistics) < max(s['enc_loss'] for s in statistics) / 100:
+        axes[0].set_yscale('symlog')  # else an encoder's loss of thousands would hide both
     figure.legend(*axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=6,
                   fontsize=8, frameon=False)
     axes[1].set(xlabel='epoch', title="without the decoder's")
