@@ -51,7 +51,8 @@ def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
         (nets, seed) for seed in '01' for nets in (claim.ALONE, claim.JUDGED)]
     for line in found:
         measures = folders.read_evaluation(tmp_path / line['run'])['measures']
-        assert float(line['sharpness']) == measures['sharpness']
+        for measure in ('sharpness', 'kl'):
+            assert float(line[measure]) == measures[measure]
     assert np.asarray(Image.open(tmp_path / 'claim.png')).std() > 10
 
 

@@ -283,10 +283,11 @@ def gallery_command(args) -> None:
         if run is not None:
             measured = measures(run)
         statistics = tables.read_statistics(folder)
-        lines.append({**measured, 'run': name, 'solo_epochs': row.solo_epochs,
+        lines.append({'run': name, 'solo_epochs': row.solo_epochs,
                       'combo_epochs': row.combo_epochs, 'seed': row.seed,
                       'nets': ' + '.join(filter(None, (row.vae, row.disc))), **statistics[-1],
-                      'minutes': sum(line['seconds'] for line in statistics) / 60})
+                      'minutes': sum(line['seconds'] for line in statistics) / 60,
+                      **measured})
     tables.write_csv(path, chosen.COLUMNS, lines)
     draw(args, ctx[0])
 
