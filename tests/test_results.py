@@ -9,7 +9,18 @@ from PIL import Image
 
 from data import mnist
 from training import __main__ as main
-from training import experiments, folders, gallery, report, tables, timing
+from training import (
+    claim,
+    experiments,
+    folders,
+    gallery,
+    naming,
+    peers,
+    repairs,
+    report,
+    tables,
+    timing,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
@@ -89,10 +100,6 @@ def test_readme_shows_the_evaluations():
     digits = {run: found[run] for run in RUNS
               if run.startswith('Dense') and '_on_MNIST/' in run and found[run]}
     assert len(digits) == 4 and tables.evaluations(digits) in README
-    for run, evaluation in found.items():
-        if run.startswith('VAEGAN_on_MNIST') and evaluation:
-            *_, line = tables.evaluations({run: evaluation}).splitlines()
-            assert line.removeprefix(f'| {run}') in README
 
 
 @pytest.mark.parametrize('title', gallery.STUDIES)
@@ -103,6 +110,30 @@ def test_readme_shows_the_reduced_faces(title):
         last = tables.read_statistics(IMAGES / line['run'])[-1]
         assert all(float(line[loss]) == last[loss] for loss in ('vae_loss', 'val_loss')
                    if line[loss])
+
+
+@pytest.mark.parametrize('title', peers.studies())
+def test_readme_shows_the_vaegans(title):
+    lines = tables.read_csv(tables.RESULTS / 'vaegan.csv')
+    assert [line['run'] for line in lines] == [*map(naming.run_name, peers.rows())]
+    assert peers.block(title, lines) in README
+    for line in lines:
+        last = tables.read_statistics(IMAGES / line['run'])[-1]
+        evaluation = folders.read_evaluation(IMAGES / line['run'])
+        recorded = last | (evaluation['measures'] if evaluation else {})
+        assert all(float(line[k]) == recorded[k] for k in peers.MEASURES
+                   if line[k] and k != 'diversity')
+
+
+@pytest.mark.parametrize('comparison', [claim, repairs])
+def test_readme_shows_the_comparison(comparison):
+    name = comparison.__name__.split('.')[-1]
+    lines = tables.read_csv(tables.RESULTS / f'{name}.csv')
+    assert [line['run'] for line in lines] == [*map(naming.run_name, comparison.rows())]
+    assert comparison.markdown(lines) in README and f'(results/{name}.png)' in README
+    for line in lines:
+        measures = folders.read_evaluation(IMAGES / line['run'])['measures']
+        assert all(float(line[k]) == measures[k] for k in line if k in measures)
 
 
 def test_readme_shows_system_a_beside_its_logged_losses():
