@@ -169,3 +169,12 @@ def test_originals_of_other_data_stand_beside(tmp_path):
 def test_nothing_to_verify_is_one_line(cli, where, names, message):
     status, _, err = cli(['verify', *names, *where])
     assert status == 2 and message in err and err.count('\n') == 1
+
+
+@pytest.mark.parametrize('command', ['strips', 'evaluate', 'explore'])
+def test_configuration_without_its_row_is_one_line(cli, folder, where, command):
+    folders.write_config(folder, folders.read_config(folder) | {'row': {}})
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    status, _, err = cli([command, RUN, *where])
+    assert status == 2 and 'not a row' in err and len(err.splitlines()) == 1, err
+    assert before == {path: path.read_bytes() for path in folder.iterdir()}

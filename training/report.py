@@ -149,22 +149,21 @@ def readme(folder: Path, published: dict) -> str:
     """What was trained, how, what came out, beside published."""
     statistics, config = read_statistics(folder), folders.read_config(folder)
     name, row = config['run'], config['row']
-    source = config['data']
+    source, experiment = config['data'], folders.row_of(config, folder)
     lines = [f'# {name}', '',
              f'{config["caption"]}', '',
              f'![ten pictures]({STRIP})', '',
-             ('Ten samples.' if row['vae'] == 'ConvDecoder' else
-              'Above: the first ten held-out images. Below: their reconstructions, from one '
-              'sampled latent each.'), '',
+             ('Above: the first ten held-out images. Below: their reconstructions, from one '
+              'sampled latent each.' if experiment.encodes else 'Ten samples.'), '',
              f'Data: {source["data"]}, {source["description"]}, {config["n_train"]} training '
              f'images. Device: {config["device"]}. Again with:', '', '```',
              config['command'], '```', '']
-    experiment = folders.row_of(config, folder)
     family = tables.family(experiment)
     curve = naming.comparable_curve(experiment, published)
     lines += ['## Losses', '', tables.losses_table(statistics, curve), '',
-              *([tables.OTHER_IMAGES[row['data']], ''] if row['data'] in tables.OTHER_IMAGES
-                and tables.pairs(statistics, curve) else []),
+              *([tables.OTHER_IMAGES[experiment.data], '']
+                if experiment.data in tables.OTHER_IMAGES and tables.pairs(statistics, curve)
+                else []),
               *(f'Published: {source}.\n' for source in tables.sources(statistics, curve)),
               f'Means over the batches of an epoch; epochs count from 0; all of them in '
               f'[{STATISTICS}]({STATISTICS}). '
