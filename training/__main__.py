@@ -311,11 +311,11 @@ def _draw_claim(args, _) -> None:
 
 
 def _draw_repairs(args, _) -> None:
-    """The figure of held-out losses over minutes."""
+    """The figure of held-out losses over minutes; equal epochs begin another run's line."""
     from training import charts
     charts.draw_repairs(_tables_root(args) / 'repairs.png', {
         label: tables.read_statistics(args.results_root / naming.run_name(row))
-        for label, row in repairs.labelled().items()})
+        for label, row in repairs.labelled().items() if not label.endswith('equal epochs')})
 
 
 def _draw_layouts(args, ctx) -> None:

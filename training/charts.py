@@ -220,7 +220,7 @@ def draw_claim(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -
 
 def draw_repairs(path: Path, runs: dict[str, list[dict]]) -> None:
     """The held-out loss of runs over the minutes they trained; by label, their statistics."""
-    figure = Figure((7, 4), layout='constrained')
+    figure = Figure((7, 5), layout='constrained')
     axis = figure.subplots()
     for label, statistics in runs.items():
         axis.plot(np.cumsum([line['seconds'] for line in statistics]) / 60,
