@@ -37,11 +37,18 @@ def driver(tmp_path_factory):
         yield found
 
 
+def load(driver, url: str) -> None:
+    """Open the page, to its end: `get` may return while Chromium still reads it."""
+    driver.get(url)
+    ui.WebDriverWait(driver, 60).until(
+        lambda d: d.execute_script('return document.readyState') == 'complete')
+
+
 @pytest.fixture
 def opened(driver, url):
     """The page in a desktop's window, as it loads."""
     driver.set_window_size(1440, 900)
-    driver.get(url)
+    load(driver, url)
     return driver
 
 
@@ -57,7 +64,7 @@ def chosen(driver, form: str, name: str) -> ui.Select:
 def test_page_loads_whole_without_errors(driver, url, width):
     driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {
         'width': width, 'height': 800, 'deviceScaleFactor': 1, 'mobile': width < 500})
-    driver.get(url)
+    load(driver, url)
     driver.execute_script(
         "document.querySelectorAll('details').forEach(d => d.open = true);"
         "document.querySelectorAll('img').forEach(i => i.loading = 'eager');")
@@ -91,9 +98,11 @@ def test_filters_show_what_was_asked_for(opened):
 def test_two_runs_of_a_study_are_compared_by_a_slider(opened):
     study = 'Faces, reduced: weight of the discriminator'
     chosen(opened, 'comparison', 'study').select_by_visible_text(study)
-    right = chosen(opened, 'comparison', 'right')
-    assert len(right.options) == 4
-    right.select_by_index(3)
+    left, right = (chosen(opened, 'comparison', side) for side in ('left', 'right'))
+    names = page.studies()[study]
+    assert [option.text for option in right.options] == names
+    assert (left.first_selected_option.text, right.first_selected_option.text) == (
+        names[0], names[-1])
     pictures = opened.find_elements(By.CSS_SELECTOR, '.compare img')
     assert '_16_50_1_' in pictures[1].get_attribute('src')
     assert_not_distorted(opened)

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from PIL import Image
 
 from training import __main__ as main
 from training import folders, gallery, page, report, tables
@@ -58,7 +59,9 @@ def test_every_run_is_a_card_with_pictures_that_are_there(committed):
     shown = [image for image in parsed.all('img') if image.get('src')]
     assert len(shown) > 2 * len(names)
     for image in shown:
-        assert (committed.parent / unquote(image['src'])).is_file() and len(image['alt']) > 10
+        assert len(image['alt']) > 10
+        with Image.open(committed.parent / unquote(image['src'])) as picture:
+            assert picture.size == (int(image['width']), int(image['height']))
     assert not [image for image in parsed.all('img') if 'alt' not in image]
 
 
@@ -88,6 +91,15 @@ def test_filters_and_studies_are_those_of_the_runs(committed):
         title = f'Faces, reduced: {title.lower()}'
         assert options.count(title) == 2  # to compare, to filter
         assert sum(title in card['data-studies'] for card in parsed.all('article')) > 1
+
+
+def test_runs_to_compare_are_in_the_order_of_their_study(committed):
+    parsed = Parsed(committed)
+    finished = {card['data-name'] for card in parsed.all('article')}
+    offered = [json.loads(option['data-runs']) for option in parsed.all('option')
+               if 'data-runs' in option]
+    there = [[name for name in names if name in finished] for names in page.studies().values()]
+    assert offered == [names for names in there if len(names) > 1] != [*map(sorted, offered)]
 
 
 def test_numbers_are_ours_beside_published(committed):
@@ -123,6 +135,19 @@ def test_damaged_run_leaves_the_page_as_it_was(tmp_path, cli):
     status, _, err = cli(['report', '--results-root', str(tmp_path)])
     assert status == 2 and len(err.splitlines()) == 1 and folders.CONFIG in err
     assert (tmp_path / page.NAME).read_text() == 'before'
+
+
+@pytest.mark.parametrize('content', [b'', b'no picture', None])
+def test_damaged_picture_is_one_line(tmp_path, cli, content):
+    name = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+    shutil.copytree(RESULTS / 'images' / name, tmp_path / name)
+    strip = tmp_path / name / report.STRIP
+    strip.unlink()
+    if content is not None:
+        strip.write_bytes(content)
+    status, _, err = cli(['report', '--results-root', str(tmp_path)])
+    assert (status, err) == (2, f'error: {strip}: expected a PNG or GIF picture, found none\n')
+    assert not (tmp_path / page.NAME).exists()
 
 
 def test_page_of_a_folder_named_from_where_one_stands(tmp_path, cli, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import jinja2
+from PIL import Image
 
 from training import (
     claim,
@@ -90,9 +91,9 @@ def _run(name: str, folder: Path, root: Path, published: dict, of: dict, measure
             'studies': [title for title, names in of.items() if name in names],
             'caption': naming.caption(row), 'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
-            'strip': _link(folder / report.STRIP, root),
+            'strip': _picture(folder / report.STRIP, root),
             'alt': _shown(row),
-            'more': [(_link(folder / path, root), text) for path, text in MORE.items()
+            'more': [(_picture(folder / path, root), text) for path, text in MORE.items()
                      if (folder / path).exists()],
             'readme': _link(folder / 'README.md', root),
             'numbers': _numbers(row, folder, published.get(row.name, {})),
@@ -102,6 +103,15 @@ def _run(name: str, folder: Path, root: Path, published: dict, of: dict, measure
                 for k, label in tables.MEASURES.items() if measured.get(k)],
             'configuration': [(field, value) for field, value in row.configuration().items()
                               if value is not None]}
+
+
+def _picture(path: Path, root: Path) -> dict[str, str | int]:
+    """Where it is, and its size in pixels, so that nothing on the page moves when it comes."""
+    try:
+        with Image.open(path, formats=['PNG', 'GIF']) as image:
+            return {'src': _link(path, root), 'width': image.width, 'height': image.height}
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+        raise folders.FolderError(f'{path}: expected a PNG or GIF picture, found none') from e
 
 
 def _link(path: Path, root: Path) -> str:
@@ -145,4 +155,5 @@ def _timing(root: Path) -> dict | None:
     path = root / 'timing.csv'
     if not path.exists() or not path.with_suffix('.png').exists():
         return None
-    return {'chart': 'timing.png', 'table': timing.cells(tables.read_csv(path))}
+    return {'chart': _picture(path.with_suffix('.png'), root),
+            'table': timing.cells(tables.read_csv(path))}
