@@ -57,13 +57,14 @@ def write(root: Path, images: Path) -> Path:
 
     FolderError if there are none, or one cannot be read.
     """
-    published, of, measured = tables.published_numbers(), studies(), _gallery(root)
-    runs = [_run(name, folder, root, published, of, measured.get(name, {}))
+    published, measured = tables.published_numbers(), _gallery(root)
+    runs = [_run(name, folder, root, published, measured.get(name, {}))
             for name, folder in folders.finished_runs(images).items()]
     if not runs:
         raise folders.FolderError(f'{images}: no finished runs')
-    compared = {title: [run for name in names for run in runs if run['name'] == name]
-                for title, names in of.items()}
+    finished = {run['name'] for run in runs}
+    compared = {title: [name for name in names if name in finished]
+                for title, names in studies().items()}
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
@@ -82,13 +83,12 @@ def _gallery(root: Path) -> dict[str, dict]:
     return {line['run']: line for line in tables.read_csv(path)} if path.exists() else {}
 
 
-def _run(name: str, folder: Path, root: Path, published: dict, of: dict, measured: dict) -> dict:
+def _run(name: str, folder: Path, root: Path, published: dict, measured: dict) -> dict:
     """What the page says of a run; measured: its line of gallery.csv."""
     config = folders.read_config(folder)
     row = folders.row_of(config, folder)
     evaluation = folders.read_evaluation(folder)
     return {'name': name, 'data': row.data, 'net': ' + '.join(filter(None, (row.vae, row.disc))),
-            'studies': [title for title, names in of.items() if name in names],
             'caption': naming.caption(row), 'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _picture(folder / report.STRIP, root),
