@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from training import tables
+from training.reporting.statistics import read_statistics
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,4 +46,4 @@ class Run:
         files = {p.name: p.read_bytes() for p in folder.iterdir()
                  if p.suffix in ('.params', '.png', '.json')}
         return files | {'statistics': [{k: v for k, v in line.items() if k != 'seconds'}
-                                       for line in tables.read_statistics(folder)]}
+                                       for line in read_statistics(folder)]}

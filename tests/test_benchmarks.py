@@ -7,14 +7,14 @@ import pytest
 
 from models import build_discriminator, build_vae
 from tests.benchmarks import contenders, original, ours, throughput, work
-from training import experiments
+from training.experiments import registry
 
 SMALL = {'MNIST': {'n_hnodes': 8, 'disc_hnodes': 4, 'batch_size': 4},
          'anime': {'vae_base_channels': 2, 'n_latent': 4, 'batch_size': 4}}
 
 
 def small_row(pair: str):
-    row = experiments.get(contenders.PAIRS[pair])
+    row = registry.get(contenders.PAIRS[pair])
     fields = SMALL['MNIST' if row.vae == 'DenseVAE' else 'anime']
     if row.disc_base_channels:
         fields = fields | {'disc_base_channels': 2}
@@ -89,7 +89,7 @@ def test_ratios_are_of_medians_and_misses_are_said(capsys, tmp_path):
 
 def test_images_are_one_batch():
     for pair, name in contenders.PAIRS.items():
-        images = contenders.images_of(experiments.get(name))
+        images = contenders.images_of(registry.get(name))
         assert images.dtype == np.float32 and images.shape[0] == 64, pair
 
 

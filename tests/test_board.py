@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import folders, report, tables
+from training.reporting import pictures
+from training.reporting.statistics import read_statistics
+from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 RUN = 'DenseVAE_on_MNIST/5_3_400_bce_3_n64_n_hnodes-8'
@@ -48,30 +50,30 @@ def test_events_are_the_statistics_and_the_strip(cli, where, tmp_path):
             else:
                 shown[event.step, value.tag] = value.simple_value
     kept = {(int(line['epoch']), name): float(value)
-            for line in tables.read_statistics(folder) for name, value in line.items()
+            for line in read_statistics(folder) for name, value in line.items()
             if name not in NOT_LOSSES and value not in ('', None)}
     assert len(kept) >= 3 * 5 and set(shown) == set(kept)
     for key, value in kept.items():
         assert shown[key] == pytest.approx(value, rel=1e-6, abs=1e-3)  # seconds have 3 digits
     assert sorted(strips) == [0, 1, 2] and strips[0] != strips[2]
     last = np.asarray(Image.open(io.BytesIO(strips[2])).convert('L'))
-    assert (last == np.asarray(Image.open(folder / report.STRIP))).all()
+    assert (last == np.asarray(Image.open(folder / pictures.STRIP))).all()
 
 
 def test_nothing_is_imported_when_off_and_nothing_else_changes(cli, where, tmp_path, monkeypatch):
     assert cli(run_command(where, '--tensorboard', str(tmp_path / 'board')))[0] == 0
-    with_board = (tmp_path / 'results' / RUN / folders.PARAMETERS).read_bytes()
+    with_board = (tmp_path / 'results' / RUN / run_folder.PARAMETERS).read_bytes()
     monkeypatch.setitem(sys.modules, 'tensorboardX', None)  # importing it is an error
     monkeypatch.delitem(sys.modules, 'training.board')
     status, _, err = cli(run_command(where, '--force'))
     assert status == 0, err
-    assert (tmp_path / 'results' / RUN / folders.PARAMETERS).read_bytes() == with_board
+    assert (tmp_path / 'results' / RUN / run_folder.PARAMETERS).read_bytes() == with_board
 
 
 def test_a_run_that_goes_on_voids_what_it_trains_again(tmp_path):
     from tensorboardX.proto.event_pb2 import SessionLog
 
-    from training.board import Board
+    from training.run.tensorboard import Board
     Board(tmp_path / 'run', 7).close()
     assert [event.step for event in events(tmp_path / 'run')
             if event.session_log.status == SessionLog.START] == [7]

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from training import folders, page
+from training.reporting import page
+from training.storage import run_folder
+from training.studies import study
 
 webdriver = pytest.importorskip('selenium.webdriver')
 By = pytest.importorskip('selenium.webdriver.common.by').By
@@ -22,8 +24,8 @@ QUIET = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-
 def url(tmp_path_factory) -> str:
     root = tmp_path_factory.mktemp('page') / 'results'
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
-        '*.params', 'demo', f'*{folders.UNFINISHED}'))
-    return page.write(root, root / 'images').as_uri()
+        '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
+    return page.write(root, root / 'images', study.compared()).as_uri()
 
 
 @pytest.fixture(scope='module')
@@ -96,10 +98,10 @@ def test_filters_show_what_was_asked_for(opened):
 
 
 def test_two_runs_of_a_study_are_compared_by_a_slider(opened):
-    study = 'Faces, reduced: weight of the discriminator'
-    chosen(opened, 'comparison', 'study').select_by_visible_text(study)
+    title = 'Faces, reduced: weight of the discriminator'
+    chosen(opened, 'comparison', 'study').select_by_visible_text(title)
     left, right = (chosen(opened, 'comparison', side) for side in ('left', 'right'))
-    names = page.studies()[study]
+    names = study.compared()[title]
     assert [option.text for option in right.options] == names
     assert (left.first_selected_option.text, right.first_selected_option.text) == (
         names[0], names[-1])

@@ -6,7 +6,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from training import charts, claim, tables
+from training.reporting import charts
+from training.reporting.statistics import read_statistics
+from training.studies import sharpness
 
 IMAGES = Path(__file__).resolve().parent.parent / 'results' / 'images'
 LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/1024_32_64_8+8_10_1_n1792_shared_n_latent-128_'
@@ -87,9 +89,9 @@ def test_rows_of_pictures_are_whole_and_where_their_labels_are(figures, columns,
 
 def test_claim_and_classes_are_whole(figures):
     rng = np.random.default_rng(0)
-    charts.draw_claim(Path(), {measure: {claim.ALONE: rng.normal(0, 1, 5),
-                                         claim.JUDGED: rng.normal(3, 1, 5)}
-                               for measure in claim.MEASURES}, claim.interval)
+    charts.draw_claim(Path(), {measure: {sharpness.ALONE: rng.normal(0, 1, 5),
+                                         sharpness.WITH_DISC: rng.normal(3, 1, 5)}
+                               for measure in sharpness.MEASURES}, sharpness.interval)
     counts = [{'epoch': e, **{str(d): 10 * (d + 1) for d in range(10)}} for e in (1, 2, 3)]
     charts.draw_classes(Path(), counts)
     for figure in figures:
@@ -109,7 +111,7 @@ def test_schedules_and_repairs_are_whole(figures):
 
 
 def test_files_are_pictures(tmp_path):
-    statistics = tables.read_statistics(IMAGES / 'DenseVAE_on_MNIST/5_3_400_bce_50')
+    statistics = read_statistics(IMAGES / 'DenseVAE_on_MNIST/5_3_400_bce_50')
     charts.draw_vae(tmp_path / 'a.png', statistics, [], 'a')
     with Image.open(tmp_path / 'a.png') as image:
         assert np.asarray(image).std() > 10

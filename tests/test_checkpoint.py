@@ -11,7 +11,7 @@ from mxnet import autograd, cpu, nd
 from mxnet.gluon import nn
 
 import models
-from training import checkpoint
+from training.storage import parameters
 
 ROWS = {
     'dense': (SimpleNamespace(vae='DenseVAE', n_latent=3, n_hlayers=2, n_hnodes=5, data='x'),
@@ -40,16 +40,16 @@ def values(net) -> list[np.ndarray]:
 @pytest.mark.parametrize('kind', ROWS)
 def test_parameters_come_back_to_the_bit(kind, tmp_path):
     vae, again = build(kind), build(kind, trained=False)
-    checkpoint.save(vae, tmp_path / 'vae.params')
-    checkpoint.load(again, tmp_path / 'vae.params', cpu())
+    parameters.save(vae, tmp_path / 'vae.params')
+    parameters.load(again, tmp_path / 'vae.params', cpu())
     assert all((a == b).all() for a, b in zip(values(vae), values(again), strict=True))
     assert [p.name for p in tmp_path.iterdir()] == ['vae.params']
 
 
 def test_running_statistics_of_batch_norm_come_back(tmp_path):
     vae, again = build('conv'), build('conv', trained=False)
-    checkpoint.save(vae, tmp_path / 'vae.params')
-    checkpoint.load(again, tmp_path / 'vae.params', cpu())
+    parameters.save(vae, tmp_path / 'vae.params')
+    parameters.load(again, tmp_path / 'vae.params', cpu())
     norm, norm_again = vae.encoder[1], again.encoder[1]
     for name, untrained in (('running_mean', 0), ('running_var', 1)):
         expected = getattr(norm, name).data().asnumpy()
@@ -59,8 +59,8 @@ def test_running_statistics_of_batch_norm_come_back(tmp_path):
 
 @pytest.mark.parametrize('kind', ROWS)
 def test_file_is_read_as_mxnet_reads_it(kind, tmp_path):
-    checkpoint.save(build(kind), tmp_path / 'vae.params')
-    ours = checkpoint.read(tmp_path / 'vae.params')
+    parameters.save(build(kind), tmp_path / 'vae.params')
+    ours = parameters.read(tmp_path / 'vae.params')
     theirs = nd.load(str(tmp_path / 'vae.params'))
     assert ours.keys() == theirs.keys()
     assert all((ours[k] == theirs[k].asnumpy()).all() for k in ours)
@@ -69,8 +69,8 @@ def test_file_is_read_as_mxnet_reads_it(kind, tmp_path):
 def refused(path, net=None) -> str:
     net = net or build('dense')
     before = values(net)
-    with pytest.raises(checkpoint.ParamsError) as error:
-        checkpoint.load(net, path, cpu())
+    with pytest.raises(parameters.ParamsError) as error:
+        parameters.load(net, path, cpu())
     assert all((a == b).all() for a, b in zip(values(net), before, strict=True))
     assert str(path) in str(error.value) and '\n' not in str(error.value)
     return str(error.value)
@@ -78,7 +78,7 @@ def refused(path, net=None) -> str:
 
 def test_file_cut_anywhere_is_refused(tmp_path):
     path = tmp_path / 'vae.params'
-    checkpoint.save(build('dense'), path)
+    parameters.save(build('dense'), path)
     content = path.read_bytes()
     net, step = build('dense'), len(content) // 40
     for end in [*range(0, 60, 7), *range(60, len(content), step), len(content) - 1]:
@@ -90,27 +90,27 @@ def test_file_cut_anywhere_is_refused(tmp_path):
 
 def test_file_with_a_changed_byte_is_refused_or_read_whole(tmp_path):
     path = tmp_path / 'vae.params'
-    checkpoint.save(build('dense'), path)
+    parameters.save(build('dense'), path)
     content = path.read_bytes()
-    shapes = {k: v.shape for k, v in checkpoint.read(path).items()}
+    shapes = {k: v.shape for k, v in parameters.read(path).items()}
     net = build('dense')
     rng = np.random.default_rng(0)
-    for position in [*range(60), *rng.integers(60, len(content), 100)]:
-        path.write_bytes(content[:position] + bytes([content[position] ^ 0xff])
-                         + content[position + 1:])
+    for progress in [*range(60), *rng.integers(60, len(content), 100)]:
+        path.write_bytes(content[:progress] + bytes([content[progress] ^ 0xff])
+                         + content[progress + 1:])
         before = values(net)
         try:
-            checkpoint.load(net, path, cpu())
-        except checkpoint.ParamsError:
+            parameters.load(net, path, cpu())
+        except parameters.ParamsError:
             assert all((a == b).all() for a, b in zip(values(net), before, strict=True))
             continue
-        found = checkpoint.read(path)
+        found = parameters.read(path)
         assert sorted(v.shape for v in found.values()) == sorted(shapes.values())
 
 
 @pytest.mark.parametrize('changes', [{'n_hnodes': 6}, {'n_hlayers': 3}, {'n_latent': 4}])
 def test_parameters_of_another_net_are_refused(tmp_path, changes):
-    checkpoint.save(build('dense'), tmp_path / 'vae.params')
+    parameters.save(build('dense'), tmp_path / 'vae.params')
     other = build('dense', trained=False, **changes)
     other.initialize()
     other(nd.zeros((1, 1, 8, 8)), nd.zeros((1, changes.get('n_latent', 3))))
@@ -118,7 +118,7 @@ def test_parameters_of_another_net_are_refused(tmp_path, changes):
 
 
 def test_parameters_of_a_net_of_another_kind_are_refused(tmp_path):
-    checkpoint.save(build('dense'), tmp_path / 'vae.params')
+    parameters.save(build('dense'), tmp_path / 'vae.params')
     assert 'another net' in refused(tmp_path / 'vae.params', build('conv'))
 
 
@@ -127,7 +127,7 @@ def test_parameters_too_many_or_too_few_are_refused(tmp_path):
     larger.extra = nn.Dense(1, in_units=1)
     larger.extra.initialize()
     for saved_net, other, place in ((larger, net, 'file'), (net, larger, 'net')):
-        checkpoint.save(saved_net, tmp_path / 'vae.params')
+        parameters.save(saved_net, tmp_path / 'vae.params')
         message = refused(tmp_path / 'vae.params', other)
         assert "'extra." in message and f'only in the {place}' in message
 
@@ -177,7 +177,7 @@ def no_file_longer_than(n_bytes: int):
 def saved(tmp_path):
     """A whole file, which has to be there and alone afterwards."""
     path = tmp_path / 'vae.params'
-    checkpoint.save(build('dense'), path)
+    parameters.save(build('dense'), path)
     before = path.read_bytes()
     yield path
     assert path.read_bytes() == before
@@ -189,16 +189,16 @@ def test_save_to_a_full_disk_keeps_the_old_file(saved, missing):
     net = build('dense')
     with no_file_longer_than(saved.stat().st_size - missing):
         with pytest.raises(OSError, match='File too large') as error:
-            checkpoint.save(net, saved)
+            parameters.save(net, saved)
     assert error.value.filename == str(saved)
 
 
 def test_save_that_fails_keeps_the_old_file(saved, monkeypatch):
-    monkeypatch.setattr(checkpoint.files.os, 'fsync', lambda _: 1 / 0)
+    monkeypatch.setattr(parameters.files.os, 'fsync', lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        checkpoint.save(build('dense'), saved)
+        parameters.save(build('dense'), saved)
 
 
 def test_save_of_a_net_without_values_keeps_the_old_file(saved):
     with pytest.raises(RuntimeError, match='not been initialized'):
-        checkpoint.save(build('dense', trained=False), saved)
+        parameters.save(build('dense', trained=False), saved)

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import claim, experiments, folders, naming, repairs, tables
+from training.experiments import naming, registry
+from training.reporting import tables
+from training.reporting.statistics import read_csv
+from training.storage import run_folder
+from training.studies import convvae_flaws, sharpness
 
 
 def test_seeds_differ_in_nothing_else():
-    rows = claim.rows()
+    rows = sharpness.rows()
     assert len({naming.run_name(row) for row in rows}) == len(rows) == 10
     assert len({replace(row, seed=0) for row in rows}) == 2
     assert {row.epochs for row in rows} == {10}
@@ -19,56 +23,56 @@ def lines() -> list[dict]:
     rng = np.random.default_rng(0)
     return [{'nets': nets, 'seed': seed, **{measure: str(rng.normal(i, 0.1 * (1 + i)))
                                             for measure in tables.EVALUATED}}
-            for i, nets in enumerate((claim.ALONE, claim.JUDGED)) for seed in range(5)]
+            for i, nets in enumerate((sharpness.ALONE, sharpness.WITH_DISC)) for seed in range(5)]
 
 
 def test_intervals_are_students():
-    alone, judged = claim.values(lines())['sharpness'].values()
-    mean, width = claim.interval(alone)
+    alone, judged = sharpness.values(lines())['sharpness'].values()
+    mean, width = sharpness.interval(alone)
     # 2.776445: the 97.5th percentile of Student's t with four degrees of freedom, from tables
     expected = 2.776445 * np.sqrt(((alone - alone.mean()) ** 2).sum() / 4 / 5)
     assert (mean, width) == pytest.approx((alone.mean(), expected), rel=1e-6)
-    table = claim.markdown(lines())
+    table = sharpness.markdown(lines())
     assert f'{alone.mean():.3f} ± {expected:.3f}' in table
     apart = judged - alone
     width = 2.776445 * np.sqrt(((apart - apart.mean()) ** 2).sum() / 4 / 5)
     assert (f'| {apart.mean():+.3f} | {apart.mean() - width:+.3f} to {apart.mean() + width:+.3f} |'
             in table)
-    assert table.count('\n') == 2 + len(claim.MEASURES)
+    assert table.count('\n') == 2 + len(sharpness.MEASURES)
 
 
 def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
     small = [replace(row, n_hnodes=8, limit=64, solo_epochs=min(1, row.solo_epochs),
                      combo_epochs=min(1, row.combo_epochs))
-             for row in claim.rows() if row.seed < 2]
-    monkeypatch.setattr(claim, 'rows', lambda: small)
+             for row in sharpness.rows() if row.seed < 2]
+    monkeypatch.setattr(sharpness, 'rows', lambda: small)
     status, _, err = cli(['gallery', 'claim', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
-    found = tables.read_csv(tmp_path / 'claim.csv')
+    found = read_csv(tmp_path / 'claim.csv')
     assert [(line['nets'], line['seed']) for line in found] == [
-        (nets, seed) for seed in '01' for nets in (claim.ALONE, claim.JUDGED)]
+        (nets, seed) for seed in '01' for nets in (sharpness.ALONE, sharpness.WITH_DISC)]
     for line in found:
-        measures = folders.read_evaluation(tmp_path / line['run'])['measures']
+        measures = run_folder.read_evaluation(tmp_path / line['run'])['measures']
         for measure in ('sharpness', 'kl'):
             assert float(line[measure]) == measures[measure]
     assert np.asarray(Image.open(tmp_path / 'claim.png')).std() > 10
 
 
 def test_repairs_change_what_their_names_say():
-    rows = repairs.labelled()
+    rows = convvae_flaws.labelled()
     published = rows['as published']
     for label, row in rows.items():
         changed = {k: v for k, v in row.configuration().items()
                    if v != published.configuration()[k] and k != 'solo_epochs'}
-        assert changed == repairs.CHANGES[label]
+        assert changed == convvae_flaws.CHANGES[label]
     assert all(row.epochs == published.epochs for label, row in rows.items()
                if label.endswith('equal epochs'))
 
 
 def test_recommended_row_is_the_net_without_flaws():
-    compared = repairs.labelled()['all three, smaller']
-    recommended = experiments.EXPERIMENTS['ConvVAE_on_anime/128_16_100_repaired']
+    compared = convvae_flaws.labelled()['all three, smaller']
+    recommended = registry.EXPERIMENTS['ConvVAE_on_anime/128_16_100_repaired']
     assert recommended.configuration() == compared.configuration() | {
         'limit': None, 'solo_epochs': 100}
 
@@ -76,15 +80,15 @@ def test_recommended_row_is_the_net_without_flaws():
 def test_command_compares_repairs(cli, tmp_path, data_root, monkeypatch):
     small = {label: replace(row, n_latent=4, vae_base_channels=2, limit=16, batch_size=8,
                             solo_epochs=1)
-             for label, row in repairs.labelled().items()
+             for label, row in convvae_flaws.labelled().items()
              if label in ('as published', 'all three')}
-    monkeypatch.setattr(repairs, 'labelled', lambda: small)
+    monkeypatch.setattr(convvae_flaws, 'labelled', lambda: small)
     status, _, err = cli(['gallery', 'repairs', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
-    found = tables.read_csv(tmp_path / 'repairs.csv')
+    found = read_csv(tmp_path / 'repairs.csv')
     assert len(found) == 2 and all(float(line['minutes']) > 0 and float(line['psnr']) > 0
                                    for line in found)
-    table = repairs.markdown(found)
+    table = convvae_flaws.markdown(found)
     assert '[all three](results/images/' in table and f'{float(found[1]["psnr"]):.2f}' in table
     assert np.asarray(Image.open(tmp_path / 'repairs.png')).std() > 10

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import errors, folders, report, tables
-from training.experiments import EXPERIMENTS
+from training.commands import errors
+from training.experiments.registry import EXPERIMENTS
+from training.reporting import pictures
+from training.reporting.statistics import read_statistics, write_statistics
+from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
@@ -31,7 +34,7 @@ def contents(folder) -> dict:
 
 def without_seconds(folder) -> list[dict]:
     return [{k: v for k, v in line.items() if k != 'seconds'}
-            for line in tables.read_statistics(folder)]
+            for line in read_statistics(folder)]
 
 
 def test_run_writes_a_whole_result_folder(run, tmp_path):
@@ -66,9 +69,9 @@ def test_pictures_are_plain_pixels_scaled_up(run, tmp_path, mnist_root):
         assert (original == np.kron(test[i], np.ones((4, 4), np.uint8))).all()
         picture = np.asarray(Image.open(folder / f'{i}.png'))
         assert (picture == np.kron(picture[::4, ::4], np.ones((4, 4), np.uint8))).all()
-        left = i * (112 + report.GAP)
+        left = i * (112 + pictures.GAP)
         assert (strip[:112, left:left + 112] == original).all()
-        assert (strip[112 + report.GAP:, left:left + 112] == picture).all()
+        assert (strip[112 + pictures.GAP:, left:left + 112] == picture).all()
 
 
 def test_same_command_twice_gives_the_same_run_and_another_seed_another(run, tmp_path):
@@ -114,7 +117,7 @@ def test_finished_run_is_not_overwritten(run, tmp_path):
 def test_failed_run_leaves_nothing_that_looks_finished(run, tmp_path, monkeypatch):
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
     before = contents(tmp_path)
-    monkeypatch.setattr(report, 'write_pictures', lambda *_: 1 / 0)
+    monkeypatch.setattr(pictures, 'write_pictures', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run('run', SOLO, '--epochs', 2, '--limit', 64)
     with pytest.raises(ZeroDivisionError):
@@ -139,9 +142,9 @@ def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
              'ConvVAE_ResNet_on_anime/512_32_200_10_1']
     folder = tmp_path / twins[0]
     folder.mkdir(parents=True)
-    config = {field: kind() for field, kind in folders.CONFIG_FIELDS.items()}
-    folders.write_config(folder, config | {'data': dict.fromkeys(folders.DATA_FIELDS, '')})
-    report.write_statistics(folder, [{'epoch': i, 'phase': 'combo', 'vae_loss': 6900.25 + 199 - i,
+    config = {field: kind() for field, kind in run_folder.CONFIG_FIELDS.items()}
+    run_folder.write_config(folder, config | {'data': dict.fromkeys(run_folder.DATA_FIELDS, '')})
+    write_statistics(folder, [{'epoch': i, 'phase': 'combo', 'vae_loss': 6900.25 + 199 - i,
                                       'seconds': 12.0} for i in range(200)])
     status, out, _ = cli(['list', '--json', '--results-root', str(tmp_path)])
     lines = {line['name']: line for line in json.loads(out)}
@@ -152,8 +155,8 @@ def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
 
 
 def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
-    from training import __main__ as main
-    monkeypatch.setattr(main, 'DEMO_EPOCHS', 1)
+    from training.commands import train
+    monkeypatch.setattr(train, 'DEMO_EPOCHS', 1)
     status, out, err = run('demo')
     assert status == 0, err
     assert 'MNIST' in err and 'edge sharpness' in out and 'discriminator loss' in out
@@ -164,9 +167,9 @@ def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
 
 def test_demo_falls_back_to_drawn_digits_and_says_so(cli, tmp_path, monkeypatch):
     import data
-    from training import __main__ as main
-    monkeypatch.setattr(main, 'DEMO_EPOCHS', 1)
-    monkeypatch.setattr(main, 'DEMO_IMAGES', 64)
+    from training.commands import train
+    monkeypatch.setattr(train, 'DEMO_EPOCHS', 1)
+    monkeypatch.setattr(train, 'DEMO_IMAGES', 64)
     monkeypatch.setitem(data.SKETCHES, 'sketch_digits', (128, 20))
     status, out, err = cli(['demo', '--results-root', str(tmp_path), '--ctx', 'cpu'])
     assert status == 0, err
@@ -189,7 +192,7 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     assert status == 0, err
     [folder] = tmp_path.glob('*_on_sketch_faces/*')
     rows = 1 if name.startswith('ConvDecoder') else 2  # a plain GAN has no originals
-    assert Image.open(folder / 'strip.png').size[1] == rows * 128 + (rows - 1) * report.GAP
+    assert Image.open(folder / 'strip.png').size[1] == rows * 128 + (rows - 1) * pictures.GAP
     assert (tmp_path / 'sketch_faces_test_images').exists() == (rows == 2)
     before = contents(folder)
     status, _, err = cli(['strips', '--match', '*', *where])
@@ -285,7 +288,7 @@ def test_strips_refuses_other_data(run, tmp_path, mnist_root, cli, tmp_path_fact
 
 
 def test_run_goes_on_with_the_same_data_only(run, cli, tmp_path, data_root, monkeypatch):
-    monkeypatch.setattr(folders, 'finish', lambda *_: 1 / 0)
+    monkeypatch.setattr(run_folder, 'finish', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run('run', SOLO, '--epochs', 1, '--limit', 64)
     monkeypatch.undo()
@@ -315,13 +318,13 @@ def test_only_what_lacks_memory_says_so(error, line):
 
 
 def test_run_that_goes_on_elsewhere_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, 'finish', lambda *_: 1 / 0)
+    monkeypatch.setattr(run_folder, 'finish', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run('run', SOLO, '--epochs', 1, '--limit', 64)
     monkeypatch.undo()
     monkeypatch.setenv('OMP_NUM_THREADS', '77')
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
-    config = folders.read_config(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
+    config = run_folder.read_config(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
     assert config['device'].endswith(', then cpu (77 threads)')
 
 

@@ -10,9 +10,9 @@ from mxnet.gluon import nn
 from numpy.lib.stride_tricks import sliding_window_view
 
 import models
-from training import steps
-from training.experiments import Experiment
-from training.players import make_players
+from training.experiments.registry import Experiment
+from training.steps import solo_combo
+from training.steps.networks import make_networks
 
 SHAPE, BATCH, Z, LR = (3, 64, 64), 8, 3, 1e-3
 PIXEL, ADVERSARIAL, EPSILON, MOMENTUM = 0.7, 2.5, 1e-5, 0.9
@@ -254,10 +254,10 @@ def close(ours, expected, scale=None) -> bool:
 
 @pytest.fixture(scope='module')
 def both():
-    """Our step and the plain one: players, plain nets, terms and gradients of each."""
+    """Our step and the plain one: networks, plain nets, terms and gradients of each."""
     vae = models.build_vae(ROW, SHAPE)
-    players = make_players(ROW, vae, models.build_discriminator(ROW), SHAPE, cpu())
-    gluon = {'encoder': vae.encoder, 'decoder': vae.decoder.net, 'disc': players.disc}
+    networks = make_networks(ROW, vae, models.build_discriminator(ROW), SHAPE, cpu())
+    gluon = {'encoder': vae.encoder, 'decoder': vae.decoder.net, 'disc': networks.disc}
     rng = np.random.default_rng(3)
     for net in gluon.values():  # else all offsets are 0 and all scales 1
         for p in trained(net):
@@ -266,8 +266,8 @@ def both():
     plain = {name: Net(net) for name, net in gluon.items()}
     x = rng.random((BATCH, *SHAPE))
     noise = [rng.standard_normal((BATCH, Z)).astype(np.float32) for _ in range(3)]
-    terms = steps.combo_published(players, nd.array(x), lambda which: nd.array(noise[which]),
-                                  steps.Weights(PIXEL, ADVERSARIAL)).asnumpy()
+    terms = solo_combo.combo_published(networks, nd.array(x), lambda which: nd.array(noise[which]),
+                                  solo_combo.Weights(PIXEL, ADVERSARIAL)).asnumpy()
     expected, gradients = plain_step(*plain.values(), x.astype(np.float32).astype(np.float64),
                                      noise)
     return gluon, plain, terms, expected, gradients

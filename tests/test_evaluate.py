@@ -10,8 +10,11 @@ from scipy import linalg, ndimage
 
 from data import Images
 from models.classifier import Classifier
-from training import classifier, evaluate, folders, metrics, tables
-from training.experiments import EXPERIMENTS
+from training.evaluation import classifier, evaluate, metrics
+from training.experiments.registry import EXPERIMENTS
+from training.reporting import tables
+from training.reporting.statistics import STATISTICS
+from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 GAN = 'ConvDecoder_ResNet_on_anime/512_32_200'
@@ -95,8 +98,8 @@ def test_measures_of_a_classifier_are_of_the_pictures_their_names_say(monkeypatc
     run = SimpleNamespace(
         row=row, vae=None, ctx=None, codes=lambda n: (np.zeros((n, 5)), np.zeros((n, 5))),
         dataset=SimpleNamespace(test=Images(originals), labels=(None, labels)))
-    monkeypatch.setattr(evaluate.loop, 'generate', lambda *_: originals + np.uint8(1))
-    monkeypatch.setattr(evaluate.samples, 'draw', lambda *_: originals + np.uint8(10))
+    monkeypatch.setattr(evaluate.inference, 'generate', lambda *_: originals + np.uint8(1))
+    monkeypatch.setattr(evaluate.inference, 'sample', lambda *_: originals + np.uint8(10))
     found = evaluate.evaluate(run, Stub())['measures']
     assert found['accuracy_of_originals'] == 0.8 and found['accuracy'] == 0  # one too many
     features = Stub()(originals)[0]
@@ -111,8 +114,8 @@ def test_perfect_pictures_have_no_psnr(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1), np.uint8)
     run = SimpleNamespace(row=EXPERIMENTS[SOLO], vae=None, ctx=None, dataset=SimpleNamespace(
         test=Images(pixels)), codes=lambda n: (np.zeros((n, 5)), np.zeros((n, 5))))
-    monkeypatch.setattr(evaluate.loop, 'generate', lambda *_: pixels)
-    monkeypatch.setattr(evaluate.samples, 'draw', lambda *_: pixels)
+    monkeypatch.setattr(evaluate.inference, 'generate', lambda *_: pixels)
+    monkeypatch.setattr(evaluate.inference, 'sample', lambda *_: pixels)
     found = evaluate.evaluate(run)['measures']
     assert 'psnr' not in found and found['ssim'] == found['sharpness'] == 1
 
@@ -124,11 +127,11 @@ def test_classifier_learns(data_root, tmp_path):
     for i, label in enumerate(labels):
         pixels[i, 5 * (label // 2):5 * (label // 2) + 5, 14 * (label % 2):][:, :14] = 255
     pixels -= np.random.default_rng(0).integers(0, 200, pixels.shape, np.uint8) * (pixels > 0)
-    judge = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
-    assert judge.accuracy(pixels, labels) > 0.9
-    assert judge.accuracy(pixels, (labels + 1) % 10) < 0.1
+    trained = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
+    assert trained.accuracy(pixels, labels) > 0.9
+    assert trained.accuracy(pixels, (labels + 1) % 10) < 0.1
     again = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
-    assert (again(pixels[:9])[0] == judge(pixels[:9])[0]).all()
+    assert (again(pixels[:9])[0] == trained(pixels[:9])[0]).all()
 
 
 @pytest.fixture(scope='module')
@@ -144,8 +147,8 @@ def test_command_writes_what_verify_accepts(cli, results):
     status, out, err = cli(['evaluate', '--match', '*bce*', *results, '--ctx', 'cpu', '--json'])
     assert status == 0, err
     (name, found), = json.loads(out).items()
-    folder = folders.finished_runs(Path(results[1]))[name]
-    assert folders.read_evaluation(folder) == found and found['images'] == 20
+    folder = run_folder.finished_runs(Path(results[1]))[name]
+    assert run_folder.read_evaluation(folder) == found and found['images'] == 20
     measures = found['measures']
     assert {*tables.EVALUATED} < {*measures} and len(measures['kl_per_latent']) == 5
     assert measures['kl'] == pytest.approx(sum(measures['kl_per_latent']), abs=1e-3)
@@ -162,17 +165,17 @@ def test_latents_are_those_of_the_encoder(cli, results):
 
     import models
     from data import load
-    from training import checkpoint
-    folder, = folders.finished_runs(Path(results[1])).values()
-    row = folders.row_of(folders.read_config(folder), folder)
+    from training.storage import parameters
+    folder, = run_folder.finished_runs(Path(results[1])).values()
+    row = run_folder.row_of(run_folder.read_config(folder), folder)
     dataset = load('MNIST', results[3])
     vae = models.build_vae(row, dataset.shape)
-    checkpoint.load(vae, folder / folders.PARAMETERS, cpu())
+    parameters.load(vae, folder / run_folder.PARAMETERS, cpu())
     code = vae.encoder(nd.array(dataset.test[np.arange(20)])).asnumpy().astype(float)
     mean, logvar = code[:, :5], code[:, 5:]
     kl = (mean ** 2 + np.exp(logvar) - 1 - logvar).mean(axis=0) / 2
     assert cli(['evaluate', '--match', '*bce*', *results, '--ctx', 'cpu'])[0] == 0
-    measures = folders.read_evaluation(folder)['measures']
+    measures = run_folder.read_evaluation(folder)['measures']
     assert measures['kl_per_latent'] == pytest.approx(kl, abs=1e-3)
     assert measures['active_latents'] == (mean.var(axis=0) > 0.01).sum()
 
@@ -185,8 +188,8 @@ def test_plain_gan_has_samples_only(cli, tmp_path, data_root):
     assert cli(['run', GAN, *small, *where])[0] == 0
     status, out, err = cli(['evaluate', '--match', '*', *where])
     assert status == 0, err
-    folder, = folders.finished_runs(tmp_path).values()
-    found = folders.read_evaluation(folder)
+    folder, = run_folder.finished_runs(tmp_path).values()
+    found = run_folder.read_evaluation(folder)
     assert {*found['measures']} == {'sample_sharpness'} and 'drawn again' not in found['protocol']
     assert 'latent is active' not in (folder / 'README.md').read_text()
     assert 'sharpness of samples' in out and 'PSNR' not in out
@@ -201,26 +204,26 @@ def evaluation(measures: str) -> bytes:
         '{"psnr": "x"}', '{"psnr": [17.6]}', '{"psnr": Infinity}', '{"psnr": true}',
         '{"active_latents": 5}', f'{{"kl": {"9" * 400}}}', '{"kl_per_latent": 3}'))])
 def test_evaluation_of_another_kind_is_one_line(tmp_path, content):
-    assert folders.read_evaluation(tmp_path) is None
-    (tmp_path / folders.EVALUATION).write_bytes(content)
-    with pytest.raises(folders.FolderError, match='evaluation.json: not an evaluation'):
-        folders.read_evaluation(tmp_path)
+    assert run_folder.read_evaluation(tmp_path) is None
+    (tmp_path / run_folder.EVALUATION).write_bytes(content)
+    with pytest.raises(run_folder.FolderError, match='evaluation.json: not an evaluation'):
+        run_folder.read_evaluation(tmp_path)
 
 
 def test_pattern_of_runs_without_parameters_is_one_line(cli, results):
-    folder, = folders.finished_runs(Path(results[1])).values()
-    content = (folder / folders.PARAMETERS).read_bytes()
-    (folder / folders.PARAMETERS).unlink()
+    folder, = run_folder.finished_runs(Path(results[1])).values()
+    content = (folder / run_folder.PARAMETERS).read_bytes()
+    (folder / run_folder.PARAMETERS).unlink()
     for command in ('evaluate', 'explore', 'strips'):
         status, out, err = cli([command, '--match', '*', *results, '--ctx', 'cpu'])
         assert status == 2 and not out
         assert err.splitlines()[-1].startswith('error: no finished run')
-    (folder / folders.PARAMETERS).write_bytes(content)
+    (folder / run_folder.PARAMETERS).write_bytes(content)
 
 
-@pytest.mark.parametrize('name', [tables.STATISTICS, folders.SUMS, folders.EVALUATION])
+@pytest.mark.parametrize('name', [STATISTICS, run_folder.SUMS, run_folder.EVALUATION])
 def test_damaged_table_is_noticed_before_anything_is_written(cli, results, name):
-    folder, = folders.finished_runs(Path(results[1])).values()
+    folder, = run_folder.finished_runs(Path(results[1])).values()
     assert cli(['evaluate', '--match', '*', *results, '--ctx', 'cpu'])[0] == 0
     content = (folder / name).read_bytes()
     (folder / name).write_text('nonsense')

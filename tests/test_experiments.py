@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from training import __main__ as main
-from training import cli, experiments, naming
-from training.experiments import EXPERIMENTS, ExperimentError
+from training.commands import parser, train
+from training.experiments import naming, registry
+from training.experiments.registry import EXPERIMENTS, ExperimentError
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = {line['name']: line
@@ -70,14 +70,14 @@ def test_published_procedure_is_the_default():
 def test_rows_with_equal_configurations_are_trained_once():
     first = 'ConvVAE_ResNet_on_anime/512_32_200_10_seeded'
     twin = EXPERIMENTS['ConvVAE_ResNet_on_anime/512_32_200_10_1']
-    assert experiments.canonical(twin).name == first
-    names = {experiments.canonical(row).name for row in EXPERIMENTS.values()}
+    assert registry.canonical(twin).name == first
+    names = {registry.canonical(row).name for row in EXPERIMENTS.values()}
     assert {*EXPERIMENTS} - names == {twin.name}
 
 
 def test_unknown_name_is_refused_with_near_ones():
     with pytest.raises(ExperimentError, match='near names: DenseVAE_on_MNIST/5_3_400_bce_50'):
-        experiments.get('DenseVAE_on_MNIST/5_3_400_bce_5')
+        registry.get('DenseVAE_on_MNIST/5_3_400_bce_5')
 
 
 @pytest.mark.parametrize('name, text, expected', [
@@ -85,7 +85,7 @@ def test_unknown_name_is_refused_with_near_ones():
     (COMBO, '3+4', (3, 4)), (MIX, '1+2', (1, 2)), (MIX, '0+2', (0, 2)),
 ])
 def test_epochs(name, text, expected):
-    row = experiments.changed(EXPERIMENTS[name], epochs=text)
+    row = registry.changed(EXPERIMENTS[name], epochs=text)
     assert (row.solo_epochs, row.combo_epochs) == expected
 
 
@@ -96,7 +96,7 @@ def test_epochs(name, text, expected):
 ])
 def test_bad_epochs_are_refused(name, text):
     with pytest.raises(ExperimentError):
-        experiments.changed(EXPERIMENTS[name], epochs=text)
+        registry.changed(EXPERIMENTS[name], epochs=text)
 
 
 @pytest.mark.parametrize('assignment, message', [
@@ -111,7 +111,7 @@ def test_bad_epochs_are_refused(name, text):
 ])
 def test_bad_field_is_refused(assignment, message):
     with pytest.raises(ExperimentError, match=re.escape(message)):
-        experiments.changed(EXPERIMENTS[COMBO], [assignment])
+        registry.changed(EXPERIMENTS[COMBO], [assignment])
 
 
 @pytest.mark.parametrize('name, assignments, epochs', [
@@ -120,13 +120,13 @@ def test_bad_field_is_refused(assignment, message):
     ('VAEGAN_on_MNIST/A_64_100', ['data=sketch_digits', 'n_classified=0'], '3'),
     (SOLO_NAME, ['disc=DenseLogReg', 'disc_hlayers=1', 'disc_hnodes=20'], '3+4')])
 def test_changes_are_made_at_once_and_so_repeated(name, assignments, epochs):
-    row = experiments.changed(EXPERIMENTS[name], assignments, epochs)
+    row = registry.changed(EXPERIMENTS[name], assignments, epochs)
     words = shlex.split(naming.command(row))[4:]
     assert words[0] == name
     again = {'--epochs': [], '--set': []}
     for option, value in zip(words[1::2], words[2::2], strict=True):
         again[option].append(value)
-    assert experiments.changed(EXPERIMENTS[name], again['--set'], *again['--epochs']) == row
+    assert registry.changed(EXPERIMENTS[name], again['--set'], *again['--epochs']) == row
 
 
 @pytest.mark.parametrize('name, assignments, message', [
@@ -137,16 +137,16 @@ def test_changes_are_made_at_once_and_so_repeated(name, assignments, epochs):
     ('VAEGAN_on_MNIST/A_64_100', ['schedule_rule=as_logged'], 'are constant'),
     ('VAEGAN_on_MNIST/A_64_100', ['minibatch_dims=3'], 'no minibatch kernels')])
 def test_change_that_does_nothing_is_refused(name, assignments, message):
-    row = experiments.changed(EXPERIMENTS[name], assignments)
+    row = registry.changed(EXPERIMENTS[name], assignments)
     with pytest.raises(ExperimentError, match=message):
         row.check_changes(naming.changes(row))
     EXPERIMENTS[name].check_changes(())
 
 
 def test_field_keeps_its_type():
-    row = experiments.changed(EXPERIMENTS[COMBO], ['disc_weight=3'])
+    row = registry.changed(EXPERIMENTS[COMBO], ['disc_weight=3'])
     assert row.disc_weight == 3.0 and isinstance(row.disc_weight, float)
-    assert experiments.changed(row, ['limit=none']).limit is None
+    assert registry.changed(row, ['limit=none']).limit is None
 
 
 @pytest.mark.parametrize('name', EXPERIMENTS)
@@ -194,15 +194,15 @@ def test_command_of_a_run_gives_the_same_run(changes):
     row = replace(EXPERIMENTS[COMBO], **changes)
     words = shlex.split(naming.command(row))
     assert words[:3] == ['python', '-m', 'training']
-    args = cli.parser(main.COMMANDS, ROOT).parse_args(words[3:])
-    assert main._changed(experiments.get(args.name), args) == row
+    args = parser.parser(ROOT).parse_args(words[3:])
+    assert train._changed(registry.get(args.name), args) == row
 
 
 def test_match_is_a_shell_pattern():
-    names = [row.name for row in experiments.match('Dense*_on_MNIST/*')]
+    names = [row.name for row in registry.match('Dense*_on_MNIST/*')]
     assert names == [name for name in PUBLISHED if fnmatch(name, '*MNIST*')]
     with pytest.raises(ExperimentError, match='no experiment matches'):
-        experiments.match('*CIFAR*')
+        registry.match('*CIFAR*')
 
 
 @pytest.mark.parametrize('name, change, compared', [

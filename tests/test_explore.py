@@ -8,7 +8,9 @@ from mxnet import cpu, nd
 from PIL import Image
 
 from data import Images
-from training import explore, folders, report
+from training.evaluation import explore
+from training.reporting import charts, pictures
+from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 RUN = 'DenseVAE_on_MNIST/5_3_400_bce_4_n64_n_hnodes-8'
@@ -28,12 +30,12 @@ def results(tmp_path_factory, data_root):
 def test_nearest_images_are_those_of_a_plain_search(monkeypatch):
     rng = np.random.default_rng(0)
     stored = rng.integers(0, 256, (50, 6, 6, 3), np.uint8)
-    pictures = rng.integers(0, 256, (4, 6, 6, 3), np.uint8)
-    pictures[1] = stored[33]
+    wanted = rng.integers(0, 256, (4, 6, 6, 3), np.uint8)
+    wanted[1] = stored[33]
     monkeypatch.setattr(explore, 'AT_ONCE', 7)
     for n in (50, 20):
-        apart = ((pictures[:, None] / 255 - stored[None, :n] / 255) ** 2).mean(axis=(2, 3, 4))
-        nearest, errors = explore.nearest_images(pictures, Images(stored), n)
+        apart = ((wanted[:, None] / 255 - stored[None, :n] / 255) ** 2).mean(axis=(2, 3, 4))
+        nearest, errors = explore.nearest_images(wanted, Images(stored), n)
         assert (nearest == stored[apart.argmin(axis=1)]).all()
         assert errors == pytest.approx(apart.min(axis=1), abs=1e-6)
 
@@ -42,9 +44,9 @@ def test_command_draws_four_pictures_that_verify_accepts(cli, results):
     status, out, err = cli(['explore', '--match', '*', '--between', '3', '5', *results])
     assert status == 0, err
     folder = Path(results[1]) / RUN
-    assert out.split() == [str(folder / name) for name in report.EXPLORED.values()]
+    assert out.split() == [str(folder / name) for name in pictures.EXPLORED.values()]
     readme = (folder / 'README.md').read_text()
-    for name in report.EXPLORED.values():
+    for name in pictures.EXPLORED.values():
         with Image.open(folder / name) as picture:
             assert np.asarray(picture).std() > 10 and name in readme
     before = {p: p.read_bytes() for p in folder.iterdir()}
@@ -55,14 +57,14 @@ def test_command_draws_four_pictures_that_verify_accepts(cli, results):
 
 def test_latents_are_traversed_from_the_most_active(cli, results, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(explore.charts, 'draw_rows',
+    monkeypatch.setattr(charts, 'draw_rows',
                         lambda path, title, columns, rows: drawn.update({path.name: rows}))
-    monkeypatch.setattr(folders, 'update_checksums', lambda *_: None)
+    monkeypatch.setattr(run_folder, 'update_checksums', lambda *_: None)
     assert cli(['explore', RUN, *results])[0] == 0
-    rows = drawn[report.EXPLORED['traversals']]
+    rows = drawn[pictures.EXPLORED['traversals']]
     kl = [float(label.rsplit(' ', 1)[1]) for label, _ in rows]
     assert len(rows) == 5 and kl == sorted(kl, reverse=True)
-    way, = (pictures for _, pictures in drawn[report.EXPLORED['interpolation']])
+    way, = (shown for _, shown in drawn[pictures.EXPLORED['interpolation']])
     assert way.shape == (explore.N_STEPS + 2, 28, 28, 1)
 
 
@@ -95,12 +97,12 @@ def test_ways_and_traversals_change_what_their_labels_say():
     assert 'Held-out image 3' in title and values[0] == '-3.0' and values[-1] == '+3.0'
     assert [label.split('\n')[0] for label, _ in rows] == [
         f'latent {i}' for i in np.argsort(-(mean ** 2).mean(axis=0))]
-    for label, pictures in rows:
+    for label, shown in rows:
         latent = int(label.split()[1])
-        np.testing.assert_allclose(pictures[:, 0, latent, 0],
+        np.testing.assert_allclose(shown[:, 0, latent, 0],
                                    127.5 + 25.5 * np.linspace(-3, 3, 9), atol=1)
         others = np.delete(np.arange(5), latent)
-        np.testing.assert_allclose(pictures[:, 0, others, 0], np.tile(
+        np.testing.assert_allclose(shown[:, 0, others, 0], np.tile(
             127.5 + 25.5 * mean[3, others], (9, 1)), atol=1)
 
 
@@ -129,8 +131,8 @@ def test_snapshots_are_the_strips_of_their_epochs(results):
     strips = sorted(p.name for p in folder.glob('strip_*.png'))
     assert strips == ['strip_002.png', 'strip_004.png']
     last = np.asarray(Image.open(folder / strips[1]))
-    assert (last == np.asarray(Image.open(folder / report.STRIP))).all()
+    assert (last == np.asarray(Image.open(folder / pictures.STRIP))).all()
     assert (last != np.asarray(Image.open(folder / strips[0]))).any()
-    with Image.open(folder / report.STRIP_ANIMATION) as animation:
+    with Image.open(folder / pictures.STRIP_ANIMATION) as animation:
         assert animation.n_frames == 2
-    assert report.STRIP_ANIMATION in (folder / 'README.md').read_text()
+    assert pictures.STRIP_ANIMATION in (folder / 'README.md').read_text()

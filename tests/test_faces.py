@@ -1,4 +1,7 @@
 """Faces from folders and zips, and the original's split."""
+
+
+
 import io
 import struct
 import tracemalloc

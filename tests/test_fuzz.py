@@ -25,7 +25,11 @@ from safetensors.numpy import save_file
 
 from tests.conftest import write_mnist
 from training import __main__ as main
-from training import experiments, folders, report, resume, tables
+from training.commands import parser
+from training.experiments import registry
+from training.reporting import pictures
+from training.reporting.statistics import CLASS_COLUMNS, STATISTICS
+from training.storage import checkpoints, run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 FACES = 'DenseVAE_on_anime/512_5_1024_200_seeded'
@@ -50,14 +54,14 @@ class Sandbox:
         for name in (SOLO, FACES):
             status, _, err = call(['run', name, '--epochs', '1', *SMALL, *self.where])
             assert status == 0, err
-        self.solo, self.faces = sorted(folders.finished_runs(self.results).values())
+        self.solo, self.faces = sorted(run_folder.finished_runs(self.results).values())
         self.unfinished = self._unfinished()
         self.original = {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
 
     def _unfinished(self) -> Path:
         """A run that has been trained and was cut off before its pictures."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(folders, 'finish', lambda *_: 1 / 0)
+            patch.setattr(run_folder, 'finish', lambda *_: 1 / 0)
             with contextlib.suppress(ZeroDivisionError):
                 call(['run', SOLO, '--epochs', '2', *SMALL, *self.where])
         folder, = self.results.glob('*/*.unfinished')
@@ -210,8 +214,8 @@ WORDS = st.one_of(
 OPTIONS = ['--match', '--epochs', '--limit', '--step', '--layout', '--seed', '--set', '--kvstore',
            '--force', '--fresh', '--checkpoint-minutes', '--ctx', '--json', '--markdown',
            '--data-root', '--names', '--hosts']
-FIELDS = list(experiments.get(SOLO).configuration())
-COMMANDS = [name for name in main.COMMANDS if name not in ('demo', 'gallery', 'time')]  # train
+FIELDS = list(registry.get(SOLO).configuration())
+COMMANDS = [name for name in parser.COMMANDS if name not in ('demo', 'gallery', 'time')]  # train
 ASSIGNMENTS = st.one_of(WORDS, st.builds('{}={}'.format, st.sampled_from(FIELDS), st.one_of(
     WORDS, st.sampled_from(NUMBERS).map(str), FLOATS.map(str), st.just('none'))))
 
@@ -274,7 +278,7 @@ def listed(box: Sandbox, case: tuple[str, bytes]) -> list[str]:
     return ['list', '--match', SOLO, '--results-root', str(box.results)]
 
 
-CLASSES = (','.join(tables.CLASS_COLUMNS)
+CLASSES = (','.join(CLASS_COLUMNS)
            + '\n1,3,0,4,0,0,0,1,1,1,0\n4,2,1,1,1,1,1,1,1,1,0\n').encode()
 EVALUATION = {'protocol': 'All.', 'images': 20, 'samples': 20, 'seed': 0, 'measures': {
     'psnr': 17.5, 'kl': 3.0, 'kl_per_latent': [1.0, 2.0], 'latents': 2, 'active_latents': 1,
@@ -282,7 +286,7 @@ EVALUATION = {'protocol': 'All.', 'images': 20, 'samples': 20, 'seed': 0, 'measu
 
 
 def checkpoint(box: Sandbox, content: bytes) -> list[str]:
-    for path in resume.found(box.unfinished):
+    for path in checkpoints.found(box.unfinished):
         path.write_bytes(content)
     return ['run', SOLO, '--epochs', '2', *SMALL, *box.where]
 
@@ -291,7 +295,7 @@ def state(box: Sandbox, case: tuple) -> list[str]:
     """Checkpoints whose checksum is right, and whose content is not."""
     new_state, name, change = case
     text = json.dumps(new_state)
-    *_, path = resume.found(box.unfinished)
+    *_, path = checkpoints.found(box.unfinished)
     with safe_open(path, 'numpy') as file:
         arrays = {key: file.get_tensor(key) for key in file.keys()}
     name = sorted(arrays)[name % len(arrays)]
@@ -307,9 +311,9 @@ def state(box: Sandbox, case: tuple) -> list[str]:
         case 'nan':
             arrays[name] = np.full_like(arrays[name], np.nan)
     path.unlink()
-    digest = resume._digest(text, arrays)
+    digest = checkpoints._digest(text, arrays)
     save_file(arrays, path, {'state': text, 'sha256': digest})
-    for older in resume.found(box.unfinished)[:-1]:
+    for older in checkpoints.found(box.unfinished)[:-1]:
         older.unlink()
     return ['run', SOLO, '--epochs', '2', *SMALL, *box.where]
 
@@ -329,19 +333,19 @@ def kinds(box: Sandbox) -> dict:
     """Of each kind: examples in the fast and the slow tier, strategy, what to do with one."""
     images, labels = (box.data / f'{name}-ubyte' for name in ('train-images-idx3',
                                                              't10k-labels-idx1'))
-    config = json.loads((box.solo / folders.CONFIG).read_text())
-    *_, path = resume.found(box.unfinished)
+    config = json.loads((box.solo / run_folder.CONFIG).read_text())
+    *_, path = checkpoints.found(box.unfinished)
     with safe_open(path, 'numpy') as file:
         known = json.loads(file.metadata()['state'])
-    readable = st.sampled_from([folders.CONFIG, tables.STATISTICS, folders.SUMS, 'README.md',
-                                report.STRIP, '3.png', 'vae.params']).flatmap(
+    readable = st.sampled_from([run_folder.CONFIG, STATISTICS, run_folder.SUMS, 'README.md',
+                                pictures.STRIP, '3.png', 'vae.params']).flatmap(
         lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
-    tabled = st.sampled_from([folders.CONFIG, tables.STATISTICS]).flatmap(
+    tabled = st.sampled_from([run_folder.CONFIG, STATISTICS]).flatmap(
         lambda name: st.tuples(st.just(name), mutated((box.solo / name).read_bytes())))
     measured = st.one_of(
-        st.tuples(st.just(folders.EVALUATION),
+        st.tuples(st.just(run_folder.EVALUATION),
                   changed(EVALUATION).map(lambda tree: json.dumps(tree).encode())),
-        st.tuples(st.just(report.CLASSES), mutated(CLASSES)))
+        st.tuples(st.just(pictures.CLASSES), mutated(CLASSES)))
     return {
         'idx': (40, 900, mutated(images.read_bytes()), of_file(images.name, 'data', 'solo')),
         'gzip of idx': (30, 700, mutated(images.read_bytes()), gzipped),
@@ -351,12 +355,12 @@ def kinds(box: Sandbox) -> dict:
         'member of a zip': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), member),
         'image': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), image),
         'saved array': (20, 300, mutated(_ndy(box)), saved_array),
-        'params': (60, 1200, mutated((box.solo / folders.PARAMETERS).read_bytes()),
-                   of_file(folders.PARAMETERS, 'solo', 'solo')),
-        'bytes of config': (20, 400, mutated((box.solo / folders.CONFIG).read_bytes()),
-                            of_file(folders.CONFIG, 'solo', 'solo')),
+        'params': (60, 1200, mutated((box.solo / run_folder.PARAMETERS).read_bytes()),
+                   of_file(run_folder.PARAMETERS, 'solo', 'solo')),
+        'bytes of config': (20, 400, mutated((box.solo / run_folder.CONFIG).read_bytes()),
+                            of_file(run_folder.CONFIG, 'solo', 'solo')),
         'config': (30, 1000, changed(config).map(lambda tree: json.dumps(tree).encode()),
-                   of_file(folders.CONFIG, 'solo', 'solo')),
+                   of_file(run_folder.CONFIG, 'solo', 'solo')),
         'tables': (20, 400, tabled, listed),
         'verify': (30, 600, readable, verified),
         'measures': (40, 800, measured, verified),

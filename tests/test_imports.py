@@ -1,4 +1,4 @@
-"""Who may import whom, read from the sources."""
+"""Who may import whom, read from the sources: training/README.md says why."""
 import ast
 import sys
 from pathlib import Path
@@ -7,26 +7,41 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(p.relative_to(ROOT) for folder in ('models', 'data', 'training')
-                 for p in (ROOT / folder).glob('*.py'))
+                 for p in (ROOT / folder).rglob('*.py'))
 LOCAL = {'models', 'data', 'training'}
-FREE_OF_MXNET = ('report', 'tables', 'experiments', 'naming', 'cli', 'metrics', 'draws', 'launch',
-                 'progress', 'files', 'stop', 'verify', 'gallery', 'peers', 'timing', 'charts',
-                 'row', 'schedules', 'folders', 'errors', 'page', 'claim', 'repairs', 'board')
+ROOMS = ('experiments', 'runtime', 'steps', 'storage', 'evaluation', 'reporting', 'run',
+         'studies', 'commands')  # each may import those before it
+FREE_OF_MXNET = ('experiments', 'reporting', 'studies', 'commands')  # but inside of functions
+MOST_LINES = 260
 
 
-def imported(path: Path) -> set[str]:
-    """Modules imported anywhere in the file; `from training import x` is training.x."""
-    found = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+def imported(path: Path, everywhere: bool = True) -> set[str]:
+    """Modules that a file imports; `from training import x` is training.x.
+
+    everywhere: those imported when a function is called, too.
+    """
+    tree = ast.parse((ROOT / path).read_text())
+    names = set()
+    for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {f'{node.module}.{alias.name}' for alias in node.names} | {node.module}
-    return found
+            names |= {f'{node.module}.{alias.name}' for alias in node.names} | {node.module}
+    return names
 
 
 def packages(path: Path) -> set[str]:
     return {module.split('.')[0] for module in imported(path)}
+
+
+def in_rooms(*rooms: str) -> list[Path]:
+    return [p for p in SOURCES if p.parts[0] == 'training' and len(p.parts) > 2
+            and p.parts[1] in rooms]
+
+
+def test_training_has_these_rooms_and_an_entry():
+    there = {p.parts[1] for p in SOURCES if p.parts[0] == 'training'}
+    assert there == {*ROOMS, '__init__.py', '__main__.py'}
 
 
 @pytest.mark.parametrize('path', [p for p in SOURCES if p.parts[0] in ('models', 'data')], ids=str)
@@ -34,35 +49,49 @@ def test_models_and_data_import_only_themselves(path):
     assert packages(path) & LOCAL <= {path.parts[0]}
 
 
-@pytest.mark.parametrize('path', [p for p in SOURCES if p.parts[0] == 'training'
-                                  and p.name != '__main__.py'], ids=str)
-def test_only_main_wires_packages_together(path):
+@pytest.mark.parametrize('path', in_rooms(*ROOMS), ids=str)
+def test_rooms_import_downwards_only(path):
+    below = ROOMS[:ROOMS.index(path.parts[1]) + 1]
+    for module in imported(path):
+        if module.startswith('training.'):
+            assert module.split('.')[1] in below, module
+
+
+@pytest.mark.parametrize('path', in_rooms(*ROOMS[:-1]), ids=str)
+def test_only_commands_wire_packages_together(path):
     assert packages(path) & LOCAL <= {'training'}
 
 
-@pytest.mark.parametrize('name', FREE_OF_MXNET)
-def test_plain_modules_never_import_mxnet(name):
-    seen, todo = set(), {f'training.{name}'}
+@pytest.mark.parametrize('path', in_rooms(*FREE_OF_MXNET), ids=str)
+def test_rooms_without_mxnet_do_not_load_it(path):
+    """`list`, `report` and `--help` work, and fast, where MXNet cannot be imported."""
+    seen, todo = set(), {path}
     while todo:
-        module = todo.pop()
-        seen.add(module)
-        path = Path(*module.split('.')).with_suffix('.py')
-        if (ROOT / path).is_file():
-            todo |= imported(path) - seen
-    assert not [module for module in seen if module and module.split('.')[0] == 'mxnet']
+        seen.add(current := todo.pop())
+        names = imported(current, everywhere=False)
+        assert 'mxnet' not in {name.split('.')[0] for name in names}, current
+        found = {Path(*name.split('.')) for name in names if name.startswith('training.')}
+        todo |= {p.with_suffix('.py') for p in found if (ROOT / p.with_suffix('.py')).is_file()}
+        todo -= seen
 
 
-@pytest.mark.parametrize('name', ['experiments', 'row', 'schedules'])
-def test_rows_need_the_standard_library_only(name):
-    path = Path(f'training/{name}.py')
+@pytest.mark.parametrize('path', in_rooms('experiments'), ids=str)
+def test_experiments_need_the_standard_library_only(path):
     assert packages(path) <= sys.stdlib_module_names | {'training'}
-    assert {m for m in imported(path) if m.startswith('training.')} <= {
-        'training.row'} | {f'training.row.{what}' for what in ('Experiment', 'ExperimentError',
-                                                               'VaeGan')}
+
+
+@pytest.mark.parametrize('path', in_rooms('reporting'), ids=str)
+def test_reporting_never_imports_mxnet(path):
+    assert 'mxnet' not in packages(path)
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=str)
+def test_files_are_short(path):
+    assert len((ROOT / path).read_text().splitlines()) <= MOST_LINES
 
 
 def test_loop_knows_no_experiment():
-    assert not any('experiments' in module for module in imported(Path('training/loop.py')))
+    assert not any('registry' in module for module in imported(Path('training/run/loop.py')))
 
 
 def test_results_hold_no_python():

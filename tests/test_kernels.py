@@ -4,7 +4,7 @@ import pytest
 from mxnet import autograd, nd
 from numba import njit
 
-from training import kernels, losses
+from training.steps import kernels, losses
 
 RNG = np.random.default_rng(0)
 SCALE, WEIGHT = 0.25, 3.0
@@ -73,7 +73,8 @@ def _logarithms(x):
 def test_judged_is_the_adversarial_loss_and_counts_who_is_right(n_real):
     logit = nd.array(4 * RNG.standard_normal((9, 1)))
     labels = nd.array((np.arange(9) < n_real).reshape(-1, 1))
-    value, real_right, fake_right, gradient = losses.judged(logit, n_real, SCALE, WEIGHT)
+    value, real_right, fake_right, gradient = losses.adversarial_with_gradient(
+        logit, n_real, SCALE, WEIGHT)
     assert_same(value, [gradient], reference(losses.adversarial, [logit], labels))
     positive = logit.asnumpy().ravel() > 0
     assert real_right == SCALE * positive[:n_real].sum()
@@ -94,9 +95,9 @@ def test_cards_take_the_same_losses_by_autograd(monkeypatch):
                                              weight=WEIGHT)
     assert_same(value.asscalar(), gradients, reference(losses.kl_divergence, [mean, logvar]))
     logit = nd.array(4 * RNG.standard_normal((9, 1)))
-    on_card = losses.judged(logit, 4, SCALE, WEIGHT)
+    on_card = losses.adversarial_with_gradient(logit, 4, SCALE, WEIGHT)
     monkeypatch.undo()
-    on_cpu = losses.judged(logit, 4, SCALE, WEIGHT)
+    on_cpu = losses.adversarial_with_gradient(logit, 4, SCALE, WEIGHT)
     for ours, theirs in zip(on_card[:3], on_cpu[:3], strict=True):
         assert ours.asscalar() == pytest.approx(theirs, rel=1e-6)
     np.testing.assert_allclose(on_card[3].asnumpy(), on_cpu[3].asnumpy(), rtol=1e-5)

@@ -7,9 +7,11 @@ from mxnet import cpu, nd
 
 import models
 from data import Images
-from training import draws, loop, steps
-from training.experiments import Experiment
-from training.players import make_players
+from training.evaluation import inference
+from training.experiments.registry import Experiment
+from training.run import loop
+from training.steps import rng, solo_combo
+from training.steps.networks import make_networks
 
 SHAPE = (1, 6, 6)
 ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
@@ -20,13 +22,13 @@ def images(n: int) -> np.ndarray:
     return np.random.default_rng(2).random((n, *SHAPE)).astype(np.float32)
 
 
-def players(row: Experiment):
+def networks(row: Experiment):
     vae, disc = models.build_vae(row, SHAPE), models.build_discriminator(row)
-    return make_players(row, vae, disc, SHAPE, cpu())
+    return make_networks(row, vae, disc, SHAPE, cpu())
 
 
 def train(row: Experiment, nets=None, n: int = 20) -> list[dict]:
-    nets = nets or players(row)
+    nets = nets or networks(row)
     return [{k: v for k, v in record.items() if k != 'seconds'}
             for record in loop.train(nets, images(n), images(9), row, cpu())]
 
@@ -36,16 +38,16 @@ def seen(monkeypatch):
     """Steps that only note what they were given; disc_loss counts the combo steps."""
     noted = []
 
-    def solo(players, x, draw, weights):
+    def solo(networks, x, draw, weights):
         noted.append(('solo', len(x), weights))
         return nd.array([1, 2, len(x)])
 
-    def combo(players, x, draw, weights):
+    def combo(networks, x, draw, weights):
         noted.append(('combo', len(x), weights))
         return nd.array([0, len(noted), 0, 0, 0, 0, 0])
 
-    monkeypatch.setattr(steps, 'solo', solo)
-    monkeypatch.setattr(steps, 'COMBO_STEPS', {'published': combo})
+    monkeypatch.setattr(solo_combo, 'solo', solo)
+    monkeypatch.setattr(solo_combo, 'COMBO_STEPS', {'published': combo})
     return noted
 
 
@@ -89,7 +91,7 @@ def test_gate_switches_the_adversarial_term_off_after_a_worse_epoch(seen):
 def test_eager_and_hybridized_agree_to_the_bit(step):
     results = []
     for hybridized in (True, False):
-        nets = players(replace(ROW, step=step))
+        nets = networks(replace(ROW, step=step))
         nets.vae.hybridize(hybridized)
         nets.disc.hybridize(hybridized)
         records = train(replace(ROW, step=step), nets)
@@ -104,39 +106,39 @@ def test_seed_decides_everything():
 
 
 def test_initial_weights_do_not_depend_on_what_was_drawn_before():
-    first = players(ROW).vae.collect_params().values()
+    first = networks(ROW).vae.collect_params().values()
     nd.random.uniform(shape=(7,))
-    again = players(ROW).vae.collect_params().values()
+    again = networks(ROW).vae.collect_params().values()
     assert all((a.data() == b.data()).asnumpy().all() for a, b in zip(first, again, strict=True))
 
 
 def test_draws_depend_on_their_key_alone():
     keys = [(seed, purpose, epoch, batch, which) for seed in (0, 1) for purpose in (1, 2)
             for epoch in (0, 1) for batch in (0, 1) for which in (0, 1)]
-    drawn = [draws.noise(*key, (3, 2)).tobytes() for key in keys]
+    drawn = [rng.noise(*key, (3, 2)).tobytes() for key in keys]
     assert len(set(drawn)) == len(keys)
-    assert draws.noise(*keys[5], (3, 2)).tobytes() == drawn[5]
-    assert sorted(draws.order(0, 3, 50)) == list(range(50))
-    assert (draws.order(0, 3, 50) != draws.order(0, 4, 50)).any()
+    assert rng.noise(*keys[5], (3, 2)).tobytes() == drawn[5]
+    assert sorted(rng.order(0, 3, 50)) == list(range(50))
+    assert (rng.order(0, 3, 50) != rng.order(0, 4, 50)).any()
 
 
 def test_held_out_loss_is_kl_plus_pixel_loss():
     row, x = replace(ROW, batch_size=4), images(9)
-    nets = players(row)
+    nets = networks(row)
     total = 0.0
     for batch, start in enumerate((0, 4, 8)):
         part = x[start:start + 4].astype(np.float64)
-        eps = draws.noise(row.seed, draws.HELD_OUT, 0, batch, 0, (len(part), 2))
+        eps = rng.noise(row.seed, rng.HELD_OUT, 0, batch, 0, (len(part), 2))
         x_hat, mean, logvar = (v.asnumpy().astype(np.float64)
                                for v in nets.vae(nd.array(part), nd.array(eps)))
         total += -0.5 * (1 + logvar - mean ** 2 - np.exp(logvar)).sum()
         total -= (part * np.log(x_hat + 1e-10) + (1 - part) * np.log(1 - x_hat + 1e-10)).sum()
-    assert loop.held_out_loss(nets, x, row, cpu()) == pytest.approx(total / 9, rel=1e-5)
+    assert solo_combo.held_out_loss(nets, x, row, cpu()) == pytest.approx(total / 9, rel=1e-5)
 
 
 def test_more_pictures_begin_with_the_same_ten():
-    nets, x = players(ROW), Images(np.uint8(255 * images(20).transpose(0, 2, 3, 1)))
-    ten = loop.generate(nets.vae, x, ROW, cpu())
-    twenty = loop.generate(nets.vae, x, ROW, cpu(), 20)
+    nets, x = networks(ROW), Images(np.uint8(255 * images(20).transpose(0, 2, 3, 1)))
+    ten = inference.generate(nets.vae, x, ROW, cpu())
+    twenty = inference.generate(nets.vae, x, ROW, cpu(), 20)
     assert ten.shape == (10, 6, 6, 1) and ten.std() > 0
     np.testing.assert_allclose(twenty[:10].astype(int), ten, atol=1)  # a last bit may round

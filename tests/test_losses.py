@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from mxnet import nd
 
-from training import losses
+from training.steps import losses
 
 RNG = np.random.default_rng(0)
 

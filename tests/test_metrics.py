@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from training import metrics
+from training.evaluation import metrics
 
 
 def test_mean_squared_error_of_a_constant_difference():

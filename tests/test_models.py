@@ -8,7 +8,7 @@ import pytest
 from mxnet import autograd, nd
 
 import models
-from training.experiments import EXPERIMENTS, Experiment
+from training.experiments.registry import EXPERIMENTS, Experiment
 
 MNIST, FACES = (1, 28, 28), (3, 64, 64)
 
@@ -208,7 +208,7 @@ def test_everything_but_gluoncv_works_without_it_and_without_opencv(missing):
     done = run_python(
         f"import sys; sys.modules[{missing!r}] = None\n"
         'import models, data\n'
-        'from training import __main__, experiments\n'
+        'from training import __main__\nfrom training.experiments import registry\n'
         'row = experiments.get("DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50")\n'
         'models.build_vae(row, (1, 28, 28)), models.build_discriminator(row)\n'
         'print("built")')

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from mxnet import autograd, gluon, nd, optimizer
 
-from training import kernels
-from training.optim import FusedAdam, FusedRMSProp
+from training.steps import kernels
+from training.steps.optim import FusedAdam, FusedRMSProp
 
 SHAPES = ((3, 5), (7,), (2 * kernels.CHUNK + 11,), (1,))
 N_STEPS = 100

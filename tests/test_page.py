@@ -9,8 +9,12 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
-from training import __main__ as main
-from training import folders, gallery, page, report, tables
+from training.commands import wiring
+from training.reporting import page, pictures, tables
+from training.reporting.published import our_numbers, published_numbers
+from training.reporting.statistics import read_csv
+from training.storage import run_folder
+from training.studies import anime, study
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 VOID = {'meta', 'img', 'input', 'br', 'link'}
@@ -48,13 +52,13 @@ def committed(tmp_path_factory) -> Path:
     """A copy of the committed results with a page of its own."""
     root = tmp_path_factory.mktemp('page') / 'results'
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
-        '*.params', 'demo', f'*{folders.UNFINISHED}'))
-    return page.write(root, root / 'images')
+        '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
+    return page.write(root, root / 'images', study.compared())
 
 
 def test_every_run_is_a_card_with_pictures_that_are_there(committed):
     parsed = Parsed(committed)
-    names = [*folders.finished_runs(committed.parent / 'images')]
+    names = [*run_folder.finished_runs(committed.parent / 'images')]
     assert [card['data-name'] for card in parsed.all('article')] == names and len(names) > 30
     shown = [image for image in parsed.all('img') if image.get('src')]
     assert len(shown) > 2 * len(names)
@@ -85,7 +89,7 @@ def test_filters_and_studies_are_those_of_the_runs(committed):
     options = [text for tag, text in parsed.texts if tag == 'option']
     for card in parsed.all('article'):
         assert card['data-data'] in options and card['data-net'] in options
-    for title in gallery.STUDIES:
+    for title in anime.STUDIES:
         title = f'Faces, reduced: {title.lower()}'
         assert options.count(title) == 2  # to compare, to filter
 
@@ -95,16 +99,16 @@ def test_runs_to_compare_are_in_the_order_of_their_study(committed):
     finished = {card['data-name'] for card in parsed.all('article')}
     offered = [json.loads(option['value']) for option in parsed.all('option')
                if option.get('value')]
-    there = [[name for name in names if name in finished] for names in page.studies().values()]
+    there = [[name for name in names if name in finished] for names in study.compared().values()]
     there = [names for names in there if len(names) > 1]
     assert offered == 2 * there != [*map(sorted, offered)]  # to compare, to filter
 
 
 def test_numbers_are_ours_beside_published(committed):
     text = committed.read_text()
-    numbers = tables.our_numbers(
+    numbers = our_numbers(
         RESULTS / 'images/DenseVAE_on_MNIST/5_3_400_bce_50',
-        tables.published_numbers()['DenseVAE_on_MNIST/5_3_400_bce_50']['curve'])
+        published_numbers()['DenseVAE_on_MNIST/5_3_400_bce_50']['curve'])
     assert (f'VAE loss, epoch 40</td><td>{numbers["our_vae_loss"]:.2f}</td><td>108.19</td>'
             in text)
     assert 'in full, at epoch 199: not to be compared' in text
@@ -115,23 +119,23 @@ def test_names_are_text_not_markup(tmp_path, cli, data_root):
     assert cli(['run', 'DenseVAE_on_MNIST/5_3_400_bce_50', '--epochs', '1', '--limit', '64',
                 '--set', 'n_hnodes=8', '--data-root', str(data_root), '--ctx', 'cpu',
                 *where])[0] == 0
-    folder, = folders.finished_runs(tmp_path).values()
-    config = folders.read_config(folder)
-    folders.write_config(folder, config | {'command': '<script>alert(1)</script>'})
+    folder, = run_folder.finished_runs(tmp_path).values()
+    config = run_folder.read_config(folder)
+    run_folder.write_config(folder, config | {'command': '<script>alert(1)</script>'})
     status, out, err = cli(['report', *where])
     assert status == 0 and out.strip() == str(tmp_path / page.NAME), err
     assert '<script>alert' not in (tmp_path / page.NAME).read_text()
     assert 'Side by side' not in (tmp_path / page.NAME).read_text()  # one run alone
-    assert (folder / report.STRIP).exists()
+    assert (folder / pictures.STRIP).exists()
 
 
 def test_damaged_run_leaves_the_page_as_it_was(tmp_path, cli):
     (tmp_path / page.NAME).write_text('before')
     folder = tmp_path / 'a/b'
     folder.mkdir(parents=True)
-    (folder / folders.CONFIG).write_text('{')
+    (folder / run_folder.CONFIG).write_text('{')
     status, _, err = cli(['report', '--results-root', str(tmp_path)])
-    assert status == 2 and len(err.splitlines()) == 1 and folders.CONFIG in err
+    assert status == 2 and len(err.splitlines()) == 1 and run_folder.CONFIG in err
     assert (tmp_path / page.NAME).read_text() == 'before'
 
 
@@ -139,7 +143,7 @@ def test_damaged_run_leaves_the_page_as_it_was(tmp_path, cli):
 def test_damaged_picture_is_one_line(tmp_path, cli, content):
     name = 'DenseVAE_on_MNIST/5_3_400_bce_50'
     shutil.copytree(RESULTS / 'images' / name, tmp_path / name)
-    strip = tmp_path / name / report.STRIP
+    strip = tmp_path / name / pictures.STRIP
     strip.unlink()
     if content is not None:
         strip.write_bytes(content)
@@ -151,7 +155,7 @@ def test_damaged_picture_is_one_line(tmp_path, cli, content):
 def test_page_of_a_folder_named_from_where_one_stands(tmp_path, cli, monkeypatch):
     for name in ('VAEGAN_on_MNIST/paper_5_3_400_1_200_50', 'DenseVAE_on_MNIST/5_3_400_bce_50'):
         shutil.copytree(RESULTS / 'images' / name, tmp_path / 'results/images' / name)
-    monkeypatch.setattr(main, 'RESULTS', tmp_path / 'results')
+    monkeypatch.setattr(wiring, 'RESULTS', tmp_path / 'results')
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'link').symlink_to('results')
     for root in ('results/images', 'link/images'):
@@ -182,14 +186,14 @@ def test_committed_page_is_that_of_the_committed_runs(committed):
     for name, html in found.items():
         assert html == fresh[name], name
     readme = (RESULTS.parent / 'README.md').read_text()
-    assert {name for name in fresh if f'images/{name}/{report.STRIP}' in readme} <= found.keys()
+    assert {name for name in fresh if f'images/{name}/{pictures.STRIP}' in readme} <= found.keys()
     if found.keys() == fresh.keys():
         assert found_around == around
 
 
 def test_runs_without_an_evaluation_show_what_the_gallery_measured(committed):
     shown = articles(committed)[0]
-    for line in tables.read_csv(RESULTS / 'gallery.csv'):
+    for line in read_csv(RESULTS / 'gallery.csv'):
         for k in ('sharpness', 'noise'):
             assert (f'<td>{tables.MEASURES[k]}, first 1000</td><td>{float(line[k]):.4f}'
                     in shown[line['run']])

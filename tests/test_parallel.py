@@ -14,9 +14,11 @@ from mxnet import cpu, nd
 
 import models
 from tests.conftest import write_mnist
-from training import loop, parallel, steps
-from training.experiments import Experiment
-from training.players import make_players
+from training.experiments.registry import Experiment
+from training.run import loop
+from training.runtime import parallel
+from training.steps import solo_combo
+from training.steps.networks import make_networks
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPE, TOLERANCE = (1, 6, 6), 1e-5
@@ -34,28 +36,28 @@ def assert_same(ours: dict, theirs: dict) -> None:
 def trained(row: Experiment, ctx) -> tuple[list[dict], dict]:
     images = np.random.default_rng(2).random((21, *SHAPE)).astype(np.float32)
     vae, disc = models.build_vae(row, SHAPE), models.build_discriminator(row)
-    nets = make_players(row, vae, disc, SHAPE, ctx)
+    nets = make_networks(row, vae, disc, SHAPE, ctx)
     records = list(loop.train(nets, images, images[:9], row, ctx))
     values = [p.data(ctx[0]).asnumpy() for net in (vae, disc)
               for p in net.collect_params().values()]
     return records, dict(enumerate(values))
 
 
-@pytest.mark.parametrize('step', steps.COMBO_STEPS)
+@pytest.mark.parametrize('step', solo_combo.COMBO_STEPS)
 @pytest.mark.parametrize('n_devices', [2, 3])
 def test_devices_share_a_batch(step, n_devices):
     row = replace(ROW, step=step)  # batches of 8, 8 and 5: none of them even for both
     alone, split = (trained(row, [cpu(i) for i in range(n)]) for n in (1, n_devices))
     assert_same(split[1], alone[1])
     for ours, theirs in zip(split[0], alone[0], strict=True):
-        for term in (*steps.SOLO, 'val_loss'):
+        for term in (*solo_combo.SOLO, 'val_loss'):
             assert ours[term] == pytest.approx(theirs[term], rel=TOLERANCE)
 
 
 def test_all_devices_have_the_same_weights_in_the_end():
     ctx = [cpu(0), cpu(1)]
     vae, disc = models.build_vae(ROW, SHAPE), models.build_discriminator(ROW)
-    nets = make_players(ROW, vae, disc, SHAPE, ctx)
+    nets = make_networks(ROW, vae, disc, SHAPE, ctx)
     images = np.random.default_rng(2).random((21, *SHAPE)).astype(np.float32)
     list(loop.train(nets, images, images[:9], ROW, ctx))
     for net in (vae, disc):

@@ -8,29 +8,23 @@ import pytest
 from PIL import Image
 
 from data import mnist
-from training import __main__ as main
-from training import (
-    claim,
-    experiments,
-    folders,
-    gallery,
-    naming,
-    peers,
-    repairs,
-    report,
-    tables,
-    timing,
-)
+from training.commands import parser
+from training.experiments import naming, registry
+from training.reporting import pictures, run_readme, tables
+from training.reporting.published import RESULTS, published_numbers
+from training.reporting.statistics import STATISTICS, read_csv, read_statistics
+from training.storage import run_folder
+from training.studies import anime, convvae_flaws, learned_similarity, mixes, sharpness
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
 README = (ROOT / 'README.md').read_text()
 # Those that the README shows: a user's own runs stand beside them
-RUNS = {run: folder for run, folder in folders.finished_runs(IMAGES).items()
-        if f'results/images/{run}/{report.STRIP}' in README}
+RUNS = {run: folder for run, folder in run_folder.finished_runs(IMAGES).items()
+        if f'results/images/{run}/{pictures.STRIP}' in README}
 SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
-PUBLISHED = tables.published_numbers()
+PUBLISHED = published_numbers()
 
 
 @pytest.mark.parametrize('run, published, epoch, column, tolerance', [
@@ -41,7 +35,7 @@ PUBLISHED = tables.published_numbers()
     (f'{COMBO}_shared', 0.35413, 49, 'disc_loss', 0.15),
 ])
 def test_loss_is_within_the_band_of_the_published_one(run, published, epoch, column, tolerance):
-    statistics = tables.read_statistics(RUNS[run])
+    statistics = read_statistics(RUNS[run])
     assert len(statistics) == 50
     assert statistics[epoch][column] == pytest.approx(published, rel=tolerance)
 
@@ -49,11 +43,11 @@ def test_loss_is_within_the_band_of_the_published_one(run, published, epoch, col
 @pytest.mark.parametrize('run', RUNS)
 def test_result_folder_is_whole(run):
     folder = RUNS[run]
-    row = folders.read_config(folder)['row']
-    wanted = {report.STRIP, report.LOSSES, folders.CONFIG, tables.STATISTICS, 'README.md', *(
+    row = run_folder.read_config(folder)['row']
+    wanted = {pictures.STRIP, pictures.LOSSES, run_folder.CONFIG, STATISTICS, 'README.md', *(
         f'{i}.png' for i in range(10))}
     assert wanted <= {p.name for p in folder.iterdir()}
-    statistics = tables.read_statistics(folder)
+    statistics = read_statistics(folder)
     assert len(statistics) == row['solo_epochs'] + row['combo_epochs']
     assert all(np.isfinite(line.get('vae_loss', line.get('enc_loss'))) for line in statistics)
 
@@ -61,17 +55,17 @@ def test_result_folder_is_whole(run):
 @pytest.mark.parametrize('run', RUNS)
 def test_readme_of_a_result_folder_is_what_its_numbers_say(run, tmp_path):
     folder = shutil.copytree(RUNS[run], tmp_path / 'folder')
-    report.write_readme(folder, PUBLISHED.get(folders.read_config(folder)['name'], {}))
+    run_readme.write_readme(folder, PUBLISHED.get(run_folder.read_config(folder)['name'], {}))
     assert (folder / 'README.md').read_text() == (RUNS[run] / 'README.md').read_text()
 
 
 @pytest.mark.parametrize('run', RUNS)
 def test_pictures_are_the_strip_in_pieces(run):
-    strip = np.asarray(Image.open(RUNS[run] / report.STRIP))
+    strip = np.asarray(Image.open(RUNS[run] / pictures.STRIP))
     pieces = [np.asarray(Image.open(RUNS[run] / f'{i}.png')) for i in range(10)]
     side = pieces[0].shape[0]
     for i, piece in enumerate(pieces):
-        left = i * (side + report.GAP)
+        left = i * (side + pictures.GAP)
         assert (strip[-side:, left:left + side] == piece).all()
 
 
@@ -82,13 +76,13 @@ def test_committed_runs_are_what_was_recorded(real_data_root, cli):
     assert status == 0, out + err
     if real_data_root and mnist.find(real_data_root):
         assert out.count(': ok') == len(RUNS) and out.count('strip drawn again') == sum(
-            (folder / folders.PARAMETERS).exists() for folder in RUNS.values())
+            (folder / run_folder.PARAMETERS).exists() for folder in RUNS.values())
 
 
 def test_readme_shows_the_numbers_of_the_runs(cli):
     status, table, _ = cli(['list', '--markdown'])
     in_full = {run for run, folder in RUNS.items()
-               if folders.read_config(folder)['row']['limit'] is None}
+               if run_folder.read_config(folder)['row']['limit'] is None}
     shown = [line for line in table.splitlines() if line and line.split(' ')[1] in in_full]
     assert status == 0 and len(shown) == len(in_full) >= 4
     for line in shown:
@@ -96,62 +90,62 @@ def test_readme_shows_the_numbers_of_the_runs(cli):
 
 
 def test_readme_shows_the_evaluations():
-    found = {run: folders.read_evaluation(folder) for run, folder in RUNS.items()}
+    found = {run: run_folder.read_evaluation(folder) for run, folder in RUNS.items()}
     digits = {run: found[run] for run in RUNS
               if run.startswith('Dense') and '_on_MNIST/' in run and found[run]}
     assert len(digits) == 4 and tables.evaluations(digits) in README
 
 
-@pytest.mark.parametrize('title', gallery.STUDIES)
+@pytest.mark.parametrize('title', anime.STUDIES)
 def test_readme_shows_the_reduced_faces(title):
-    lines = tables.read_csv(tables.RESULTS / 'gallery.csv')
-    assert gallery.block(title, lines) in README
+    lines = read_csv(RESULTS / 'gallery.csv')
+    assert anime.block(title, lines) in README
     for line in lines:
-        last = tables.read_statistics(IMAGES / line['run'])[-1]
+        last = read_statistics(IMAGES / line['run'])[-1]
         assert all(float(line[loss]) == last[loss] for loss in ('vae_loss', 'val_loss')
                    if line[loss])
 
 
-@pytest.mark.parametrize('title', peers.studies())
+@pytest.mark.parametrize('title', learned_similarity.studies())
 def test_readme_shows_the_vaegans(title):
-    lines = tables.read_csv(tables.RESULTS / 'vaegan.csv')
-    assert [line['run'] for line in lines] == [*map(naming.run_name, peers.rows())]
-    assert peers.block(title, lines) in README
+    lines = read_csv(RESULTS / 'vaegan.csv')
+    assert [line['run'] for line in lines] == [*map(naming.run_name, learned_similarity.rows())]
+    assert learned_similarity.block(title, lines) in README
     for line in lines:
-        last = tables.read_statistics(IMAGES / line['run'])[-1]
-        evaluation = folders.read_evaluation(IMAGES / line['run'])
+        last = read_statistics(IMAGES / line['run'])[-1]
+        evaluation = run_folder.read_evaluation(IMAGES / line['run'])
         recorded = last | (evaluation['measures'] if evaluation else {})
-        assert all(float(line[k]) == recorded[k] for k in peers.MEASURES
+        assert all(float(line[k]) == recorded[k] for k in learned_similarity.MEASURES
                    if line[k] and k != 'diversity')
 
 
-@pytest.mark.parametrize('comparison', [claim, repairs])
+@pytest.mark.parametrize('comparison', [sharpness, convvae_flaws])
 def test_readme_shows_the_comparison(comparison):
     name = comparison.__name__.split('.')[-1]
-    lines = tables.read_csv(tables.RESULTS / f'{name}.csv')
+    lines = read_csv(RESULTS / f'{name}.csv')
     assert [line['run'] for line in lines] == [*map(naming.run_name, comparison.rows())]
     assert comparison.markdown(lines) in README and f'(results/{name}.png)' in README
     for line in lines:
-        measures = folders.read_evaluation(IMAGES / line['run'])['measures']
+        measures = run_folder.read_evaluation(IMAGES / line['run'])['measures']
         assert all(float(line[k]) == measures[k] for k in line if k in measures)
 
 
 def test_readme_shows_system_a_beside_its_logged_losses():
     name = 'VAEGAN_on_MNIST/A_64_25_grid_from-1_grid_every-1'
     curve = PUBLISHED['VAEGAN_on_MNIST/A_64_100']['curve']
-    assert tables.losses_table(tables.read_statistics(IMAGES / name), curve) in README
+    assert tables.losses_table(read_statistics(IMAGES / name), curve) in README
 
 
 def test_readme_shows_the_times():
-    lines = tables.read_csv(tables.RESULTS / 'timing.csv')
-    assert timing.table(lines) in README
-    assert {line['kind'] for line in lines} == {timing.ESTIMATE, timing.MEASUREMENT}
+    lines = read_csv(RESULTS / 'timing.csv')
+    assert mixes.table(lines) in README
+    assert {line['kind'] for line in lines} == {mixes.ESTIMATE, mixes.MEASUREMENT}
 
 
 def test_readme_shows_the_memory_of_every_row():
     from tests.benchmarks import memory
-    lines = tables.read_csv(tables.RESULTS / 'memory.csv')
-    assert [line['experiment'] for line in lines] == [*experiments.EXPERIMENTS]
+    lines = read_csv(RESULTS / 'memory.csv')
+    assert [line['experiment'] for line in lines] == [*registry.EXPERIMENTS]
     assert memory.table(lines) in README
     assert all(float(line['ratio']) <= 1.05 for line in lines)  # or nets might not fit after all
 
@@ -165,15 +159,15 @@ def test_readme_names_files_that_exist():
 
 
 def test_readme_names_every_command():
-    for command in main.COMMANDS:
+    for command in parser.COMMANDS:
         assert f'python -m training {command}' in README
 
 
 def test_published_names_are_the_registrys():
-    assert PUBLISHED.keys() <= experiments.EXPERIMENTS.keys()
-    assert [name for name, row in experiments.EXPERIMENTS.items()
+    assert PUBLISHED.keys() <= registry.EXPERIMENTS.keys()
+    assert [name for name, row in registry.EXPERIMENTS.items()
             if row.step != 'vaegan' and not name.endswith('_repaired')] == [
-        line['name'] for line in tables.read_csv(tables.RESULTS / 'published.csv')]
+        line['name'] for line in read_csv(RESULTS / 'published.csv')]
 
 
 def test_published_curves_end_with_the_published_loss():
@@ -189,5 +183,5 @@ def test_published_curves_end_with_the_published_loss():
 
 @pytest.mark.parametrize('run', RUNS)
 def test_config_speaks_of_no_machine(run):
-    config = json.loads((RUNS[run] / folders.CONFIG).read_text())
+    config = json.loads((RUNS[run] / run_folder.CONFIG).read_text())
     assert not [v for v in json.dumps(config).split('"') if v.startswith('/')]

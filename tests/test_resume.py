@@ -13,9 +13,11 @@ from safetensors.numpy import load_file
 
 import models
 from tests.processes import Run
-from training import loop, resume
-from training.experiments import Experiment
-from training.players import make_players
+from training.experiments.registry import Experiment
+from training.run import loop
+from training.steps import phases
+from training.steps.networks import make_networks
+from training.storage import checkpoints
 
 SHAPE = (1, 6, 6)
 ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
@@ -32,52 +34,52 @@ class Cut(Exception):
     """In place of a kill."""
 
 
-def players(row=ROW, ctx=None, disc=None):
-    return make_players(row, models.build_vae(row, SHAPE), disc or models.build_discriminator(row),
-                        SHAPE, ctx or [cpu()])
+def networks(row=ROW, ctx=None, disc=None):
+    return make_networks(row, models.build_vae(row, SHAPE),
+                         disc or models.build_discriminator(row), SHAPE, ctx or [cpu()])
 
 
-def train(nets, row, ctx=None, position=None, on_batch=lambda *_: None) -> list[dict]:
-    position = position or loop.Position()
-    for _ in loop.train(nets, IMAGES, IMAGES[:9], row, ctx or [cpu()], position, on_batch):
+def train(nets, row, ctx=None, progress=None, on_batch=lambda *_: None) -> list[dict]:
+    progress = progress or phases.Progress()
+    for _ in loop.train(nets, IMAGES, IMAGES[:9], row, ctx or [cpu()], progress, on_batch):
         pass
-    return [{k: v for k, v in record.items() if k != 'seconds'} for record in position.records]
+    return [{k: v for k, v in record.items() if k != 'seconds'} for record in progress.records]
 
 
 def values(nets) -> dict[str, bytes]:
     return {name: array.asnumpy().tobytes() for name, array in nets.arrays().items()}
 
 
-def cut_and_resumed(row, folder, at: int, make=players, ctx=None) -> tuple:
+def cut_and_resumed(row, folder, at: int, make=networks, ctx=None) -> tuple:
     """Train up to that batch of the run, and from its checkpoint with nets made anew."""
     nets, seen = make(row, ctx), []
 
-    def on_batch(phase, position, n_batches):
-        seen.append(position.batch)
+    def on_batch(phase, progress, n_batches):
+        seen.append(progress.batch)
         if len(seen) == at:
-            resume.save(folder, nets, position)
+            checkpoints.save(folder, nets, progress)
             raise Cut
 
     with pytest.raises(Cut):
         train(nets, row, ctx, on_batch=on_batch)
     again = make(row, ctx)
-    position = resume.last(folder, again, row, len(IMAGES))
-    assert position.batch == seen[-1]
-    return train(again, row, ctx, position), values(again)
+    progress = checkpoints.last(folder, again, row, len(IMAGES))
+    assert progress.batch == seen[-1]
+    return train(again, row, ctx, progress), values(again)
 
 
 @pytest.mark.parametrize('step', ['published', 'shared'])
 @pytest.mark.parametrize('at', range(1, 4 * N_BATCHES + 1))
 def test_run_cut_after_any_batch_ends_the_same(step, at, tmp_path):
     row = replace(ROW, step=step)
-    nets = players(row)
+    nets = networks(row)
     assert cut_and_resumed(row, tmp_path, at) == (train(nets, row), values(nets))
 
 
 @pytest.mark.parametrize('at', [2, 8])
 def test_run_on_two_devices_goes_on(at, tmp_path):
     ctx = [cpu(0), cpu(1)]
-    nets = players(ROW, ctx)
+    nets = networks(ROW, ctx)
     assert cut_and_resumed(ROW, tmp_path, at, ctx=ctx) == (train(nets, ROW, ctx), values(nets))
 
 
@@ -85,11 +87,11 @@ def test_dropout_is_drawn_again(tmp_path):
     def make(row, ctx):
         disc = nn.HybridSequential()
         disc.add(nn.Dense(8), nn.Dropout(0.5), nn.Dense(1))
-        return players(row, ctx, disc)
+        return networks(row, ctx, disc)
 
     row = replace(ROW, solo_epochs=0)
     nets = make(row, None)
-    assert nets.draws_itself and not players().draws_itself
+    assert nets.draws_itself and not networks().draws_itself
     whole = train(nets, row), values(nets)
     assert cut_and_resumed(row, tmp_path, 4, make) == whole
     again = make(row, None)
@@ -99,45 +101,45 @@ def test_dropout_is_drawn_again(tmp_path):
 def test_pixel_weight_and_gate_go_on(tmp_path):
     row = replace(ROW, solo_epochs=0, combo_epochs=6, pbp_decay=0.5, max_disc_loss=1.386,
                   decay_interval=2)
-    nets = players(row)
+    nets = networks(row)
     assert cut_and_resumed(row, tmp_path, 4 * N_BATCHES + 1) == (train(nets, row), values(nets))
 
 
 def saved(folder, at: int = 5):
-    nets = players()
+    nets = networks()
 
-    def on_batch(phase, position, n_batches):
-        if N_BATCHES * len(position.records) + position.batch in (at - 1, at):
-            resume.save(folder, nets, position)
+    def on_batch(phase, progress, n_batches):
+        if N_BATCHES * len(progress.records) + progress.batch in (at - 1, at):
+            checkpoints.save(folder, nets, progress)
     train(nets, ROW, on_batch=on_batch)
-    return resume.found(folder)
+    return checkpoints.found(folder)
 
 
 def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path, capsys):
-    nets = players()
+    nets = networks()
     for _ in range(2):
         for batch in range(1, 4):
-            position = loop.Position(batch=batch, sums=np.ones(3, np.float32))
-            resume.save(tmp_path, nets, position)
-    old, new = resume.found(tmp_path)
+            progress = phases.Progress(batch=batch, sums=np.ones(3, np.float32))
+            checkpoints.save(tmp_path, nets, progress)
+    old, new = checkpoints.found(tmp_path)
     assert [p.name for p in tmp_path.iterdir() if p not in (old, new)] == []
     new.write_bytes(new.read_bytes()[:-1])
-    assert resume.last(tmp_path, nets, ROW, len(IMAGES)).batch == 2
+    assert checkpoints.last(tmp_path, nets, ROW, len(IMAGES)).batch == 2
     assert str(new) in capsys.readouterr().err
     old.write_bytes(b'')
-    with pytest.raises(resume.CheckpointError, match='--fresh starts over'):
-        resume.last(tmp_path, nets, ROW, len(IMAGES))
+    with pytest.raises(checkpoints.CheckpointError, match='--fresh starts over'):
+        checkpoints.last(tmp_path, nets, ROW, len(IMAGES))
 
 
 def test_a_changed_byte_anywhere_is_refused(tmp_path):
     *_, path = saved(tmp_path)
-    content, nets = path.read_bytes(), players()
+    content, nets = path.read_bytes(), networks()
     before = values(nets)
     rng = np.random.default_rng(0)
     for at in [*range(0, 400, 9), *rng.integers(400, len(content), 150)]:
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
-        with pytest.raises(resume.CheckpointError, match='not a whole checkpoint'):
-            resume.load(path, nets, loop.plan(ROW), N_BATCHES)
+        with pytest.raises(checkpoints.CheckpointError, match='not a whole checkpoint'):
+            checkpoints.load(path, nets, phases.plan(ROW), N_BATCHES)
     assert values(nets) == before
 
 
@@ -147,17 +149,17 @@ def test_a_changed_byte_anywhere_is_refused(tmp_path):
 def test_checkpoint_of_another_row_is_refused(change, tmp_path):
     *_, path = saved(tmp_path)
     other = replace(ROW, **change)
-    nets = players(other)
+    nets = networks(other)
     before = values(nets)
-    with pytest.raises(resume.CheckpointError, match='not a whole checkpoint of this run'):
-        resume.load(path, nets, loop.plan(other), N_BATCHES)
+    with pytest.raises(checkpoints.CheckpointError, match='not a whole checkpoint of this run'):
+        checkpoints.load(path, nets, phases.plan(other), N_BATCHES)
     assert values(nets) == before
 
 
 def test_checkpoint_holds_no_code_and_everything_else(tmp_path):
     *_, path = saved(tmp_path, 8)
     names = set(load_file(path))
-    nets = players()
+    nets = networks()
     train(nets, ROW)
     assert all((load_file(path)[name].shape == array.shape for name, array in
                 nets.arrays().items()))
@@ -167,9 +169,10 @@ def test_checkpoint_holds_no_code_and_everything_else(tmp_path):
 
 def test_save_that_fails_keeps_what_is_there(tmp_path, monkeypatch):
     before = {p: p.read_bytes() for p in saved(tmp_path)}
-    monkeypatch.setattr(resume.files.os, 'fsync', lambda _: 1 / 0)
+    monkeypatch.setattr(checkpoints.files.os, 'fsync', lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        resume.save(tmp_path, players(), loop.Position(batch=2, sums=np.ones(3, np.float32)))
+        checkpoints.save(tmp_path, networks(),
+                         phases.Progress(batch=2, sums=np.ones(3, np.float32)))
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
@@ -227,7 +230,7 @@ def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_pa
     assert 'stopped after epoch' in last and 'Traceback' not in output
     assert last.endswith('go on with: python -m training '
                          + ' '.join(run.command[3:]))
-    assert resume.found(next(run.root.glob('*/*.unfinished')))
+    assert checkpoints.found(next(run.root.glob('*/*.unfinished')))
     run.finish()
     whole = Run(arguments, tmp_path / 'whole', data_root)
     whole.finish()

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import experiments, folders, report, tables
+from training.experiments import registry
+from training.reporting import pictures
+from training.reporting.statistics import read_statistics
+from training.storage import run_folder
 
 N_FACES = 50
 SMALL = {'n_latent': 4, 'n_hnodes': 8, 'disc_hnodes': 8, 'vae_base_channels': 2,
@@ -26,7 +29,7 @@ def faces(tmp_path_factory):
     return root
 
 
-def shrunk(row: experiments.Experiment, step: str) -> list[str]:
+def shrunk(row: registry.Experiment, step: str) -> list[str]:
     """The words that run a row for one batch of each of its phases."""
     epochs = f'{min(1, row.solo_epochs)}+{min(1, row.combo_epochs)}' if row.disc else '1'
     words = ['run', row.name, '--epochs', epochs, '--limit', '2', '--step', step]
@@ -39,7 +42,7 @@ def shrunk(row: experiments.Experiment, step: str) -> list[str]:
 def cases() -> list:
     """Every anime row with both steps; in the fast tier one of those with the same nets."""
     seen, found = set(), []
-    for name, row in experiments.EXPERIMENTS.items():
+    for name, row in registry.EXPERIMENTS.items():
         for step in ('published', 'shared'):
             nets = row.vae, row.disc, bool(row.solo_epochs), step
             if row.data == 'anime' and row.step != 'vaegan':
@@ -50,14 +53,14 @@ def cases() -> list:
 
 @pytest.mark.parametrize('name, step', cases())
 def test_anime_row_runs(cli, tmp_path, faces, name, step):
-    row = experiments.get(name)
+    row = registry.get(name)
     status, _, err = cli([*shrunk(row, step), '--data-root', str(faces), '--results-root',
                           str(tmp_path), '--ctx', 'cpu'])
     assert status == 0, err
-    folder, = folders.finished_runs(tmp_path).values()
+    folder, = run_folder.finished_runs(tmp_path).values()
     phases = ['solo'] * bool(row.solo_epochs) + [
         'gan' if row.pixel_loss is None else 'combo'] * bool(row.combo_epochs)
-    lines = tables.read_statistics(folder)
+    lines = read_statistics(folder)
     assert [line['phase'] for line in lines] == phases
     assert all(math.isfinite(line['vae_loss']) for line in lines)
     combo = lines[-1]
@@ -65,14 +68,14 @@ def test_anime_row_runs(cli, tmp_path, faces, name, step):
         assert combo['vae_loss'] == pytest.approx(
             combo['kl'] + row.pbp_weight * combo['pixel'] + row.disc_weight * combo['adversarial'],
             rel=1e-5)
-    strip = Image.open(folder / report.STRIP)
+    strip = Image.open(folder / pictures.STRIP)
     assert strip.size == (1316, 128 if row.pixel_loss is None else 260)
 
 
 def test_gluoncv_net_is_a_discriminator_of_faces(cli, tmp_path, faces):
     pytest.importorskip('gluoncv')
     name = 'ConvVAE_ResNet_on_anime/512_32_50+150_10_1'
-    status, _, err = cli([*shrunk(experiments.get(name), 'published'), '--set',
+    status, _, err = cli([*shrunk(registry.get(name), 'published'), '--set',
                           'disc=gluoncv:mobilenet0.25', '--data-root', str(faces),
                           '--results-root', str(tmp_path), '--ctx', 'cpu'])
     assert status == 0, err
@@ -83,7 +86,7 @@ def test_weights_change_what_is_trained(cli, tmp_path, faces):
     """Rows of the two studies do not end the same."""
     found = {}
     for name in ('512_32_200_1_1', '512_32_200_50_1', '512_32_200_10_0.5', '512_32_200_10_1.2'):
-        row = experiments.get(f'ConvVAE_ResNet_on_anime/{name}')
+        row = registry.get(f'ConvVAE_ResNet_on_anime/{name}')
         status, _, err = cli([*shrunk(row, 'shared'), '--data-root', str(faces),
                               '--results-root', str(tmp_path / name), '--ctx', 'cpu'])
         assert status == 0, err

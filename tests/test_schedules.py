@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training import schedules
-from training.schedules import RULES, changes, rates
+from training.steps import schedules
+from training.steps.schedules import RULES, changes, rates
 
 # The epochs after which system A's rates fell, as it logged them
 LOGGED = {

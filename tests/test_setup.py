@@ -10,7 +10,7 @@ from pathlib import Path
 import mxnet
 import pytest
 
-from training import device
+from training.runtime import device
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -6,9 +6,9 @@ import pytest
 from mxnet import autograd, cpu, gluon, nd
 
 import models  # noqa: F401  before MXNet
-from training import losses, steps
-from training.experiments import Experiment
-from training.players import make_players
+from training.experiments.registry import Experiment
+from training.steps import losses, solo_combo
+from training.steps.networks import make_networks
 
 SHAPE, BATCH, Z = (1, 4, 4), 6, 3
 LR, PIXEL, ADVERSARIAL = 1e-3, 0.7, 2.5
@@ -22,9 +22,9 @@ def row(**fields) -> Experiment:
                          'lr': LR} | fields)
 
 
-def players(experiment: Experiment, shape=SHAPE):
+def networks(experiment: Experiment, shape=SHAPE):
     vae = models.build_vae(experiment, shape)
-    return make_players(experiment, vae, models.build_discriminator(experiment), shape,
+    return make_networks(experiment, vae, models.build_discriminator(experiment), shape,
                              cpu())
 
 
@@ -135,12 +135,12 @@ class Reference:
 
 def reference_combo(reference, x, draws, shared: bool):
     runs = [reference.generate(x, draws[0 if shared else which]) for which in range(3)]
-    loss_disc, real, fake, disc = reference.disc_step(x, runs[steps.FOR_DISC].x_hat)
-    fooled, d_fooled = reference.adversarial_term(runs[steps.FOR_ADVERSARIAL])
-    kl, bce, d_bce = reference.pixel_terms(runs[steps.FOR_PIXELS], x)
+    loss_disc, real, fake, disc = reference.disc_step(x, runs[solo_combo.FOR_DISC].x_hat)
+    fooled, d_fooled = reference.adversarial_term(runs[solo_combo.FOR_ADVERSARIAL])
+    kl, bce, d_bce = reference.pixel_terms(runs[solo_combo.FOR_PIXELS], x)
     gradients = add(
-        reference.vae_gradients(runs[steps.FOR_ADVERSARIAL], ADVERSARIAL * d_fooled, 0),
-        reference.vae_gradients(runs[steps.FOR_PIXELS], PIXEL * d_bce, 1))
+        reference.vae_gradients(runs[solo_combo.FOR_ADVERSARIAL], ADVERSARIAL * d_fooled, 0),
+        reference.vae_gradients(runs[solo_combo.FOR_PIXELS], PIXEL * d_bce, 1))
     total = kl + PIXEL * bce + ADVERSARIAL * fooled
     return ([total, loss_disc, kl, bce, fooled, real, fake], gradients,
             reference.updated_vae(gradients), disc)
@@ -157,12 +157,13 @@ def arrays(net, what='data'):
 
 @pytest.mark.parametrize('step', ['published', 'shared'])
 def test_combo_step_is_the_one_computed_by_hand(step):
-    nets, x = players(row(step=step)), batch()
+    nets, x = networks(row(step=step)), batch()
     reference = Reference(nets)
     draws = [draw(which).asnumpy().astype(np.float64) for which in range(3)]
     terms, gradients, vae, disc = reference_combo(
         reference, x.reshape(BATCH, -1).astype(np.float64), draws, shared=step == 'shared')
-    ours = steps.COMBO_STEPS[step](nets, nd.array(x), draw, steps.Weights(PIXEL, ADVERSARIAL))
+    ours = solo_combo.COMBO_STEPS[step](nets, nd.array(x), draw,
+                                        solo_combo.Weights(PIXEL, ADVERSARIAL))
     np.testing.assert_allclose(ours.asnumpy().ravel(), terms, rtol=TOLERANCE)
     assert_close(arrays(nets.vae, 'grad'), gradients)
     assert_close(arrays(nets.vae), vae)
@@ -171,19 +172,20 @@ def test_combo_step_is_the_one_computed_by_hand(step):
 
 def test_published_and_shared_step_differ():
     x = nd.array(batch())
-    results = [steps.COMBO_STEPS[step](players(row()), x, draw, steps.Weights(1.0, 1.0)).asnumpy()
+    weights = solo_combo.Weights(1.0, 1.0)
+    results = [solo_combo.COMBO_STEPS[step](networks(row()), x, draw, weights).asnumpy()
                for step in ('published', 'shared')]
     assert np.abs(results[0] - results[1]).max() > 1e-3
 
 
 def test_solo_step_has_pixel_weight_one_and_leaves_the_discriminator_alone():
-    nets, x = players(row()), batch()
+    nets, x = networks(row()), batch()
     reference, before = Reference(nets), arrays(nets.disc)
     flat = x.reshape(BATCH, -1).astype(np.float64)
     run = reference.generate(flat, draw(0).asnumpy())
     kl, bce, d_bce = reference.pixel_terms(run, flat)
     gradients = reference.vae_gradients(run, d_bce, 1)
-    ours = steps.solo(nets, nd.array(x), draw, steps.Weights(PIXEL, ADVERSARIAL))
+    ours = solo_combo.solo(nets, nd.array(x), draw, solo_combo.Weights(PIXEL, ADVERSARIAL))
     np.testing.assert_allclose(ours.asnumpy().ravel(), [kl + bce, kl, bce], rtol=TOLERANCE)
     assert_close(arrays(nets.vae), reference.updated_vae(gradients))
     assert all((a == b).all() for a, b in zip(arrays(nets.disc), before, strict=True))
@@ -201,9 +203,9 @@ def running_mean(net) -> np.ndarray:
 @pytest.mark.parametrize('step, vae_passes', [('published', 3), ('shared', 1)])
 def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes):
     faces = (3, 64, 64)
-    nets, x = players(row(**CONV), faces), nd.array(batch(faces))
+    nets, x = networks(row(**CONV), faces), nd.array(batch(faces))
     first_layer = nets.vae.encoder[0](x).asnumpy().mean(axis=(0, 2, 3))
-    steps.COMBO_STEPS[step](nets, x, draw, steps.Weights(1.0, 1.0))
+    solo_combo.COMBO_STEPS[step](nets, x, draw, solo_combo.Weights(1.0, 1.0))
     # Every pass sees the same images here, and so moves the mean by the same tenth of the way
     np.testing.assert_allclose(running_mean(nets.vae), first_layer * (1 - 0.9 ** vae_passes),
                                rtol=1e-4)
@@ -211,10 +213,10 @@ def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes):
 
 def test_discriminators_running_statistics_move_for_real_fake_and_fake():
     faces = (3, 64, 64)
-    nets, x = players(row(**CONV), faces), nd.array(batch(faces))
-    steps.combo_shared(nets, x, draw, steps.Weights(1.0, 1.0))
+    nets, x = networks(row(**CONV), faces), nd.array(batch(faces))
+    solo_combo.combo_shared(nets, x, draw, solo_combo.Weights(1.0, 1.0))
     moved = running_mean(nets.disc)
-    nets = players(row(**CONV), faces)
+    nets = networks(row(**CONV), faces)
     real, fake = (nets.disc[2](nets.disc[1](nets.disc[0](images))).asnumpy().mean((0, 2, 3))
                   for images in (x, train_mode_images(nets.vae, x)))
     np.testing.assert_allclose(moved, 0.1 * (0.81 * real + 0.9 * fake + fake), rtol=1e-3)
@@ -228,16 +230,16 @@ def train_mode_images(vae, x):
 
 def test_plain_gan_step_updates_discriminator_then_generator():
     gan = row(**CONV | {'vae': 'ConvDecoder', 'pixel_loss': None, 'lr': 1e-3})
-    nets, x = players(gan, (3, 64, 64)), nd.array(batch((3, 64, 64)))
+    nets, x = networks(gan, (3, 64, 64)), nd.array(batch((3, 64, 64)))
     before = [arrays(net) for net in (nets.vae, nets.disc)]
-    terms = steps.gan(nets, x, draw, steps.Weights(1.0, 1.0)).asnumpy().ravel()
-    assert len(terms) == len(steps.GAN) and np.isfinite(terms).all()
+    terms = solo_combo.gan(nets, x, draw, solo_combo.Weights(1.0, 1.0)).asnumpy().ravel()
+    assert len(terms) == len(solo_combo.GAN) and np.isfinite(terms).all()
     assert terms[0] == terms[2]  # the generator's loss is its adversarial term, weight 1
     for net, old in zip((nets.vae, nets.disc), before, strict=True):
         assert any((a != b).any() for a, b in zip(arrays(net), old, strict=True))
 
 
-STEPS = {'solo': steps.solo, **steps.COMBO_STEPS, 'gan': steps.gan}
+STEPS = {'solo': solo_combo.solo, **solo_combo.COMBO_STEPS, 'gan': solo_combo.gan}
 
 
 @pytest.mark.parametrize('kind', STEPS)
@@ -247,8 +249,9 @@ def test_on_a_card_autograd_takes_the_place_of_the_kernels(kind, monkeypatch):
     results = []
     for on_cpu in (True, False):
         monkeypatch.setattr(losses, '_on_cpu', lambda array, on_cpu=on_cpu: on_cpu)
-        nets = players(row(**fields), shape)
-        terms = STEPS[kind](nets, nd.array(batch(shape)), draw, steps.Weights(PIXEL, ADVERSARIAL))
+        nets = networks(row(**fields), shape)
+        terms = STEPS[kind](nets, nd.array(batch(shape)), draw,
+                            solo_combo.Weights(PIXEL, ADVERSARIAL))
         results.append([terms.asnumpy(), *arrays(nets.vae), *arrays(nets.disc)])
     assert results[0][0].shape == results[1][0].shape
     assert_close(*results)
@@ -256,37 +259,37 @@ def test_on_a_card_autograd_takes_the_place_of_the_kernels(kind, monkeypatch):
 
 def plain_published(nets, x, weights) -> None:
     """The published step in plain Gluon: every pass by itself, terms go back one by one."""
-    judge = gluon.loss.SigmoidBinaryCrossEntropyLoss()
+    cross_entropy = gluon.loss.SigmoidBinaryCrossEntropyLoss()
     ones, zeros = nd.ones((BATCH, 1)), nd.zeros((BATCH, 1))
     on_vae, on_disc = (gluon.Trainer(net.collect_params(), 'adam', {'learning_rate': LR})
                        for net in (nets.vae, nets.disc))
     for net in (nets.vae, nets.disc):
         net.collect_params().setattr('grad_req', 'add')
     with autograd.record():
-        fakes = nets.vae(x, draw(steps.FOR_DISC))[0]
+        fakes = nets.vae(x, draw(solo_combo.FOR_DISC))[0]
     fakes.backward(nd.zeros_like(fakes))  # moves its running statistics
     for images, labels in ((x, ones), (fakes, zeros)):
         with autograd.record():
-            loss = judge(nets.disc(images.detach()), labels)
+            loss = cross_entropy(nets.disc(images.detach()), labels)
         loss.backward()
     on_disc.step(BATCH)
     nets.vae.collect_params().zero_grad()
     with autograd.record():
-        fooled = judge(nets.disc(nets.vae(x, draw(steps.FOR_ADVERSARIAL))[0]), ones)
+        fooled = cross_entropy(nets.disc(nets.vae(x, draw(solo_combo.FOR_ADVERSARIAL))[0]), ones)
         loss = weights.adversarial * fooled
     loss.backward()
     with autograd.record():
-        x_hat, mean, logvar = nets.vae(x, draw(steps.FOR_PIXELS))
+        x_hat, mean, logvar = nets.vae(x, draw(solo_combo.FOR_PIXELS))
         loss = losses.kl_divergence(mean, logvar) + weights.pixel * losses.bce(x_hat, x)
     loss.backward()
     on_vae.step(BATCH)
 
 
 def test_published_conv_step_is_that_of_separate_passes():
-    faces, weights = (3, 64, 64), steps.Weights(PIXEL, ADVERSARIAL)
+    faces, weights = (3, 64, 64), solo_combo.Weights(PIXEL, ADVERSARIAL)
     x = nd.array(batch(faces))
-    ours, theirs = (players(row(**CONV | {'lr': LR}), faces) for _ in range(2))
-    steps.combo_published(ours, x, draw, weights)
+    ours, theirs = (networks(row(**CONV | {'lr': LR}), faces) for _ in range(2))
+    solo_combo.combo_published(ours, x, draw, weights)
     plain_published(theirs, x, weights)
     for net, reference in ((ours.vae, theirs.vae), (ours.disc, theirs.disc)):
         for mine, other in zip(net.collect_params().values(), reference.collect_params().values(),

@@ -16,19 +16,22 @@ import pytest
 
 from data import fetch
 from tests.processes import ROOT, Run
-from training import files, folders, loop, resume, tables
+from training.reporting.statistics import STATISTICS
+from training.run import loop
+from training.steps import phases
+from training.storage import checkpoints, files, run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 SMALL = ['--set', 'n_hnodes=64', '--limit', '640']
 
 
-def checkpoints(run: Run) -> list[Path]:
-    return resume.found(next(run.root.glob('*/*.unfinished')))
+def checkpoints_of(run: Run) -> list[Path]:
+    return checkpoints.found(next(run.root.glob('*/*.unfinished')))
 
 
 def wait_for_checkpoints(run: Run, n: int = 2) -> None:
-    while not any(run.root.glob('*/*.unfinished')) or len(checkpoints(run)) < n:
+    while not any(run.root.glob('*/*.unfinished')) or len(checkpoints_of(run)) < n:
         time.sleep(0.01)
 
 
@@ -120,7 +123,7 @@ def test_vanished_folder_is_one_line(tmp_path, data_root):
     wait_for_checkpoints(run)
     shutil.move(next(run.root.glob('*/*.unfinished')), tmp_path / 'elsewhere')
     assert_one_line(process, 'No such file or directory')
-    assert len(resume.found(tmp_path / 'elsewhere')) == 2
+    assert len(checkpoints.found(tmp_path / 'elsewhere')) == 2
 
 
 def bound_by_permissions() -> None:
@@ -139,7 +142,7 @@ def test_read_only_folder_is_one_line(tmp_path, data_root):
         assert_one_line(process, 'Permission denied', 'checkpoint stays')
     finally:
         folder.chmod(stat.S_IRWXU)
-    assert checkpoints(run)
+    assert checkpoints_of(run)
 
 
 def test_reader_that_goes_away_is_no_traceback():
@@ -160,7 +163,7 @@ def test_divergence_names_epoch_batch_and_term(cli, tmp_path, data_root, name, c
     last = err.splitlines()[-1]
     assert status == 2 and 'diverged in epoch 1/3 (' in last and 'batch ' in last and term in last
     folder = next(tmp_path.glob('*/*.unfinished'))
-    line = (folder / tables.STATISTICS).read_text().splitlines()[-1]
+    line = (folder / STATISTICS).read_text().splitlines()[-1]
     assert 'diverged"' in line and ('nan' in line or 'inf' in line)
 
 
@@ -168,18 +171,18 @@ def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, data_root, mon
     where = ['--results-root', str(tmp_path), '--data-root', str(data_root)]
     train = loop.train
 
-    def poisoned(players, *arguments, **options):
-        for record in train(players, *arguments, **options):
+    def poisoned(networks, *arguments, **options):
+        for record in train(networks, *arguments, **options):
             yield record
             if record['epoch'] == 1:
-                players.arrays()['vae/encoder.0.weight'][0, 0] = np.nan
+                networks.arrays()['vae/encoder.0.weight'][0, 0] = np.nan
     monkeypatch.setattr(loop, 'train', poisoned)
     status, _, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
     assert status == 2 and 'diverged in epoch 3/4 (solo), batch 1' in err
     folder = next(tmp_path.glob('*/*.unfinished'))
-    assert [p.name for p in resume.found(folder)] == [
+    assert [p.name for p in checkpoints.found(folder)] == [
         'checkpoint-000001-000000.safetensors', 'checkpoint-000002-000000.safetensors']
-    assert [line.split(',')[1] for line in (folder / tables.STATISTICS).read_text().splitlines()
+    assert [line.split(',')[1] for line in (folder / STATISTICS).read_text().splitlines()
             ] == ['phase', 'solo', 'solo', '"solo']
     monkeypatch.setattr(loop, 'train', train)
     status, out, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
@@ -188,13 +191,13 @@ def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, data_root, mon
 
 @pytest.mark.parametrize('whose', ['vae', 'vae.mean', 'vae.variance'])
 def test_value_that_no_loss_shows_is_found_by_name(whose):
-    from tests.test_resume import ROW, players, train
-    nets = players()
+    from tests.test_resume import ROW, networks, train
+    nets = networks()
 
-    def poison(phase, position, n_batches):
-        if position.batch == n_batches and len(position.records) == 1:
+    def poison(phase, progress, n_batches):
+        if progress.batch == n_batches and len(progress.records) == 1:
             nets.arrays()[f'{whose}/encoder.0.weight'][0, 0] = np.inf
-    with pytest.raises(loop.Diverged, match=f'epoch 2/4 .*{whose}/encoder.0.weight not finite'):
+    with pytest.raises(phases.Diverged, match=f'epoch 2/4 .*{whose}/encoder.0.weight not finite'):
         train(nets, ROW, on_batch=poison)
 
 
@@ -274,13 +277,13 @@ def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root, monkeypa
     assert len(served) == len(mnist.FILES)  # each once: the second run waits for the first
     assert sorted(p.name for p in (tmp_path / 'cache/vaegan/mnist').iterdir()
                   if not p.name.startswith('.')) == sorted(f'{n}.gz' for n in mnist.FILES)
-    assert len(folders.finished_runs(tmp_path / 'results')) == 2
+    assert len(run_folder.finished_runs(tmp_path / 'results')) == 2
 
 
 def test_files_in_a_containers_memory_make_room(tmp_path, monkeypatch):
     import mxnet
 
-    from training import device
+    from training.runtime import device
     for name, content in (('memory.max', '2000000'), ('memory.current', '1900000'),
                           ('memory.stat', 'active_file 7\ninactive_file 1500000\n')):
         (tmp_path / name).write_text(content)

@@ -1,5 +1,7 @@
 """Our numbers beside published ones: which epochs stand side by side."""
-from training import tables
+from training.reporting import tables
+from training.reporting.published import our_numbers, pairs
+from training.reporting.statistics import STATISTICS, VAE, write_csv
 
 CURVE = [{'epoch': str(epoch), 'phase': 'solo' if epoch < 4 else 'combo',
           'vae_loss': f'{7000 - epoch}',
@@ -8,17 +10,17 @@ CURVE = [{'epoch': str(epoch), 'phase': 'solo' if epoch < 4 else 'combo',
 
 def statistics(phases: str) -> list[dict]:
     """Of epochs in phases such as 'sscc'."""
-    return [dict.fromkeys(tables.VAE.columns) | {
+    return [dict.fromkeys(VAE.columns) | {
         'epoch': float(epoch), 'phase': {'s': 'solo', 'c': 'combo'}[phase],
         'vae_loss': 7100. - epoch, 'seconds': 2.} for epoch, phase in enumerate(phases)]
 
 
 def test_epochs_stand_beside_published_ones_of_the_same_phase():
-    both = tables.pairs(statistics('sssscccc'), CURVE)
+    both = pairs(statistics('sssscccc'), CURVE)
     assert [(ours['epoch'], line['epoch']) for ours, line in both] == [
         (0, '0'), (1, '1'), (5, '5')]
-    assert [ours['epoch'] for ours, _ in tables.pairs(statistics('ssssssssss'), CURVE)] == [0, 1]
-    assert tables.pairs(statistics('ss'), []) == []
+    assert [ours['epoch'] for ours, _ in pairs(statistics('ssssssssss'), CURVE)] == [0, 1]
+    assert pairs(statistics('ss'), []) == []
 
 
 def test_losses_table_has_the_published_line_below_ours():
@@ -29,12 +31,12 @@ def test_losses_table_has_the_published_line_below_ours():
 
 
 def test_numbers_are_those_of_the_last_epoch_that_was_published(tmp_path):
-    tables.write_csv(tmp_path / tables.STATISTICS, tables.VAE.columns, [
+    write_csv(tmp_path / STATISTICS, VAE.columns, [
         {k: v for k, v in line.items() if v is not None} | {'epoch': i}
         for i, line in enumerate(statistics('sssscccc'))])
-    numbers = tables.our_numbers(tmp_path, CURVE)
+    numbers = our_numbers(tmp_path, CURVE)
     assert (numbers['our_epoch'], numbers['our_vae_loss']) == (5, 7095)
     assert (numbers['published_vae_loss'], numbers['published_disc_loss']) == (6995, .5)
     assert numbers['our_seconds_per_epoch'] == 2
-    alone = tables.our_numbers(tmp_path, [])
+    alone = our_numbers(tmp_path, [])
     assert alone['our_epoch'] == 7 and 'published_vae_loss' not in alone

@@ -6,10 +6,15 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from training import folders, gallery, naming, report, tables, timing
-from training.experiments import EXPERIMENTS
+from training.experiments import naming
+from training.experiments.registry import EXPERIMENTS
+from training.reporting.published import published_numbers
+from training.reporting.statistics import read_csv, write_statistics
+from training.run import stopwatch
+from training.storage import run_folder
+from training.studies import anime, mixes
 
-BASELINE = EXPERIMENTS[timing.BASELINE]
+BASELINE = EXPERIMENTS[mixes.BASELINE]
 PUBLISHED_SECONDS = [6782.88, 5515.20, 4325.86, 3120.53]
 PUBLISHED_FRACTIONS = [1, 0.813, 0.638, 0.460]
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
@@ -17,18 +22,18 @@ COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 
 @pytest.fixture(scope='module')
 def published():
-    return tables.published_numbers()
+    return published_numbers()
 
 
 def test_mixes_are_the_published_ones():
-    rows = [EXPERIMENTS[name] for name in timing.MIXES]
+    rows = [EXPERIMENTS[name] for name in mixes.MIXES]
     assert [(row.solo_epochs, row.combo_epochs) for row in rows] == [
         (0, 200), (50, 150), (100, 100), (150, 50)]
     assert len({row.configuration()['disc'] for row in rows}) == 1
 
 
 def test_estimate_is_the_sum_of_its_epochs_beside_the_published(published):
-    lines = timing.estimates(BASELINE, 'shared', {'solo': 2.0, 'combo': 10.0}, published)
+    lines = mixes.estimates(BASELINE, 'shared', {'solo': 2.0, 'combo': 10.0}, published)
     assert [line['seconds'] for line in lines] == [2000, 1600, 1200, 800]
     assert [line['fraction'] for line in lines] == [1, 0.8, 0.6, 0.4]
     assert [line['published_seconds'] for line in lines] == pytest.approx(PUBLISHED_SECONDS)
@@ -38,23 +43,23 @@ def test_estimate_is_the_sum_of_its_epochs_beside_the_published(published):
 
 
 def test_solo_epoch_is_the_same_in_both_steps():
-    assert timing.with_one_solo({'published': {'solo': 2., 'combo': 5.},
+    assert mixes.with_one_solo({'published': {'solo': 2., 'combo': 5.},
                                  'shared': {'solo': 4., 'combo': 3.}}) == {
         'published': {'solo': 3., 'combo': 5.}, 'shared': {'solo': 3., 'combo': 3.}}
-    assert timing.with_one_solo({'vaegan': {'vaegan': 2.}}) == {'vaegan': {'vaegan': 2.}}
+    assert mixes.with_one_solo({'vaegan': {'vaegan': 2.}}) == {'vaegan': {'vaegan': 2.}}
 
 
 def test_row_of_one_kind_of_epoch_has_one_line(published):
     solo = EXPERIMENTS['ConvVAE_on_anime/512_32_200_seeded']
-    line, = timing.estimates(solo, 'published', {'solo': 3.0}, published)
+    line, = mixes.estimates(solo, 'published', {'solo': 3.0}, published)
     assert (line['seconds'], line['published_seconds']) == (600, 1981.67)
     gan = EXPERIMENTS['ConvDecoder_ResNet_on_anime/512_32_200']
-    line, = timing.estimates(gan, 'published', {'gan': 3.0}, published)
+    line, = mixes.estimates(gan, 'published', {'gan': 3.0}, published)
     assert (line['seconds'], line['published_seconds']) == (600, 3444.18)
 
 
 def test_stopwatch_takes_medians_after_a_warm_up():
-    watch, phase = timing.Stopwatch(), SimpleNamespace(name='solo')
+    watch, phase = stopwatch.Stopwatch(), SimpleNamespace(name='solo')
     for batch, seconds in enumerate([9.0, 18.0, 19.0, 21.0, 24.0], start=1):
         watch.on_batch(phase, SimpleNamespace(batch=batch, seconds=seconds), 5)
     for batch, seconds in enumerate([5.0, 6.0, 6.5], start=1):
@@ -65,17 +70,17 @@ def test_stopwatch_takes_medians_after_a_warm_up():
 
 def finished(divisor: int = 1):
     """Rows of the four mixes at a scale, with a second a solo and four a combo epoch."""
-    for name in timing.MIXES:
-        row = gallery.at_scale(EXPERIMENTS[name])
+    for name in mixes.MIXES:
+        row = anime.at_scale(EXPERIMENTS[name])
         row = replace(row, name='ConvVAE_ResNet_on_anime/512_32_200_10_seeded'
-                      if name == timing.BASELINE else name, limit=divisor)
+                      if name == mixes.BASELINE else name, limit=divisor)
         yield row, [{'phase': phase, 'seconds': seconds} for phase, seconds, n in (
             ('solo', 1.0, row.solo_epochs), ('combo', 4.0, row.combo_epochs)) for _ in range(n)]
 
 
 def test_measured_mixes_are_those_of_finished_runs(published):
-    lines = timing.from_runs(finished(), published)
-    assert [line['experiment'] for line in lines] == list(timing.MIXES)
+    lines = mixes.from_runs(finished(), published)
+    assert [line['experiment'] for line in lines] == list(mixes.MIXES)
     assert [line['seconds'] for line in lines] == [64, 52, 40, 28]
     assert [line['fraction'] for line in lines] == [1, 52 / 64, 40 / 64, 28 / 64]
     assert {(line['kind'], line['scale']) for line in lines} == {
@@ -84,24 +89,24 @@ def test_measured_mixes_are_those_of_finished_runs(published):
 
 def test_runs_of_different_scales_are_not_mixed(published):
     runs = [*list(finished(1))[:2], *list(finished(2))[2:]]
-    with pytest.raises(timing.TimingError, match='all four mixes at one scale'):
-        timing.from_runs(runs, published)
+    with pytest.raises(mixes.TimingError, match='all four mixes at one scale'):
+        mixes.from_runs(runs, published)
 
 
 def test_new_lines_replace_those_of_their_kind_only(published):
-    old = timing.estimates(BASELINE, 'published', {'solo': 1.0, 'combo': 1.0}, published)
-    new = timing.estimates(BASELINE, 'shared', {'solo': 2.0, 'combo': 2.0}, published)
-    assert timing.merged(old, new) == old + new
-    assert timing.merged(old + new, new) == old + new
+    old = mixes.estimates(BASELINE, 'published', {'solo': 1.0, 'combo': 1.0}, published)
+    new = mixes.estimates(BASELINE, 'shared', {'solo': 2.0, 'combo': 2.0}, published)
+    assert mixes.merged(old, new) == old + new
+    assert mixes.merged(old + new, new) == old + new
 
 
 def test_chart_is_of_the_published_mixes_once(published):
-    lines = [line for name in timing.MIXES for line in timing.estimates(
+    lines = [line for name in mixes.MIXES for line in mixes.estimates(
         EXPERIMENTS[name], 'shared', {'solo': 1.0, 'combo': 2.0}, published)]
-    assert len(lines) == 16 and timing.of_mixes(lines) == lines[:4]
-    measured = [line | {'kind': timing.MEASUREMENT, 'experiment': name}
-                for line, name in zip(lines[:4], timing.MIXES, strict=True)]
-    assert timing.of_mixes(lines + measured) == lines[:4] + measured
+    assert len(lines) == 16 and mixes.of_mixes(lines) == lines[:4]
+    measured = [line | {'kind': mixes.MEASUREMENT, 'experiment': name}
+                for line, name in zip(lines[:4], mixes.MIXES, strict=True)]
+    assert mixes.of_mixes(lines + measured) == lines[:4] + measured
 
 
 def test_command_times_a_row_and_writes_the_table(cli, tmp_path):
@@ -116,7 +121,7 @@ def test_command_times_a_row_and_writes_the_table(cli, tmp_path):
             line['solo_epochs'] * line['solo_epoch_seconds']
             + line['combo_epochs'] * line['combo_epoch_seconds'])
         assert line['solo_epoch_seconds'] > 0 and line['combo_epoch_seconds'] > 0
-    assert len(tables.read_csv(tmp_path / 'timing.csv')) == 8
+    assert len(read_csv(tmp_path / 'timing.csv')) == 8
     assert [p.name for p in tmp_path.iterdir()] == ['timing.csv']  # no chart: not those mixes
 
 
@@ -124,11 +129,11 @@ def test_command_takes_finished_runs(cli, tmp_path):
     for row, statistics in finished():
         folder = tmp_path / naming.run_name(row)
         folder.mkdir(parents=True)
-        folders.write_config(folder, {
-            **{field: kind() for field, kind in folders.CONFIG_FIELDS.items()},
+        run_folder.write_config(folder, {
+            **{field: kind() for field, kind in run_folder.CONFIG_FIELDS.items()},
             'name': row.name, 'row': row.configuration(),
-            'data': dict.fromkeys(folders.DATA_FIELDS, '')})
-        report.write_statistics(folder, [
+            'data': dict.fromkeys(run_folder.DATA_FIELDS, '')})
+        write_statistics(folder, [
             {'epoch': i, 'vae_loss': 1.0, **line} for i, line in enumerate(statistics)])
     status, out, err = cli(['time', '--from-runs', '--results-root', str(tmp_path)])
     assert status == 0, err

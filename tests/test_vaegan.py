@@ -13,11 +13,16 @@ from PIL import Image
 
 import models
 from tests.test_steps import BATCH, LR, MLP, SHAPE, Z, add, batch, sigmoid
-from training import experiments, folders, losses, peers, report, tables, vaegan
-from training.experiments import EXPERIMENTS, ExperimentError
-from training.players import make_players
-from training.row import VaeGan
-from training.steps import Weights
+from training.experiments import registry
+from training.experiments.registry import EXPERIMENTS, ExperimentError
+from training.experiments.row import VaeGan
+from training.reporting import pictures
+from training.reporting.statistics import read_classes, read_csv, read_statistics
+from training.steps import losses, vaegan
+from training.steps.networks import make_networks
+from training.steps.solo_combo import Weights
+from training.storage import run_folder
+from training.studies import learned_similarity
 
 TOLERANCE = 1e-5  # relative to each array's largest value
 ROWS = [name for name, row in EXPERIMENTS.items() if isinstance(row, VaeGan)]
@@ -29,7 +34,8 @@ DENSE = VaeGan('', 'MNIST', 'DenseVAE', Z, n_hlayers=2, n_hnodes=7, disc='DenseL
 
 def trio(row, shape=SHAPE):
     vae, disc = models.build_vae(row, shape), models.build_discriminator(row, shape)
-    return make_players(row, vae, disc, shape, cpu(), judge=models.build_similarity(disc, row))
+    return make_networks(row, vae, disc, shape, cpu(),
+                         feature_disc=models.build_similarity(disc, row))
 
 
 def draw(which: int, width: int = Z) -> nd.NDArray:
@@ -48,7 +54,7 @@ class Reference:
         self.eps = draw(0).asnumpy()
         self.fakes = [self.decode(self.mean + np.exp(self.logvar / 2) * self.eps),
                       self.decode(draw(1).asnumpy())]
-        self.real, *self.judged = map(self.judge, (self.x, *(f.image for f in self.fakes)))
+        self.real, *self.fake_logits = map(self.judge, (self.x, *(f.image for f in self.fakes)))
         self.seen = {'both': [0, 1], 'reconstructions': [0], 'samples': [1]}[row.fakes]
 
     def decode(self, z):
@@ -62,12 +68,12 @@ class Reference:
 
     def terms(self):
         kl = (-0.5 * (1 + self.logvar - self.mean ** 2 - np.exp(self.logvar))).sum(1).mean()
-        apart = self.judged[0].features - self.real.features
+        apart = self.fake_logits[0].features - self.real.features
         if self.row.likelihood == 'gaussian':
             similarity = (apart ** 2 / 2 + np.log(2 * np.pi) / 2).sum(1).mean()
         else:
             similarity = (apart ** 2).mean()
-        logits = [self.judged[i].logit for i in self.seen]
+        logits = [self.fake_logits[i].logit for i in self.seen]
         if self.row.gan_term == 'saturating':
             gan = sum(np.log(1 - sigmoid(v)).mean() for v in logits)
         else:
@@ -87,8 +93,8 @@ class Reference:
         found, _ = self.disc.backward(self.real.tape, (sigmoid(self.real.logit) - 1) / BATCH)
         d_images = [0, 0]
         for i in self.seen:
-            own, d_images[i] = self.disc.backward(self.judged[i].tape,
-                                                  sigmoid(self.judged[i].logit) / BATCH)
+            own, d_images[i] = self.disc.backward(self.fake_logits[i].tape,
+                                                  sigmoid(self.fake_logits[i].logit) / BATCH)
             found = add(found, own)
         return found, d_images
 
@@ -96,18 +102,18 @@ class Reference:
         """Of the decoder's GAN term: each fake image."""
         found = [0, 0]
         for i in self.seen:
-            towards = sigmoid(self.judged[i].logit)
+            towards = sigmoid(self.fake_logits[i].logit)
             d_logit = -towards if self.row.gan_term == 'saturating' else towards - 1
-            _, found[i] = self.disc.backward(self.judged[i].tape, d_logit / BATCH)
+            _, found[i] = self.disc.backward(self.fake_logits[i].tape, d_logit / BATCH)
         return found
 
     def d_similarity(self):
         """Of the similarity: the reconstruction."""
-        apart = self.judged[0].features - self.real.features
+        apart = self.fake_logits[0].features - self.real.features
         d = apart / BATCH * (1 if self.row.likelihood == 'gaussian' else 2 / apart.shape[1])
         if self.row.similarity == 'logit':
-            return self.disc.backward(self.judged[0].tape, d)[1]
-        return (d * (self.judged[0].tape[1] > 0)) @ self.disc.layers[0][0]
+            return self.disc.backward(self.fake_logits[0].tape, d)[1]
+        return (d * (self.fake_logits[0].tape[1] > 0)) @ self.disc.layers[0][0]
 
     def through_decoder(self, d_images):
         """The decoder's parameters, and z of the reconstruction."""
@@ -175,7 +181,7 @@ def test_step_is_that_of_a_plain_computation(changes, hybrid):
     row = replace(DENSE, **changes)
     nets, x = trio(row), batch()
     if not hybrid:
-        for net in (nets.vae, nets.judge):
+        for net in (nets.vae, nets.feature_disc):
             net.hybridize(False)
     expected = Reference(row, nets, x)
     terms = vaegan.step_of(row)(nets, nd.array(x), draw, Weights(1, 1, BATCH))
@@ -369,9 +375,9 @@ def test_parameters_of_full_nets(name, counts):
 def test_features_have_the_documented_shape(name):
     row = EXPERIMENTS[name]
     shape = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64)
-    judge = models.build_similarity(models.build_discriminator(row, shape), row)
+    feature_disc = models.build_similarity(models.build_discriminator(row, shape), row)
     from mxnet import sym
-    features, logit = sym.Group([*judge(sym.var('x'))]).infer_shape(x=(2, *shape))[1]
+    features, logit = sym.Group([*feature_disc(sym.var('x'))]).infer_shape(x=(2, *shape))[1]
     assert logit == (2, 1)
     assert features == {'A': (2, 128, 5, 5) if row.data == 'MNIST' else (2, 128, 14, 14),
                         'B': (2, 1), 'paper': (2, 256, 8, 8) if row.data == 'anime' else (2, 200)
@@ -427,10 +433,10 @@ def test_losses_of_features():
     ('grid_side=0', 'above 0'), ('norm=between', 'before, after')])
 def test_bad_fields_are_refused(assignment, message):
     if message is None:
-        experiments.changed(DENSE, [assignment])
+        registry.changed(DENSE, [assignment])
         return
     with pytest.raises(ExperimentError, match=re.escape(message)):
-        experiments.changed(DENSE, [assignment])
+        registry.changed(DENSE, [assignment])
 
 
 @pytest.mark.parametrize('similarity, message', [
@@ -456,16 +462,16 @@ def test_digits_run_leaves_samples_curves_and_classes(cli, mnist_root, tmp_path)
                           'n_classified=30', *where])
     assert status == 0, err
     folder, = (tmp_path / 'VAEGAN_on_MNIST').iterdir()
-    assert [p.name for p in report.samples_in(folder)] == ['samples_001.png', 'samples_003.png']
-    with Image.open(folder / report.ANIMATION) as animation:
+    assert [p.name for p in pictures.samples_in(folder)] == ['samples_001.png', 'samples_003.png']
+    with Image.open(folder / pictures.ANIMATION) as animation:
         assert animation.n_frames == 2
-    classes = tables.read_classes(folder / report.CLASSES)
+    classes = read_classes(folder / pictures.CLASSES)
     assert [line['epoch'] for line in classes] == [1, 3]
     assert all(sum(line[str(d)] for d in range(10)) == 30 for line in classes)
-    statistics = tables.read_statistics(folder)
+    statistics = read_statistics(folder)
     assert len(statistics) == 3 and statistics[0]['val_enc_loss'] is None
     readme = (folder / 'README.md').read_text()
-    assert all(part in readme for part in ('samples_003.png', report.LOSSES, 'takes for each'))
+    assert all(part in readme for part in ('samples_003.png', pictures.LOSSES, 'takes for each'))
     assert cli(['verify', *where])[0] == 0
 
 
@@ -479,8 +485,8 @@ def test_rates_follow_each_nets_own_validation_loss(cli, tmp_path, data_root):
                           str(results)])
     assert status == 0, err
     folder, = (results / 'VAEGAN_on_adult').iterdir()
-    statistics = tables.read_statistics(folder)
-    from training import schedules
+    statistics = read_statistics(folder)
+    from training.steps import schedules
     changed = 0
     for net in vaegan.NETS:
         held_out = [line[f'val_{net}_loss'] for line in statistics]
@@ -488,7 +494,7 @@ def test_rates_follow_each_nets_own_validation_loss(cli, tmp_path, data_root):
         assert [line[f'{net}_lr'] for line in statistics] == pytest.approx(expected)
         changed += sum(a != b for a, b in pairwise(expected))
     assert changed
-    source = json.loads((folder / folders.CONFIG).read_text())['data']
+    source = json.loads((folder / run_folder.CONFIG).read_text())['data']
     assert source['data'] == 'adult' and source['description'] == 'photographs of faces'
 
 
@@ -521,17 +527,17 @@ def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     faces = {name: replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **small,
                            vae_base_channels=2, disc_base_channels=2, n_validation=8)
              for name in ('lr1', 'lr2')}
-    monkeypatch.setattr(peers, 'N_DIVERSITY', 8)
-    monkeypatch.setattr(peers, 'studies', lambda: {
-        'Digits': {'B': digits, 'alone': alone}, peers.SCHEDULES_TITLE: faces})
+    monkeypatch.setattr(learned_similarity, 'N_DIVERSITY', 8)
+    monkeypatch.setattr(learned_similarity, 'studies', lambda: {
+        'Digits': {'B': digits, 'alone': alone}, learned_similarity.SCHEDULES_TITLE: faces})
     where = ['--results-root', str(tmp_path / 'out'), '--data-root', str(root), '--ctx', 'cpu']
     status, _, err = cli(['gallery', 'vaegan', *where])
     assert status == 0, err
-    lines = tables.read_csv(tmp_path / 'out' / 'vaegan.csv')
+    lines = read_csv(tmp_path / 'out' / 'vaegan.csv')
     assert len(lines) == 4 and all(float(line['diversity']) > 0 for line in lines)
     assert [line['accuracy'] is None for line in lines] == [False, False, True, True]
     assert [line['enc_loss'] is None for line in lines] == [False, True, False, False]
     with Image.open(tmp_path / 'out' / 'schedules.png') as figure:
         assert np.asarray(figure).std() > 10
-    shown = peers.markdown(lines)
+    shown = learned_similarity.markdown(lines)
     assert shown.count('/strip.png)') == 4 and shown.count('/samples.gif)') == 3

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training import folders, report, tables
+from training.reporting import pictures
+from training.reporting.statistics import STATISTICS
+from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 RUN = 'DenseVAE_on_MNIST/5_3_400_bce_2_n64_n_hnodes-8'
@@ -39,15 +41,15 @@ def test_checksums_are_those_of_sha256sum(folder):
     import subprocess
     if not shutil.which('sha256sum'):
         pytest.skip('no sha256sum here')
-    done = subprocess.run(['sha256sum', '--check', folders.SUMS], cwd=folder, capture_output=True,
-                          text=True)
+    done = subprocess.run(['sha256sum', '--check', run_folder.SUMS], cwd=folder,
+                          capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count(': OK') == 16
 
 
 def redraw(folder) -> None:
     """A strip that is whole, and brighter by 2 of 255."""
-    pixels = np.asarray(Image.open(folder / report.STRIP))
-    Image.fromarray(pixels + (pixels < 250) * np.uint8(2)).save(folder / report.STRIP)
+    pixels = np.asarray(Image.open(folder / pictures.STRIP))
+    Image.fromarray(pixels + (pixels < 250) * np.uint8(2)).save(folder / pictures.STRIP)
 
 
 def edit(name: str, old: str, new: str):
@@ -59,9 +61,9 @@ def edit(name: str, old: str, new: str):
 
 
 def scale_losses(folder) -> None:
-    lines = list(csv.reader(open(folder / tables.STATISTICS)))
+    lines = list(csv.reader(open(folder / STATISTICS)))
     lines[1][2] = str(float(lines[1][2]) - 1)
-    with open(folder / tables.STATISTICS, 'w', newline='') as file:
+    with open(folder / STATISTICS, 'w', newline='') as file:
         csv.writer(file, lineterminator='\n').writerows(lines)
 
 
@@ -75,8 +77,8 @@ CHANGES = {
     'README': (edit('README.md', 'Losses', 'Wins'), 'README.md'),
     'picture gone': (lambda f: (f / '0.png').unlink(), '0.png'),
     'another file': (lambda f: (f / '10.png').write_bytes(b''), '10.png'),
-    'checksums gone': (lambda f: (f / folders.SUMS).unlink(), folders.SUMS),
-    'checksums': (lambda f: (f / folders.SUMS).write_text('mine'), folders.SUMS),
+    'checksums gone': (lambda f: (f / run_folder.SUMS).unlink(), run_folder.SUMS),
+    'checksums': (lambda f: (f / run_folder.SUMS).write_text('mine'), run_folder.SUMS),
 }
 
 
@@ -103,7 +105,7 @@ def test_change_is_named(cli, folder, where, change):
 ])
 def test_folder_that_contradicts_itself_is_named(cli, folder, where, change, message):
     change(folder)
-    folders.write_checksums(folder)
+    run_folder.write_checksums(folder)
     status, out, _ = cli(['verify', *where])
     assert status == 2 and message in out
 
@@ -129,7 +131,7 @@ def test_strips_drawn_again_are_recorded_and_nothing_else_is(cli, folder, where)
     assert cli(['strips', RUN, *where])[0] == 0
     assert cli(['verify', *where])[0] == 0
     config = json.loads((folder / 'config.json').read_text())
-    folders.write_config(folder, config | {'caption': 'another'})
+    run_folder.write_config(folder, config | {'caption': 'another'})
     assert cli(['strips', RUN, *where])[0] == 0
     status, out, _ = cli(['verify', *where])
     assert status == 2 and 'config.json is not the recorded one' in out
@@ -143,13 +145,13 @@ def test_what_other_commands_add_does_not_hide_a_changed_picture(cli, folder, wh
 
 
 def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
-    config = {field: kind() for field, kind in folders.CONFIG_FIELDS.items()} | {
-        'device': 'A', 'data': dict.fromkeys(folders.DATA_FIELDS, '')}
+    config = {field: kind() for field, kind in run_folder.CONFIG_FIELDS.items()} | {
+        'device': 'A', 'data': dict.fromkeys(run_folder.DATA_FIELDS, '')}
     begun = config | {'versions': {'python': '1'}}
     for device, python in (('A', '1'), ('B', '2'), ('B', '2'), ('B', '3'), ('A', '3')):
-        folders.write_config(tmp_path, begun)
+        run_folder.write_config(tmp_path, begun)
         now = {'device': device, 'versions': {'python': python}}
-        begun = folders.merged_config(tmp_path, config | now)
+        begun = run_folder.merged_config(tmp_path, config | now)
     assert begun['device'] == 'A, then B, then A'
     assert begun['earlier_versions'] == {'python': '1'} and begun['versions'] == {'python': '3'}
 
@@ -157,7 +159,7 @@ def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
 def test_originals_of_other_data_stand_beside(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 10, 8, 8, 1), np.uint8)
     for which, data in ((0, 'aa'), (1, 'bb'), (0, 'aa')):
-        report.write_originals(tmp_path / 'faces', pixels[which], data)
+        pictures.write_originals(tmp_path / 'faces', pixels[which], data)
     assert {path.name for path in tmp_path.iterdir()} == {'faces', 'faces_bb'}
     for folder, which in (('faces', 0), ('faces_bb', 1)):
         with Image.open(tmp_path / folder / 'test_3.png') as image:
@@ -173,7 +175,7 @@ def test_nothing_to_verify_is_one_line(cli, where, names, message):
 
 @pytest.mark.parametrize('command', ['strips', 'evaluate', 'explore'])
 def test_configuration_without_its_row_is_one_line(cli, folder, where, command):
-    folders.write_config(folder, folders.read_config(folder) | {'row': {}})
+    run_folder.write_config(folder, run_folder.read_config(folder) | {'row': {}})
     before = {path: path.read_bytes() for path in folder.iterdir()}
     status, _, err = cli([command, RUN, *where])
     assert status == 2 and 'not a row' in err and len(err.splitlines()) == 1, err

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training import experiments
-from training.experiments import Experiment
+from training.experiments import registry
+from training.experiments.registry import Experiment
 
 PAIRS = {
     'DenseVAE 5-3-400 + DenseLogReg': 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50',
@@ -45,7 +45,7 @@ def main(make: Callable) -> None:
     """Time the contender whose module calls this; one line of JSON."""
     libraries = resident_bytes()
     pair, kind, steps, *options = sys.argv[1:]
-    row = experiments.get(PAIRS[pair])
+    row = registry.get(PAIRS[pair])
     step, n_parameters = make(row, kind, images_of(row), *options)
     for _ in range(WARM_UP):
         step()

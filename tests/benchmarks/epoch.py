@@ -4,6 +4,8 @@ The same nets take turns: an epoch of the loop over images in bytes, and as many
 one batch that is there already. Prints the ratio of medians for each pair, and what part of a
 published epoch goes to the guards (is every loss and parameter finite?) and to its checkpoint.
 """
+from training.steps import phases
+
 import models  # isort: skip  before anything that uses MXNet
 import math
 import statistics
@@ -20,8 +22,10 @@ from mxnet import cpu
 from data import Images
 from tests.benchmarks import ours
 from tests.benchmarks.contenders import PAIRS, images_of
-from training import experiments, loop, resume
-from training.players import make_players
+from training.experiments import registry
+from training.run import loop
+from training.steps.networks import make_networks
+from training.storage import checkpoints
 
 BATCHES = {'DenseVAE 5-3-400 + DenseLogReg': 300, 'DenseVAE 512-5-1024 + DenseLogReg': 16}
 BATCHES_CONV = 3
@@ -32,18 +36,18 @@ TRAINING_IMAGES = {'MNIST': 60_000, 'anime': 17_240}  # as published
 def measure(pair: str, kind: str = 'shared') -> tuple[float, float, float]:
     """Seconds of an epoch / of its steps; of guards, and of a checkpoint / of a whole epoch."""
     n_batches = BATCHES.get(pair, BATCHES_CONV)
-    row = experiments.get(PAIRS[pair])
+    row = registry.get(PAIRS[pair])
     row = replace(row, step=kind, solo_epochs=0, combo_epochs=1 + ROUNDS)
     batch = images_of(row)
     shape = batch.shape[1:]
     pixels = np.random.default_rng(0).integers(
         0, 256, (n_batches * row.batch_size, *shape[1:], shape[0]), np.uint8)
-    players = make_players(row, models.build_vae(row, shape),
+    networks = make_networks(row, models.build_vae(row, shape),
                            models.build_discriminator(row), shape, cpu())
-    step = ours.step_of(players, row, kind, batch)
+    step = ours.step_of(networks, row, kind, batch)
     epochs, steps = [], []
-    position = loop.Position()
-    for record in loop.train(players, Images(pixels), Images(pixels[:1]), row, cpu(), position):
+    progress = phases.Progress()
+    for record in loop.train(networks, Images(pixels), Images(pixels[:1]), row, cpu(), progress):
         epochs.append(record['seconds'])
         started = time.perf_counter()
         for _ in range(n_batches):
@@ -51,11 +55,11 @@ def measure(pair: str, kind: str = 'shared') -> tuple[float, float, float]:
         steps.append(time.perf_counter() - started)
     step_seconds = statistics.median(steps[1:]) / n_batches  # the first compiles
     whole_batches = math.ceil(TRAINING_IMAGES[row.data] / row.batch_size)
-    phase, sums = loop.plan(row)[0], np.ones(7, np.float32)
-    parameters = _seconds(lambda: loop.check_finite(players, position, phase, row.epochs))
+    phase, sums = phases.plan(row)[0], np.ones(7, np.float32)
+    parameters = _seconds(lambda: phases.check_finite(networks, progress, phase, row.epochs))
     losses = _seconds(lambda: [np.isfinite(sums).all() for _ in range(whole_batches)])
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = _seconds(lambda: resume.save(Path(folder), players, position))
+        checkpoint = _seconds(lambda: checkpoints.save(Path(folder), networks, progress))
     whole = whole_batches * step_seconds
     return (statistics.median(epochs[1:]) / (n_batches * step_seconds),
             (parameters + losses) / whole, checkpoint / whole)

@@ -5,6 +5,8 @@ phases, with its checkpoints and pictures; rows that differ in weights, rates an
 are measured once. Writes results/memory.csv beside what was foreseen: the peak holds libraries and
 the images, too, which are mapped from a file where they are faces.
 """
+from training.reporting.statistics import write_csv
+
 import models  # isort: skip  before anything that uses MXNet
 import argparse
 import os
@@ -20,7 +22,9 @@ from mxnet import nd
 
 import data
 from tests.benchmarks.contenders import resident_bytes
-from training import experiments, memory, tables
+from training.experiments import registry
+from training.reporting import tables
+from training.runtime import memory
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ('experiment', 'measured_as', 'peak_mb', 'library_mb', 'images_mb', 'foreseen_mb',
@@ -87,7 +91,7 @@ def main() -> None:
     options.add_argument('--match', metavar='GLOB', default='*', help='rows to measure')
     options.add_argument('--out', metavar='DIR', type=Path, default=ROOT / 'results')
     args = options.parse_args()
-    rows, measured, lines = experiments.match(args.match), {}, []
+    rows, measured, lines = registry.match(args.match), {}, []
     for row in rows:  # all of them first: a process begins with the peak of the one it comes from
         if sizes(row) not in measured:
             measured[sizes(row)] = row.name, peak_bytes(row)
@@ -98,7 +102,7 @@ def main() -> None:
         lines.append(dict(zip(COLUMNS, (
             row.name, name, *(n // 10 ** 6 for n in (peak, LIBRARIES, images, int(foreseen))),
             f'{(peak - LIBRARIES - images) / foreseen:.2f}'), strict=True)))
-    tables.write_csv(args.out / 'memory.csv', COLUMNS, lines)
+    write_csv(args.out / 'memory.csv', COLUMNS, lines)
     print(table(lines))
 
 

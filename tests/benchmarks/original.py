@@ -12,7 +12,7 @@ from mxnet import autograd, gluon, init, nd, optimizer
 from mxnet.gluon.loss import SigmoidBinaryCrossEntropyLoss
 
 from tests.benchmarks import contenders
-from training.losses import bce, kl_divergence
+from training.steps.losses import bce, kl_divergence
 
 JUDGE = SigmoidBinaryCrossEntropyLoss()
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tests.benchmarks import contenders
-from training.experiments import Experiment
+from training.experiments.registry import Experiment
 
 LOG_FLOOR = 1e-10
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mxnet import sym
 
-from training import experiments, memory
+from training.experiments import registry
+from training.runtime import memory
 
 REPEATS = 7
 # torch's matrix product is MKL's: the fastest here, whoever can use it
@@ -73,7 +74,7 @@ def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
 
 def nets_of(name: str) -> tuple[Net, Net, Net]:
     """A row's encoder, decoder and discriminator."""
-    row = experiments.get(name)
+    row = registry.get(name)
     shape, b = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64), row.batch_size
     vae = models.build_vae(row, shape)
     return (net_work(vae.encoder, b, x=(b, *shape)), net_work(vae.decoder, b, z=(b, row.n_latent)),

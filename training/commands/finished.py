@@ -1,0 +1,96 @@
+"""Commands about finished runs: `strips`, `evaluate`, `explore`, `verify`, `report`."""
+import json
+import sys
+from pathlib import Path
+
+from training.commands import errors
+from training.commands.wiring import (
+    add_to_folder,
+    chosen_runs,
+    evaluate_run,
+    load_run,
+    resolve_devices,
+    tables_root,
+)
+from training.experiments import naming
+from training.experiments.row import ExperimentError
+from training.reporting import page, pictures, run_readme, tables, verify
+from training.reporting.published import published_numbers
+from training.storage import run_folder
+from training.studies import study
+
+
+def strips_command(args) -> None:
+    """`strips`: pictures again from saved parameters, without training."""
+    published = published_numbers()
+    for run in chosen_runs(args):
+        pixels, originals = run.pictures()
+        drawn = pictures.write_pictures(run.folder, pixels, originals)
+        drawn += run_readme.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
+        run_folder.update_checksums(run.folder, *drawn)
+        print(run.folder / pictures.STRIP)
+
+
+def evaluate_command(args) -> None:
+    """`evaluate`: measures over all held-out images, into evaluation.json and the README."""
+    found = {}
+    for run in chosen_runs(args):
+        found[naming.run_name(run.row)] = evaluate_run(run)
+        print(run.folder / run_folder.EVALUATION, file=sys.stderr)
+    print(json.dumps(found, indent=2) if args.json else tables.evaluations(found))
+
+
+def explore_command(args) -> None:
+    """`explore`: pictures of samples, of ways between images, of latents, of nearest images."""
+    from training.evaluation.explore import explore
+    from training.reporting import charts
+    for run in chosen_runs(args):
+        n = len(run.dataset.test)
+        if max(args.between) >= n:
+            raise ExperimentError(f'--between {max(args.between)}: expected less than the {n} '
+                                  'held-out images')
+        drawn = explore(run, tuple(args.between))
+        for name, figure in drawn.items():
+            charts.draw_rows(run.folder / pictures.EXPLORED[name], *figure)
+        add_to_folder(run, *(pictures.EXPLORED[name] for name in drawn))
+        print(*(run.folder / pictures.EXPLORED[name] for name in drawn), sep='\n')
+
+
+def report_command(args) -> None:
+    """`report`: one page of all finished runs."""
+    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), study.compared()))
+
+
+def verify_command(args) -> None:
+    """`verify`: whether result folders are what was recorded, and their strips come again."""
+    root = args.results_root
+    chosen = [run_folder.named(root, name) for name in args.names] or [
+        *run_folder.finished_runs(root).values()]
+    if not chosen:
+        raise verify.VerifyError(f'{root}: no finished runs')
+    ctx, n_wrong = resolve_devices(args)[0], 0
+    published = published_numbers()
+    for folder in chosen:
+        found = verify.check(folder, published)
+        if not found.problems:
+            _draw_again(folder, ctx, args, found)
+        n_wrong += bool(found.problems)
+        print(f'{folder}: {found}', flush=True)
+    if n_wrong:
+        raise verify.VerifyError(f'{n_wrong} of {len(chosen)} result folders are not what was '
+                                 'recorded')
+
+
+def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
+    """Compare the strip with one drawn from the parameters, where these and the data are."""
+    from data import DataError
+    from training.evaluation.finished_run import OtherDataError
+    if not (folder / run_folder.PARAMETERS).exists():
+        found.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
+        return
+    try:
+        run = load_run(folder, ctx, args)
+    except (DataError, OtherDataError) as error:
+        found.notes.append(f'strip not drawn again: {errors.one_line(error)}')
+        return
+    verify.compare_strip(folder, *run.pictures(), found)

@@ -1,0 +1,33 @@
+"""`list`: the registry, with published numbers and ours."""
+import json
+
+from training.experiments import naming, registry
+from training.reporting import tables
+from training.reporting.published import OTHER_IMAGES, published_numbers
+from training.storage import run_folder
+
+
+def list_command(args) -> None:
+    """`list`: the registry, published and our numbers, and finished runs that differ."""
+    published = published_numbers()
+    finished = run_folder.finished_runs(args.results_root)
+    configs = {run: run_folder.read_config(folder) for run, folder in finished.items()}
+    lines = []
+    for row in registry.match(args.match):
+        first, numbers = registry.canonical(row).name, published.get(row.name, {})
+        variants = {run: (finished[run], naming.comparable_curve(
+                        run_folder.row_of(config, finished[run]), numbers))
+                    for run, config in configs.items()
+                    if run not in registry.EXPERIMENTS and config['name'] == row.name}
+        lines.append(tables.listing(row, numbers, finished.get(first), variants))
+    if args.json:
+        print(json.dumps(lines, indent=2))
+        return
+    if args.markdown:
+        print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
+    else:
+        print(tables.text_table(lines))
+    for data, sentence in OTHER_IMAGES.items():
+        if any('our_epoch' in ours for line in lines if line['data'] == data
+               for ours in (line, *line['variants'])):
+            print(f'\n{sentence}')

@@ -1,0 +1,228 @@
+"""The options of every command."""
+import argparse
+import re
+from pathlib import Path
+from typing import NoReturn
+
+from training.commands import finished, gallery, listing, timing, train
+from training.reporting.published import RESULTS
+from training.studies.mixes import BASELINE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; --help shows the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'error: {" ".join(message.split())} ({self.prog} --help shows how)\n')
+
+
+def _add_checkpoints(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--fresh', action='store_true',
+                     help='start an unfinished run over, not go on from its last checkpoint')
+    sub.add_argument('--checkpoint-minutes', metavar='M', type=_minutes, default=10.0,
+                     help='in long epochs a checkpoint also every M minutes (default: 10)')
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r'[1-9][0-9]{0,5}', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a whole number above 0')
+    return int(text)
+
+
+def _place(text: str) -> int:
+    if not re.fullmatch(r'[0-9]{1,6}', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a place, from 0')
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not minutes > 0:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
+    return minutes
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text!r}: a file, expected a folder')
+    return path
+
+
+def _add_names(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_mutually_exclusive_group(required=True)
+    group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
+    group.add_argument('--match', metavar='GLOB', help='all names that match a shell pattern')
+
+
+def _add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
+    sub.add_argument('--results-root', metavar='DIR', type=Path, default=default,
+                     help='where result folders are (default: the project\'s '
+                          f'results/{default.name})')
+
+
+def _add_ctx(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
+                     help='device; of several, with commas, each takes a part of every batch')
+
+
+def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
+    _add_ctx(sub)
+    sub.add_argument('--data-root', metavar='DIR', type=Path,
+                     help='folder to look for data in first, then $VAEGAN_DATA and the cache')
+    sub.add_argument('--skip-bad', action='store_true',
+                     help='leave out broken images of faces, and say how many')
+    _add_results_root(sub, results)
+
+
+def parser(images: Path = RESULTS / 'images') -> argparse.ArgumentParser:
+    """The command line; `command` of what it parses is the command's function."""
+    top = _Parser(
+        prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Rerun the published VAE and VAE + discriminator experiments.',
+        epilog='examples:\n'
+               '  python -m training list\n'
+               '  python -m training run DenseVAE_on_MNIST/5_3_400_bce_50\n'
+               '  python -m training strips --match "*_on_MNIST/*"\n'
+               '  python -m training demo')
+    subs = top.add_subparsers(dest='name_of_command', required=True, metavar='COMMAND')
+    for name, (command, add_options, summary, example) in COMMANDS.items():
+        sub = subs.add_parser(name, help=summary, description=summary,
+                              epilog=f'example: python -m training {example}')
+        sub.set_defaults(command=command)
+        add_options(sub, images)
+    return top
+
+
+def _list(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('--match', metavar='GLOB', default='*', help='names to show')
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument('--json', action='store_true', help='as JSON, for programs')
+    form.add_argument('--markdown', action='store_true', help="as the README's table")
+    _add_results_root(sub, images)
+
+
+def _run(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    sub.add_argument('--epochs', metavar='N|S+C', help='epochs, or solo + combo epochs')
+    sub.add_argument('--limit', metavar='N', help='the first N training images only')
+    sub.add_argument('--step', metavar='published|shared',
+                     help='three passes of the VAE in a combo step, or one')
+    sub.add_argument('--layout', metavar='reshape|transpose',
+                     help="how images become channel-first: the original's way, or the right one")
+    sub.add_argument('--seed', metavar='N', help='of weights, order and noise; never the split')
+    sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
+                     help='any other field of the row; may be repeated')
+    sub.add_argument('--kvstore', metavar='dist_sync',
+                     help='train with the other workers of a job (see launch)')
+    sub.add_argument('--force', action='store_true', help='replace a finished run')
+    sub.add_argument('--snapshot-every', metavar='N', type=_count,
+                     help='keep the strip of every Nth epoch, and all of them as strip.gif')
+    sub.add_argument('--tensorboard', metavar='DIR', type=_folder,
+                     help='log losses and strips there too, epoch by epoch')
+    _add_checkpoints(sub)
+    sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
+    _add_places(sub, images)
+
+
+def _launch(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('--workers', metavar='N', type=int, default=2,
+                     help='processes that share every batch (default: 2)')
+    sub.add_argument('--servers', metavar='N', type=int, default=1,
+                     help='processes that add up gradients (default: 1)')
+    sub.add_argument('--hosts', metavar='HOST,...', default='',
+                     help='machines to start them on by ssh, in turn (default: this one)')
+    sub.add_argument('job', metavar='run ...', nargs=argparse.REMAINDER,
+                     help='the run, with its options')
+
+
+def _strips(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    _add_places(sub, images)
+
+
+def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('names', metavar='NAME', nargs='*', help='finished runs (default: all)')
+    _add_places(sub, images)
+
+
+def _evaluate(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+    _add_places(sub, images)
+
+
+def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_names(sub)
+    sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=_place, default=(0, 1),
+                     help='the held-out images to go between (default: 0 1)')
+    _add_places(sub, images)
+
+
+def _report(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_results_root(sub, images)
+
+
+def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('which', choices=('anime', 'vaegan', 'claim', 'repairs'), nargs='?',
+                     default='anime', help='all anime rows (default), the VAE/GANs, a '
+                     "discriminator's gain over seeds, or ConvVAE without its flaws")
+    sub.add_argument('--markdown', action='store_true', help="the README's part about them")
+    sub.add_argument('--keep', action='store_true',
+                     help='keep the numbers of finished runs whose parameters are not here, as '
+                          'in a fresh clone: they are trained again otherwise')
+    _add_checkpoints(sub)
+    _add_places(sub, images)
+
+
+def _time(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.add_argument('--match', metavar='GLOB', default=BASELINE,
+                     help='rows to time (default: ConvVAE + ResNet)')
+    sub.add_argument('--steps', metavar='N', type=_count, default=10,
+                     help='of each kind, after a warm-up (default: 10)')
+    sub.add_argument('--step', choices=('published', 'shared', 'both'), default='both',
+                     help='which combo step (default: both)')
+    sub.add_argument('--from-runs', action='store_true',
+                     help='take the seconds of finished runs of the four mixes instead')
+    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+    _add_ctx(sub)
+    _add_results_root(sub, images)
+
+
+def _demo(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_checkpoints(sub)
+    _add_places(sub, images.parent / 'demo')
+
+
+COMMANDS = {  # name: its function and options, what it does, an example
+    'list': (listing.list_command, _list, 'the experiments, with published numbers and ours',
+             'list --match "*_on_MNIST/*"'),
+    'run': (train.run_command, _run, 'train an experiment and write its result folder',
+            'run DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50 --epochs 2 --step shared'),
+    'launch': (train.launch_command, _launch, 'train on several machines, or in several '
+               "processes, by MXNet's parameter server",
+               'launch --workers 2 run DenseVAE_on_MNIST/5_3_400_bce_50 --epochs 2'),
+    'strips': (finished.strips_command, _strips,
+               'draw the pictures of finished runs again from their parameters',
+               'strips DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'verify': (finished.verify_command, _verify,
+               'check result folders against their checksums, and draw their strips again',
+               'verify DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'evaluate': (finished.evaluate_command, _evaluate,
+                 'measure finished runs over all held-out images',
+                 'evaluate DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'explore': (finished.explore_command, _explore, 'draw what a finished run has learned: '
+                'samples, interpolations, traversals of latents, nearest images',
+                'explore DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'report': (finished.report_command, _report,
+               'write index.html: all finished runs on one page', 'report'),
+    'gallery': (gallery.gallery_command, _gallery,
+                'train the experiments of a study, and compare them', 'gallery anime'),
+    'time': (timing.time_command, _time,
+             'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
+    'demo': (train.demo_command, _demo,
+             'in short: a VAE alone, then a VAE against a discriminator', 'demo'),
+}

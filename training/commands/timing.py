@@ -1,0 +1,57 @@
+"""`time`: solo and combo epochs, and the published mixes of them, in seconds."""
+import json
+from dataclasses import replace
+
+from training.commands.wiring import build_nets, resolve_devices, tables_root
+from training.experiments import registry
+from training.experiments.row import Experiment
+from training.reporting.published import published_numbers
+from training.reporting.statistics import read_csv, read_statistics, write_csv
+from training.storage import run_folder
+from training.studies import mixes
+
+
+def time_command(args) -> None:
+    """`time`: solo and combo epochs, and the published mixes of them, in seconds."""
+    published = published_numbers()
+    lines = _times_of_runs(args, published) if args.from_runs else []
+    rows = [] if args.from_runs else registry.match(args.match)
+    path = tables_root(args) / 'timing.csv'
+    if rows:
+        ctx = resolve_devices(args)
+        for row in rows:
+            asked = row.STEPS if args.step == 'both' else (args.step,)
+            steps = [step for step in row.STEPS if step in asked] or row.STEPS
+            seconds = {step: _epoch_seconds(replace(row, step=step), args.steps, ctx)
+                       for step in steps}
+            for step, of_phase in mixes.with_one_solo(seconds).items():
+                lines += mixes.estimates(row, step, of_phase, published)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(path, mixes.COLUMNS, mixes.merged(
+        read_csv(path) if path.exists() else [], lines))
+    shown = mixes.of_mixes(read_csv(path))
+    if shown:
+        from training.reporting import charts
+        charts.draw_timing(path.with_suffix('.png'), shown)
+    print(json.dumps(lines, indent=2) if args.json else mixes.table(lines))
+
+
+def _times_of_runs(args, published: dict) -> list[dict]:
+    finished = [(run_folder.row_of(run_folder.read_config(folder), folder),
+                 read_statistics(folder))
+                for folder in run_folder.finished_runs(args.results_root).values()]
+    return mixes.from_runs(finished, published)
+
+
+def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]:
+    """Of a solo and of a combo epoch, as far as the row's nets allow; images are random."""
+    import numpy as np
+
+    import data
+    from training.run import stopwatch
+    row = stopwatch.as_timed(row, n_steps)
+    shape = (1, 28, 28) if row.data in ('MNIST', 'sketch_digits') else (3, 64, 64)
+    pixels = np.random.default_rng(0).integers(0, 256, (row.limit, *shape[1:], shape[0]),
+                                               np.uint8)
+    return stopwatch.epoch_seconds(row, data.Images(pixels), data.Images(pixels[:1]),
+                              build_nets(row, shape), ctx)

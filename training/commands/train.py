@@ -1,0 +1,96 @@
+"""`run`, `launch` and `demo`: commands that train."""
+import json
+import sys
+
+from training.commands.wiring import load_data, resolve_devices, train_row
+from training.experiments import naming, registry
+from training.experiments.row import Experiment, ExperimentError
+from training.reporting import pictures, tables
+from training.runtime import launch
+from training.storage import run_folder
+
+DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
+             'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
+DEMO_EPOCHS, DEMO_IMAGES = 8, 12_800
+
+
+def run_command(args) -> None:
+    """`run`: train rows and write their result folders."""
+    chosen = _asked(args)
+    if args.dry_run:
+        print(json.dumps([{'run': run, 'published': row.name, **row.configuration()}
+                          for run, row in chosen.items()], indent=2))
+        return
+    ctx = resolve_devices(args)
+    if args.tensorboard:
+        args.tensorboard.mkdir(parents=True, exist_ok=True)
+    from training.runtime import parallel
+    workers = parallel.Workers(args.kvstore)
+    for run, row in chosen.items():
+        folder = args.results_root / run
+        if not args.force and workers.agree(folder.exists()):
+            run_folder.remove_leftovers(folder)
+            if args.name is not None:
+                raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
+            print(f'{run}: finished already, passed over (--force replaces it)')
+            continue
+        train_row(row, load_data(row, args), ctx, args, workers)
+
+
+def _asked(args) -> dict[str, Experiment]:
+    """The rows that `run` is to train, by the names of their runs; none has an idle change."""
+    import models
+    chosen = {}
+    for row in (registry.match(args.match) if args.name is None
+                else [registry.get(args.name)]):
+        first = registry.canonical(_changed(registry.canonical(row), args))
+        if first.name != row.name:
+            print(f'{row.name}: same configuration as {first.name}, trained under that name',
+                  file=sys.stderr)
+        changed = naming.changes(first)
+        first.check_changes(changed)
+        models.check_fields(first, changed)
+        chosen[naming.run_name(first)] = first
+    return chosen
+
+
+def launch_command(args) -> None:
+    """`launch`: `run` as a job of several processes."""
+    if args.job[:1] != ['run']:
+        raise launch.LaunchError(f'launch {" ".join(args.job)}: expected run NAME ...')
+    from training.commands import parser
+    _asked(parser.parser().parse_args(args.job))  # once, not by each
+    for field in ('workers', 'servers'):
+        if getattr(args, field) < 1:
+            raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
+    launch.launch([*args.job, '--kvstore', 'dist_sync'], args.workers, args.servers,
+                  [host for host in args.hosts.split(',') if host])
+
+
+def _changed(row: Experiment, args) -> Experiment:
+    options = [f'{field}={getattr(args, field)}' for field in naming.OPTIONS
+               if getattr(args, field) is not None]
+    return registry.changed(row, [*options, *args.set], args.epochs)
+
+
+def demo_command(args) -> None:
+    """`demo`: the main job in short, and what came out side by side."""
+    from data import MissingDataError
+    ctx = resolve_devices(args)
+    rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],
+                                str(DEMO_EPOCHS)) for name in DEMO_ROWS]
+    try:
+        dataset = load_data(rows[0], args)
+    except MissingDataError as error:
+        print(f'{error}\n-> training on drawn digits, NOT on MNIST', file=sys.stderr)
+        rows = [registry.changed(row, ['data=sketch_digits']) for row in rows]
+        dataset = load_data(rows[0], args)
+    titles = ('solo: VAE alone', 'combo: VAE + discriminator')
+    args.force = True
+    finished = {title: train_row(row, dataset, ctx, args)
+                for title, row in zip(titles, rows, strict=True)}
+    print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
+                                   {title: run.measures() for title, run in finished.items()}))
+    print('Originals above reconstructions:')
+    for run in finished.values():
+        print(f'  {run.folder / pictures.STRIP}')

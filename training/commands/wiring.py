@@ -1,0 +1,132 @@
+"""What commands share: devices, data, nets and finished runs, wired together."""
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from training.experiments.row import Experiment, ExperimentError
+from training.reporting import run_readme
+from training.reporting.published import RESULTS, published_numbers
+from training.storage import run_folder
+
+
+def tables_root(args) -> Path:
+    """Where tables over many runs go: the project's results, or a results root of its own."""
+    own = args.results_root.resolve() == RESULTS / 'images'
+    return RESULTS if own else args.results_root
+
+
+def resolve_devices(args) -> list:
+    """The contexts of `--ctx`, before anything else is read or written."""
+    import models  # noqa: F401  before anything that uses MXNet
+    from training.runtime import device
+    return device.resolve_all(args.ctx)
+
+
+def load_data(row: Experiment, args):
+    """The row's data set."""
+    import data
+    dataset = data.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
+    if row.data in ('anime', 'adult') and len(dataset.train) < row.batch_size:
+        raise data.DataError(f'{", ".join(dataset.source["files"])}: {len(dataset.train)} '
+                             f'training images, expected a batch of {row.batch_size} or more')
+    print(f'data: {row.data}, {dataset.source["description"]}, {len(dataset.train)} training '
+          f'and {len(dataset.test)} held-out images', file=sys.stderr)
+    return dataset
+
+
+def load_classifier(dataset, ctx):
+    """A classifier of the data's classes, trained if the cache has none."""
+    from data import fetch
+    from models.classifier import Classifier
+    from training.evaluation import classifier
+    path = fetch.cache_dir() / classifier.file_name(dataset.source['sha256'])
+    if not path.exists():
+        print('training a classifier of digits, once', file=sys.stderr)
+    return classifier.fit(Classifier(), dataset.train, dataset.labels[0], ctx, path)
+
+
+def load_run(folder: Path, ctx, args):
+    """A finished run with its data and parameters; an error if the data are others."""
+    import models
+    from training.evaluation import finished_run
+    from training.storage import parameters
+    config = run_folder.read_config(folder)
+    row = run_folder.row_of(config, folder)
+    path = finished_run.parameters_of(config, folder)
+    dataset = load_data(row, args)
+    finished_run.check_data(config, dataset, folder)
+    vae = models.build_vae(row, dataset.shape)
+    parameters.load(vae, path, ctx)
+    vae.hybridize(static_alloc=True)
+    return finished_run.FinishedRun(folder, row, dataset, vae, ctx)
+
+
+def build_nets(row: Experiment, shape: tuple[int, int, int]) -> tuple:
+    """The VAE, the discriminator if epochs need one, and of a VAE/GAN that with its features."""
+    import models
+    vae, disc, feature_disc = models.build_vae(row, shape), None, None
+    if row.combo_epochs:
+        disc = models.build_discriminator(row, shape)
+        models.check_discriminator(disc, row.disc, shape)
+    if row.kind_of_combo == 'vaegan':
+        feature_disc = models.build_similarity(disc, row)
+    return vae, disc, feature_disc
+
+
+def train_row(row: Experiment, dataset, ctx: list, args, workers=None):
+    """Build a row's nets and train them."""
+    from training.run import train
+    from training.steps.networks import ALONE
+    vae, disc, feature_disc = build_nets(row, dataset.shape)
+    classifier = None
+    if getattr(row, 'n_classified', 0):
+        classifier = load_classifier(dataset, ctx[0])
+    options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
+                           args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
+                           getattr(args, 'tensorboard', None))
+    return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
+                      classifier)
+
+
+def chosen_runs(args) -> Iterator:
+    """The finished runs that a user named, or those of a pattern whose parameters are there."""
+    root = args.results_root
+    found = ([run_folder.named(root, args.name)] if args.match is None else
+             run_folder.matching(root, args.match))
+    ctx, published, n_passed_over = resolve_devices(args)[0], published_numbers(), 0
+    for folder in found:
+        if args.match is not None and not (folder / run_folder.PARAMETERS).exists():
+            print(f'{folder}: passed over, its {run_folder.PARAMETERS} is not there',
+                  file=sys.stderr)
+            n_passed_over += 1
+            continue
+        # What cannot be read shows before anything is written
+        run_readme.readme(folder, published.get(run_folder.read_config(folder)['name'], {}))
+        if (folder / run_folder.SUMS).exists():
+            run_folder.read_checksums(folder)
+        yield load_run(folder, ctx, args)
+    if n_passed_over == len(found):
+        raise ExperimentError(f'no finished run in {root} that matches {args.match!r} has its '
+                              f'{run_folder.PARAMETERS}; make them with the command in its '
+                              f'{run_folder.CONFIG}')
+
+
+def add_to_folder(run, *names: str) -> None:
+    """Let a finished run's README and checksums know what else is in its folder now."""
+    run_readme.write_readme(run.folder, published_numbers().get(run.row.name, {}))
+    run_folder.update_checksums(run.folder, 'README.md', *names)
+
+
+def evaluate_run(run) -> dict:
+    """Measure a finished run, and keep that in its folder."""
+    from training.evaluation.evaluate import evaluate
+    classifier = load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
+    found = evaluate(run, classifier)
+    run_folder.write_evaluation(run.folder, found)
+    add_to_folder(run, run_folder.EVALUATION)
+    return found
+
+
+def measures_of(run) -> dict[str, float]:
+    """Measure a finished run over all held-out images, keep that in its folder, return it."""
+    return evaluate_run(run)['measures']

@@ -1,0 +1,82 @@
+"""A finished run: its folder, row, data and trained VAE, and what can be asked of them."""
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mxnet import autograd, nd
+
+from training.evaluation import inference, metrics
+from training.experiments.row import Experiment
+from training.steps import solo_combo
+from training.storage import parameters, run_folder
+
+
+class OtherDataError(ValueError):
+    """Data that are not those of a run; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A result folder, its row, data and trained VAE."""
+    folder: Path
+    row: Experiment
+    dataset: object
+    vae: object
+    ctx: object
+
+    def pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Ten validation pictures (10, h, w, c) uint8, and their originals if there are."""
+        images = self.dataset.test
+        pixels = inference.generate(self.vae, images, self.row, self.ctx)
+        return pixels, images.first(len(pixels)) if self.row.encodes else None
+
+    def measures(self) -> dict[str, float]:
+        """Of the first held-out images drawn again, or of as many samples of a plain GAN.
+
+        Error, sharpness and noise: a matter of seconds, where `evaluate` takes all images.
+        """
+        images = self.dataset.test
+        n = min(solo_combo.N_HELD_OUT, len(images))
+        drawn = inference.generate(self.vae, images, self.row, self.ctx, n)
+        originals = images.first(n)
+        found = {'sharpness': metrics.relative(metrics.edge_sharpness, drawn, originals),
+                 'noise': metrics.relative(metrics.noise, drawn, originals)}
+        if self.row.encodes:
+            found['mean_squared_error'] = metrics.mean_over(metrics.mean_squared_error, drawn,
+                                                            originals)
+        return found
+
+    def codes(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and log variance (n, z) that the encoder gives the first held-out images."""
+        found = []
+        with autograd.predict_mode():
+            for indices in np.split(np.arange(n), range(inference.AT_ONCE, n, inference.AT_ONCE)):
+                x = nd.array(self.dataset.test[indices], self.ctx)
+                found.append([part.asnumpy().astype(np.float64)
+                              for part in self.vae.split(nd, self.vae.encoder(x))])
+        mean, logvar = map(np.concatenate, zip(*found, strict=True))
+        return mean, logvar
+
+    def diversity(self, n: int) -> float:
+        """How much n samples from the prior differ, held-out images = 1."""
+        images = self.dataset.test
+        drawn = inference.sample(self.vae, self.row, images, self.ctx, n, inference.FOR_CLASSES)
+        of_images = metrics.diversity(images.first(n) / 255)
+        return metrics.diversity(drawn / 255) / of_images if of_images else math.nan
+
+
+def check_data(config: dict, dataset, folder: Path) -> None:
+    """OtherDataError unless the data are those that a finished run was trained on."""
+    if dataset.source['sha256'] != config['data']['sha256']:
+        raise OtherDataError(f'{folder / run_folder.CONFIG}: trained on data with sha256 '
+                             f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}')
+
+
+def parameters_of(config: dict, folder: Path) -> Path:
+    """The file of a finished run's parameters; ParamsError if it is not there."""
+    path = folder / run_folder.PARAMETERS
+    if not path.exists():
+        raise parameters.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
+                                     f'git); make them with: {config["command"]} --force')
+    return path

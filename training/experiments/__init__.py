@@ -1,0 +1,1 @@
+"""What is trained: rows, their registry and names. Standard library only."""

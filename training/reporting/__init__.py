@@ -1,0 +1,1 @@
+"""Tables, figures, READMEs and the page. Never imports MXNet."""

@@ -1,0 +1,134 @@
+"""The pictures of a result folder: strips, samples, animations."""
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from training.storage import files
+
+STRIP = 'strip.png'
+SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
+GAP = 4           # white pixels between the pictures of a strip
+SAMPLES = 'samples_{:03d}.png'  # after that epoch, from 1
+SNAPSHOTS = 'strip_{:03d}.png'  # likewise
+ANIMATION, STRIP_ANIMATION, LOSSES = 'samples.gif', 'strip.gif', 'losses.png'
+EXPLORED = {'samples': 'explore_samples.png', 'interpolation': 'explore_interpolation.png',
+            'traversals': 'explore_traversals.png', 'nearest': 'explore_nearest.png'}
+CLASSES, CLASSES_CHART = 'classes.csv', 'classes.png'
+SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
+FRAME_MILLISECONDS = 400
+LABEL_HEIGHT = 20  # pixels
+
+
+def write_pictures(folder: Path, pixels: np.ndarray, originals: np.ndarray | None) -> list[str]:
+    """0.png .. and strip.png, from (n, h, w, c) uint8; originals stand above, if there are.
+
+    Returns the files' names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {f'{i}.png': scale_up(picture) for i, picture in enumerate(pixels)}
+    pictures[STRIP] = strip(pixels, originals)
+    for name, picture in pictures.items():
+        _save(picture, folder / name)
+    return [*pictures]
+
+
+def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
+    """The pictures in a row, (h, w, c) uint8; originals stand above, if there are."""
+    return grid([pixels] if originals is None else [originals, pixels])
+
+
+def write_originals(folder: Path, pixels: np.ndarray, data: str) -> None:
+    """The validation images themselves, in a folder beside the results: test_0.png ..
+
+    And strip.png, all in a row. If that folder has others, in one with the data's name.
+    """
+    if (folder / STRIP).exists() and not np.array_equal(_read(folder / STRIP), grid([pixels])):
+        folder = folder.with_name(f'{folder.name}_{data}')
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, picture in enumerate(pixels):
+        _save(scale_up(picture), folder / f'test_{i}.png')
+    _save(grid([pixels]), folder / STRIP)
+
+
+def write_samples(folder: Path, epoch: int, pixels: np.ndarray) -> None:
+    """A square of samples (n * n, h, w, c) uint8, after an epoch."""
+    side = math.isqrt(len(pixels))
+    _save(grid([*pixels.reshape(side, side, *pixels.shape[1:])], SAMPLE_SIDE),
+          folder / SAMPLES.format(epoch))
+
+
+def write_snapshot(folder: Path, epoch: int, pixels: np.ndarray,
+                   originals: np.ndarray | None) -> None:
+    """The strip as it is after an epoch."""
+    _save(strip(pixels, originals), folder / SNAPSHOTS.format(epoch))
+
+
+def samples_in(folder: Path) -> list[Path]:
+    """The pictures of samples, the earliest first."""
+    return sorted(folder.glob('samples_*.png'), key=epoch_of)
+
+
+def snapshots_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob('strip_*.png'), key=epoch_of)
+
+
+def write_animations(folder: Path) -> None:
+    """samples.gif and strip.gif: what was kept of epochs, one after another, if there is any."""
+    for name, paths in ((ANIMATION, samples_in(folder)),
+                        (STRIP_ANIMATION, snapshots_in(folder))):
+        frames = [_labelled(_read(path), f'after epoch {epoch_of(path)}') for path in paths]
+        if frames:
+            content = io.BytesIO()
+            frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
+                           duration=FRAME_MILLISECONDS, loop=0)
+            files.write(folder / name, [content.getbuffer()])
+
+
+def _labelled(picture: np.ndarray, text: str) -> Image.Image:
+    """A picture (h, w, c) uint8 with a line of text above it."""
+    band = np.full((LABEL_HEIGHT, *picture.shape[1:]), 255, np.uint8)
+    found = _image(np.concatenate([band, picture]))
+    black = 0 if found.mode == 'L' else (0, 0, 0)
+    ImageDraw.Draw(found).text((GAP, GAP), text, black, ImageFont.load_default())
+    return found
+
+
+def scale_up(picture: np.ndarray, side: int = SHOWN_SIDE) -> np.ndarray:
+    """(h, w, c) uint8, every pixel repeated the same whole number of times, up to a side."""
+    factor = max(1, side // picture.shape[0])
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def grid(rows: list[np.ndarray], side: int = SHOWN_SIDE) -> np.ndarray:
+    """Rows of n pictures, each (n, h, w, c) uint8, as one picture with white gaps."""
+    lines = [np.concatenate([_padded(scale_up(p, side)) for p in row], axis=1) for row in rows]
+    return np.concatenate(lines)[GAP:, GAP:]
+
+
+def _padded(picture: np.ndarray) -> np.ndarray:
+    return np.pad(picture, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255)
+
+
+def _read(path: Path) -> np.ndarray:
+    """A PNG file as (h, w, c) uint8."""
+    with Image.open(path, formats=['PNG']) as image:
+        pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _save(picture: np.ndarray, path: Path) -> None:
+    """(h, w, c) uint8 as a PNG file."""
+    content = io.BytesIO()
+    _image(picture).save(content, 'PNG')
+    files.write(path, [content.getbuffer()])
+
+
+def _image(picture: np.ndarray) -> Image.Image:
+    return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
+
+
+def epoch_of(path: Path) -> int:
+    return int(path.stem.partition('_')[2])

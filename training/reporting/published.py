@@ -1,0 +1,70 @@
+"""What was published, and how our numbers stand beside it.
+
+The published numbers are in results/published.csv, read from the original's README and logs, and
+their losses along the epochs in published_curves.csv beside it; those of VAE/GANs in peers.csv.
+"""
+from pathlib import Path
+
+from training.reporting.statistics import VAE, VAEGAN, family_of, read_csv, read_statistics
+
+RESULTS = Path(__file__).resolve().parents[2] / 'results'
+OTHER_IMAGES = {  # what stands beside published losses, by data
+    'anime': 'Published losses of anime faces are of other images, unless yours are the 17,240 '
+             'that the original was trained with: they compare roughly only.',
+    'adult': 'Published losses of photographs are of other images, unless yours are the 8,500 '
+             'US Adult Faces that system A was trained with: they compare roughly only.'}
+
+
+def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
+    """What was published, by experiment; empty fields are None, others text.
+
+    Each has a `curve`: a line an epoch as far as they are known, or that of the last one only.
+    """
+    found = {line['name']: line for line in read_csv(folder / 'published.csv')}
+    for line in (*read_csv(folder / 'published_curves.csv'), *read_csv(folder / 'peers.csv')):
+        published = found.setdefault(line['name'], {'name': line['name']})
+        published.setdefault('curve', []).append(line)
+    for published in found.values():
+        published.setdefault('curve', [{
+            'epoch': published.get('pub_last_epoch'), 'source': published.get('source'),
+            **{loss: published.get(f'pub_{loss}') for loss in VAE.losses}}])
+        if 'pub_vae_loss' not in published:
+            last = published['curve'][-1]
+            published |= {'pub_last_epoch': last['epoch'],
+                          **{f'pub_{loss}': last[loss] for loss in VAEGAN.losses}}
+    return found
+
+
+def pairs(statistics: list[dict], curve: list[dict]) -> list[tuple[dict, dict]]:
+    """Our epochs and the published ones of the same number and phase."""
+    of = {float(line['epoch']): line for line in curve if line['epoch']}
+    return [(ours, of[ours['epoch']]) for ours in statistics if ours['epoch'] in of
+            and of[ours['epoch']].get('phase') in (None, ours['phase'])]
+
+
+def our_numbers(folder: Path, curve: list[dict]) -> dict:
+    """A finished run's losses at the last epoch that the published curve has too, and those.
+
+    At its own last epoch if there is none; and seconds of all epochs.
+    """
+    statistics = read_statistics(folder)
+    both = pairs(statistics, curve)
+    ours, published = both[-1] if both else (statistics[-1], {})
+    seconds = sum(line['seconds'] for line in statistics)
+    losses = family_of(ours).losses
+    return {'our_epoch': int(ours['epoch']), **{f'our_{loss}': ours[loss] for loss in losses},
+            **{f'published_{loss}': published[loss] and float(published[loss])
+               for loss in losses if published},
+            'our_seconds': seconds, 'our_seconds_per_epoch': seconds / len(statistics)}
+
+
+def published_seconds(published: dict) -> float | None:
+    """Of an epoch, a mean; none if they were not logged."""
+    seconds = published.get('pub_seconds_logged')
+    return seconds and float(seconds) / float(published['pub_logged_epochs'])
+
+
+def sources(statistics: list[dict], curve: list[dict]) -> list[str]:
+    """Where the published numbers beside ours come from."""
+    return [*dict.fromkeys(line['source'] for _, line in pairs(statistics, curve)
+                           if line.get('source'))]

@@ -1,0 +1,158 @@
+"""Tables of numbers for the terminal, READMEs and programs, ours beside published."""
+from pathlib import Path
+
+from training.experiments.row import Experiment
+from training.reporting.published import our_numbers, pairs, published_seconds
+from training.reporting.statistics import (
+    VAE,
+    VAEGAN,
+    Family,
+    family_of,
+    family_of_row,
+    read_statistics,
+)
+
+
+def listing(row: Experiment, published: dict, folder: Path | None,
+            variants: dict[str, tuple[Path, list[dict]]]) -> dict:
+    """What `list` says of a row: `folder` holds a finished run of exactly that row, if any.
+
+    variants: finished runs that differ from it, by name, and the published curve of each.
+    """
+    def of(field: str) -> float | None:
+        value = published.get(f'pub_{field}')
+        return value and float(value)
+
+    return {'name': row.name, 'data': row.data, 'vae': row.vae, 'disc': row.disc,
+            'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
+            'published_epoch': of('last_epoch') and int(of('last_epoch')),
+            **{f'published_{loss}': of(loss) for loss in family_of_row(row).losses},
+            'published_seconds': of('seconds_logged'),
+            'published_seconds_per_epoch': published_seconds(published),
+            **(our_numbers(folder, published.get('curve', [])) if folder else {}),
+            'variants': [{'name': name, **our_numbers(path, curve)}
+                         for name, (path, curve) in variants.items()]}
+
+
+def text_table(lines: list[dict]) -> str:
+    """The listing for a terminal."""
+    return '\n\n'.join('\n'.join(_aligned(table)) for table in listing_cells(lines))
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ['  '.join(map(str.ljust, cells, widths)).rstrip() for cells in table]
+
+
+def listing_cells(lines: list[dict]) -> list[list[list[str]]]:
+    """The listing as cells, a table a family, header first; a variant stands below its row."""
+    names = {'vae_loss': 'VAE loss', 'disc_loss': 'disc loss', 'enc_loss': 'encoder loss',
+             'dec_loss': 'decoder loss'}
+    tables = []
+    for kind in (VAE, VAEGAN):
+        own = [line for line in lines
+               if all(f'published_{loss}' in line for loss in kind.losses)]
+        header = ['experiment', 'nets', 'epochs', 'at epoch']
+        for title in (*map(names.get, kind.losses), 's / epoch'):
+            header += [f'{title}: published', 'ours']
+        if own:
+            tables.append([header] + [_cells(shown, kind) for line in own
+                                      for shown in (line, *line['variants'])])
+    return tables
+
+
+def _cells(line: dict, kind: Family) -> list[str]:
+    nets = ' + '.join(filter(None, (line.get('vae'), line.get('disc'))))
+    epochs = f'{line["solo_epochs"]}+{line["combo_epochs"]}' if nets else ''
+    at = line.get('our_epoch', line.get('published_epoch'))
+    pairs = [number(line.get(f'{whose}_{k}'), digits)
+             for k, digits in (*kind.losses.items(), ('seconds_per_epoch', 1))
+             for whose in ('published', 'our')]
+    return [line['name'], nets, epochs, number(at, 0), *pairs]
+
+
+def markdown_table(cells: list[list[str]]) -> str:
+    """Cells, header first, as a table that GitHub reads."""
+    rows = [cells[0], ['---'] * len(cells[0]), *cells[1:]]
+    return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
+
+
+def number(value, digits: int = 2) -> str:
+    """A number for a table; a dash where there is none."""
+    return '-' if value is None else f'{float(value):.{digits}f}'
+
+
+def losses_table(statistics: list[dict], curve: list[dict]) -> str:
+    """First, every tenth and last epoch of ours, and published ones below theirs."""
+    kind = family_of(statistics[0])
+    published = {ours['epoch']: line for ours, line in pairs(statistics, curve)}
+    table = [['epoch', 'phase', *kind.shown]]
+    for line in statistics:
+        if line['epoch'] % 10 and line is not statistics[-1] and line['epoch'] not in published:
+            continue
+        table.append([f'{line["epoch"]:.0f}', line['phase'],
+                      *(number(line[k], kind.losses.get(k, 4 if kind is VAEGAN else 2))
+                        for k in kind.shown)])
+        if line['epoch'] in published:
+            table.append(_published_cells(published[line['epoch']], kind))
+    return markdown_table(table)
+
+
+def _published_cells(line: dict, kind: Family) -> list[str]:
+    return [f'{float(line["epoch"]):.0f}, published', '',
+            *(number(line.get(k), kind.losses.get(k, 3)) for k in kind.shown)]
+
+
+MEASURES = {'mean_squared_error': 'mean squared error, held out',
+            'sharpness': 'edge sharpness, originals = 1', 'noise': 'noise, originals = 1'}
+
+
+def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
+    """Finished runs side by side, a column each: last epoch's losses, then the measures."""
+    last = {title: read_statistics(folder)[-1] for title, folder in runs.items()}
+    lines = [[label, *(number(last[title][k], digits) for title in runs)]
+             for label, k, digits in (
+                 ('VAE loss, last epoch', 'vae_loss', 2), ('- KL', 'kl', 2),
+                 ('- pixel loss', 'pixel', 2), ('- adversarial', 'adversarial', 3),
+                 ('discriminator loss', 'disc_loss', 3),
+                 ('KL + pixel loss, held out', 'val_loss', 2))]
+    lines += [[label, *(number(measures[title].get(k), 4) for title in runs)]
+              for k, label in MEASURES.items()]
+    return markdown_table([['', *runs], *lines])
+
+
+EVALUATED = {  # evaluation.json's measures: a table's header, and digits
+    'mean_squared_error': ('squared error', 4), 'psnr': ('PSNR, dB', 2), 'ssim': ('SSIM', 3),
+    'sharpness': ('sharpness', 2), 'kl': ('KL', 1), 'active_latents': ('active latents', 0),
+    'accuracy': ('accuracy', 4), 'frechet_reconstructions': ('Frechet', 1),
+    'sample_sharpness': ('sharpness of samples', 2), 'frechet_samples': ('Frechet of samples', 1)}
+
+
+def measure(measures: dict, name: str) -> str:
+    """One of evaluation.json's, for a table."""
+    shown = number(measures.get(name), EVALUATED[name][1])
+    return f'{shown} of {measures["latents"]}' if name == 'active_latents' in measures else shown
+
+
+def evaluations(found: dict[str, dict]) -> str:
+    """A line for each run, by name; found: what evaluation.json holds."""
+    shown = {k: column for k, column in EVALUATED.items()
+             if any(k in evaluation['measures'] for evaluation in found.values())}
+    lines = []
+    for name, evaluation in found.items():
+        lines.append([name, *(measure(evaluation['measures'], k) for k in shown)])
+    return markdown_table([['', *(header for header, _ in shown.values())], *lines])
+
+
+def timing_cells(lines: list[dict]) -> list[list[str]]:
+    """The lines as a table, header first."""
+    header = ['experiment', 'kind', 'step', 'scale', 'epochs: solo + combo', 's / solo epoch',
+              's / combo epoch', 's in all', 'of the first', 'published s', 'of the first']
+    return [header, *([
+        line['experiment'], line['kind'], line['step'], line['scale'],
+        f'{line["solo_epochs"]}+{line["combo_epochs"]}',
+        number(line['solo_epoch_seconds'], 1),
+        number(line['combo_epoch_seconds'], 1),
+        number(line['seconds'], 0), number(line['fraction'], 3),
+        number(line['published_seconds'], 0),
+        number(line['published_fraction'], 3)] for line in lines)]

@@ -1,0 +1,99 @@
+"""Whether a result folder is what was recorded. Never imports MXNet."""
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from training.experiments import naming
+from training.experiments.registry import Experiment
+from training.reporting import pictures, run_readme
+from training.reporting.statistics import STATISTICS, read_statistics
+from training.storage import files, run_folder
+
+TOLERANCE = 1  # of 255: another machine may round a last bit otherwise
+
+
+class VerifyError(ValueError):
+    """Result folders that are not what was recorded; the message is for the user."""
+
+
+@dataclass
+class Findings:
+    """What was checked, what could not be, and what is wrong."""
+    checked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if self.problems:
+            return f'WRONG: {"; ".join(self.problems)}'
+        return f'ok: {", ".join(self.checked)}' + ''.join(f'; {note}' for note in self.notes)
+
+
+def check(folder: Path, published: dict[str, dict]) -> Findings:
+    """Checksums, configuration, statistics and README of a result folder.
+
+    published: results/published.csv by experiment.
+    """
+    found = Findings()
+    try:
+        _check_files(folder, found)
+        row = run_folder.row_of(run_folder.read_config(folder), folder)
+        _check_configuration(folder, row, found)
+        _check_statistics(folder, row, found)
+        readme = run_readme.readme(folder, published.get(row.name, {}))
+        if readme != (folder / 'README.md').read_text():
+            found.problems.append('README.md is not what the numbers say')
+    except (ValueError, OSError) as error:
+        found.problems.append(' '.join(str(error).split()))
+    return found
+
+
+def _check_files(folder: Path, found: Findings) -> None:
+    recorded = run_folder.read_checksums(folder)
+    there = {path.name for path in run_folder.belonging(folder)}
+    wanted = {run_folder.CONFIG, STATISTICS, pictures.STRIP, 'README.md',
+              *(f'{i}.png' for i in range(10))}
+    for name in sorted(there | wanted - recorded.keys()):
+        if name not in recorded:
+            found.problems.append(f'{name} has no recorded checksum')
+        elif files.sha256(folder / name) != recorded[name]:
+            found.problems.append(f'{name} is not the recorded one')
+    for name in sorted(recorded.keys() - there):
+        # Parameters of large nets are not kept in git
+        where = found.notes if name.endswith('.params') else found.problems
+        where.append(f'{name} is not here')
+    found.checked.append(f'{len(recorded.keys() & there)} files')
+
+
+def _check_configuration(folder: Path, row: Experiment, found: Findings) -> None:
+    run = f'{folder.parent.name}/{folder.name}'
+    if naming.run_name(row) != run:
+        found.problems.append(f'its configuration is that of {naming.run_name(row)}')
+
+
+def _check_statistics(folder: Path, row: Experiment, found: Findings) -> None:
+    lines = read_statistics(folder)
+    phases = ['solo'] * row.solo_epochs + [row.kind_of_combo] * row.combo_epochs
+    if [line['phase'] for line in lines] != phases:
+        found.problems.append(f'{STATISTICS} has not the {row.epochs} epochs of its row')
+    if not all(np.isfinite(value) for line in lines for column, value in line.items()
+               if column.endswith('_loss') and value is not None):
+        found.problems.append(f'{STATISTICS} has losses that are not finite')
+    found.checked.append(f'{len(lines)} epochs')
+
+
+def compare_strip(folder: Path, pixels: np.ndarray, originals: np.ndarray | None,
+                  found: Findings) -> None:
+    """Compare the strip on disk with pictures (n, h, w, c) uint8 drawn again."""
+    again = pictures.strip(pixels, originals)
+    with Image.open(folder / pictures.STRIP, formats=['PNG']) as image:
+        before = np.asarray(image).reshape(image.height, image.width, -1)
+    if before.shape != again.shape:
+        found.problems.append(f'{pictures.STRIP} is {before.shape}, drawn again {again.shape}')
+        return
+    worst = int(np.abs(before.astype(int) - again).max())
+    if worst > TOLERANCE:
+        found.problems.append(f'{pictures.STRIP} differs by {worst}/255 from one drawn again')
+    found.checked.append(f'strip drawn again: largest difference {worst}/255')

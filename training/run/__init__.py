@@ -1,0 +1,1 @@
+"""One run, from its row to its folder."""

@@ -1,0 +1,90 @@
+"""Epochs over phases: yields one record an epoch. Knows no experiment by name."""
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from mxnet import Context, nd, random
+
+from training.experiments.row import Experiment
+from training.runtime import parallel
+from training.steps import rng
+from training.steps.networks import ALONE, Networks
+from training.steps.phases import (
+    Diverged,
+    Phase,
+    Progress,
+    check_finite,
+    n_batches,
+    n_images,
+    plan,
+)
+from training.steps.solo_combo import Weights
+
+
+def train(networks: Networks, train_images, held_out, row: Experiment,
+          ctx: Context | list[Context], progress: Progress | None = None,
+          on_batch: Callable = lambda *_: None,
+          workers: parallel.Workers = ALONE) -> Iterator[dict]:
+    """Train as the row says, from `progress` on, and keep it; yields each epoch's record.
+
+    train_images, held_out: indexed by (b,) integers, they give (b, c, h, w) float32 in [0, 1].
+    ctx: devices that share each batch, and with other workers of the job.
+    on_batch(phase, progress, n_batches): called after each; the run could go on from there.
+    A record has epoch, phase, the means over batches of the step's terms, val_loss, seconds
+    (of training alone). Diverged when a term or, at the end of an epoch, a parameter is not
+    finite.
+    """
+    ctx = ctx if isinstance(ctx, list) else [ctx]
+    progress = progress or Progress()
+    parallel.check_split(n_images(len(train_images), row), row.batch_size,
+                         workers.count * len(ctx))
+    pixel_weight, gate_open = row.pbp_weight, True
+    for epoch, phase in enumerate(plan(row)):
+        if epoch == len(progress.records):
+            weights = pixel_weight, row.disc_weight if gate_open else 0.0
+            begun = phase.begin(networks, row, progress.records)
+            record = _epoch(networks, train_images, row, ctx, phase, weights, progress, on_batch,
+                            workers)
+            check_finite(networks, progress, phase, row.epochs)
+            record |= begun | phase.watch(networks, held_out, row, ctx[0])
+            progress.finish_epoch(record)
+            yield record
+        if phase.name == 'combo':
+            if (1 + epoch) % row.decay_interval == 0:
+                pixel_weight *= row.pbp_decay
+            gate_open = progress.records[epoch]['disc_loss'] <= row.max_disc_loss
+
+
+def _epoch(networks, images, row: Experiment, ctx, phase, weights, progress, on_batch,
+           workers) -> dict:
+    """Train the rest of the epoch under way; its record but for the held-out loss."""
+    epoch, started = len(progress.records), time.perf_counter() - progress.seconds
+    order = rng.order(row.seed, epoch, n_images(len(images), row))
+    last = n_batches(len(images), row)
+    for batch in range(progress.batch, last):
+        indices = order[batch * row.batch_size:][:row.batch_size]
+        n, x = len(indices), parallel.to_devices(images[workers.part(indices)], ctx)
+
+        def noise(which, width=row.n_latent, batch=batch, n=n):
+            whole = rng.noise(row.seed, rng.TRAINING, epoch, batch, which, (n, width))
+            return parallel.to_devices(workers.part(whole), ctx)        # (b, width)
+
+        if networks.draws_itself:
+            random.seed(rng.seed(row.seed, epoch, batch, workers.rank))
+        _settle(progress, phase, row)  # at most one batch ahead, or the queue would hold them all
+        progress.pending = phase.step(networks, x, noise, Weights(*weights, len(indices)))
+        progress.batch, progress.seconds = batch + 1, time.perf_counter() - started
+        on_batch(phase, progress, last)
+    _settle(progress, phase, row)
+    progress.sums = workers.total(nd.from_numpy(progress.sums)).asnumpy()
+    return {'epoch': epoch, 'phase': phase.name, **progress.means(phase),
+            'seconds': time.perf_counter() - started}
+
+
+def _settle(progress: Progress, phase: Phase, row: Experiment) -> None:
+    sums = progress.settle()
+    if sums is not None and not np.isfinite(sums).all():
+        bad = [term for term, total in zip(phase.terms, sums, strict=True)
+               if not math.isfinite(total)]
+        raise Diverged(', '.join(bad[1:] or bad), progress, phase, row.epochs)  # [0] is the sum

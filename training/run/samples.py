@@ -1,0 +1,33 @@
+"""Samples of a VAE/GAN while it trains: pictures, and which digits they show."""
+from pathlib import Path
+
+import numpy as np
+
+from training.evaluation import inference
+from training.experiments.row import VaeGan
+from training.reporting import pictures
+from training.reporting.statistics import CLASS_COLUMNS, read_classes, write_csv
+
+
+def due(row: VaeGan, epoch: int) -> bool:
+    """Whether samples are kept after that epoch, counted from 1."""
+    return epoch >= row.grid_from and (epoch - row.grid_from) % row.grid_every == 0
+
+
+def keep(folder: Path, vae, row: VaeGan, images, ctx, epoch: int, classifier) -> None:
+    """Write what samples look like after an epoch, and count their classes.
+
+    classifier: (n, h, w, c) uint8 -> features, classes (n,); or none.
+    """
+    pictures.write_samples(folder, epoch,
+                         inference.sample(vae, row, images, ctx, row.grid_side ** 2,
+                                          inference.FOR_GRID))
+    if classifier is not None:
+        path = folder / pictures.CLASSES
+        lines = read_classes(path) if path.exists() else []
+        _, classes = classifier(inference.sample(vae, row, images, ctx, row.n_classified,
+                                                 inference.FOR_CLASSES))
+        counts = np.bincount(classes, minlength=10)
+        lines = [line for line in lines if line['epoch'] < epoch]
+        write_csv(path, CLASS_COLUMNS, [*lines, dict(zip(
+            CLASS_COLUMNS, [epoch, *counts.tolist()], strict=True))])

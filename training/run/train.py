@@ -1,0 +1,157 @@
+"""One run: trained from its last checkpoint on, and all that its result folder then holds.
+
+Nets, data and row come as arguments: building and loading them is the command line's.
+"""
+import gc
+import math
+import mmap
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import mxnet
+import numpy as np
+
+from training.evaluation.finished_run import FinishedRun
+from training.experiments import naming
+from training.experiments.registry import Experiment, ExperimentError
+from training.reporting import pictures, run_readme
+from training.reporting.published import published_numbers
+from training.reporting.statistics import VAEGAN, family_of_row, write_statistics
+from training.run import loop, samples
+from training.run.progress_bar import ProgressBar
+from training.runtime import device, signals
+from training.steps import phases, solo_combo
+from training.steps.networks import ALONE, Networks, make_networks
+from training.storage import checkpoints, parameters, run_folder
+
+# Address space that a run gives back in the end: MXNet's kernels for pictures crash without
+RESERVED_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a run besides its row, and the shell command that asked."""
+    results_root: Path
+    command_line: str
+    force: bool
+    fresh: bool
+    checkpoint_minutes: float
+    snapshot_every: int | None = None  # epochs
+    tensorboard: Path | None = None
+
+
+def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
+          workers=ALONE, feature_disc=None, classifier=None) -> FinishedRun | None:
+    """Train one row; its folder gets its name when it is whole.
+
+    feature_disc: of a VAE/GAN, the discriminator with its features. classifier: of its samples.
+    Of several workers the first one writes, and the others return nothing.
+    """
+    gc.collect()  # the nets of a run before: in cycles whose size Python does not see
+    networks = make_networks(row, vae, disc, dataset.shape, ctx, workers, feature_disc)
+    if workers.rank > 0:
+        progress = checkpoints.share(workers, networks, phases.Progress(), row)
+        for _ in loop.train(networks, dataset.train, dataset.test, row, ctx, progress,
+                            workers=workers):
+            pass
+        return None
+    final = options.results_root / naming.run_name(row)
+    folder, lock = run_folder.begin(final, options.fresh)
+    with lock, mmap.mmap(-1, RESERVED_BYTES) as reserve:
+        if final.exists() and not options.force:
+            raise ExperimentError(f'{final}: {run_folder.IN_THE_WAY}')
+        config = _config(row, dataset, device.describe(ctx, workers.count))
+        try:
+            _train_epochs(row, dataset, networks, ctx, folder, config, options, workers,
+                          classifier)
+            reserve.close()
+            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, len(ctx),
+                    options.results_root)
+            run_folder.finish(folder, final)
+        except Exception as error:
+            reserve.close()
+            same_again = (checkpoints.CheckpointError, run_folder.FolderError, phases.Diverged)
+            if checkpoints.found(folder) and not isinstance(error, same_again):
+                error.add_note('the last checkpoint stays; go on with: '
+                               f'{options.command_line}')
+            raise
+    print(final)
+    return FinishedRun(final, row, dataset, vae, ctx[0])
+
+
+def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folder: Path,
+                  config: dict, options: Options, workers, classifier) -> None:
+    """All epochs that are still to be trained, with a checkpoint after each."""
+    family = family_of_row(row)
+    progress = checkpoints.last(folder, networks, row, len(dataset.train))
+    run_folder.write_config(folder, run_folder.merged_config(folder, config) if progress
+                            else config)
+    print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
+          + (f', going on after {progress.described(row)}' if progress else ''), flush=True)
+    progress = checkpoints.share(workers, networks, progress or phases.Progress(), row)
+    write_statistics(folder, progress.records, family)
+    bar = ProgressBar(row.epochs, workers.count)
+    board = None
+    if options.tensorboard:
+        from training.run.tensorboard import Board
+        board = Board(options.tensorboard / config['run'], len(progress.records))
+    with signals.held() as asked:
+        keeper = checkpoints.Keeper(
+            folder, networks, row, options.checkpoint_minutes if workers.count == 1 else math.inf,
+            asked, options.command_line)
+
+        def on_batch(*batch) -> None:
+            bar.on_batch(*batch)
+            keeper.on_batch(*batch)
+        try:
+            for record in loop.train(networks, dataset.train, dataset.test, row, ctx, progress,
+                                     on_batch, workers):
+                write_statistics(folder, progress.records, family)
+                bar.on_epoch(record)
+                now = FinishedRun(folder, row, dataset, networks.vae, ctx[0])
+                if options.snapshot_every and not (record['epoch'] + 1) % options.snapshot_every:
+                    pictures.write_snapshot(folder, record['epoch'] + 1, *now.pictures())
+                if board:
+                    board.add(record, pictures.strip(*now.pictures()))
+                if family is VAEGAN and samples.due(row, record['epoch'] + 1):
+                    samples.keep(folder, networks.vae, row, dataset.test, ctx[0],
+                                 record['epoch'] + 1, classifier)
+                keeper.on_epoch(progress)
+        except phases.Diverged as error:
+            write_statistics(folder, [*progress.records, error.record], family)
+            raise
+        finally:
+            bar.close()
+            if board:
+                board.close()
+
+
+def _finish(run: FinishedRun, networks: Networks, n_devices: int, results_root: Path) -> None:
+    """All that a finished run leaves besides its statistics."""
+    parameters.save(run.vae, run.folder / run_folder.PARAMETERS)
+    if networks.disc:
+        parameters.save(networks.disc, run.folder / 'disc.params')
+    if n_devices > 1:  # pictures are of what the file holds: the mean of running statistics
+        parameters.load(run.vae, run.folder / run_folder.PARAMETERS, run.ctx)
+    pixels, originals = run.pictures()
+    pictures.write_pictures(run.folder, pixels, originals)
+    if originals is not None:
+        pictures.write_originals(results_root / naming.originals_name(run.row), originals,
+                               run.dataset.source['sha256'][:8])
+    pictures.write_animations(run.folder)
+    published = published_numbers().get(run.row.name, {})
+    run_readme.draw_curves(run.folder, run.row, published)
+    run_readme.write_readme(run.folder, published)
+
+
+def _config(row: Experiment, dataset, device_name: str) -> dict:
+    return {'run': naming.run_name(row), 'name': row.name, 'caption': naming.caption(row),
+            'command': naming.command(row) + ' --skip-bad' * ('left_out' in dataset.source),
+            'row': row.configuration(),
+            'data': dataset.source,
+            'n_train': phases.n_images(len(dataset.train), row),
+            'n_held_out': min(len(dataset.test), solo_combo.N_HELD_OUT),
+            'device': device_name, 'seed': row.seed,
+            'versions': {'python': sys.version.split()[0], 'mxnet': mxnet.__version__,
+                         'numpy': np.__version__}}

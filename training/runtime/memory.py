@@ -1,0 +1,65 @@
+"""How much memory training a row takes, before it is taken."""
+from math import prod
+
+from mxnet import Context, gluon, sym
+
+from training.experiments.row import Experiment
+from training.runtime import device
+
+BYTES_PER_PARAMETER = 4 * 4  # its value, gradient, and Adam's mean and variance
+OVERHEAD = 1.1  # measured / needed: see results/memory.csv
+KERNELS_BYTES = 200 << 20  # compiled code, loaded when it is first used, and a run's reserve
+
+
+class MemoryNeedError(ValueError):
+    """Nets that do not fit into memory; the message is for the user."""
+
+
+def activations(net: gluon.Block, *shapes: tuple[int, ...]) -> int:
+    """Values that all operators of a net put out for inputs of those shapes."""
+    inputs = {f'input{i}': shape for i, shape in enumerate(shapes)}
+    inner = net(*map(sym.var, inputs))
+    inner = (sym.Group(inner) if isinstance(inner, (list, tuple)) else inner).get_internals()
+    arguments = {*inner.list_arguments(), *inner.list_auxiliary_states()}
+    _, output_shapes, _ = inner.infer_shape(**inputs)
+    return sum(prod(shape) for name, shape in zip(inner.list_outputs(), output_shapes, strict=True)
+               if name not in arguments)
+
+
+def needed(row: Experiment, vae: gluon.Block, disc: gluon.Block | None,
+           shape: tuple[int, int, int]) -> int:
+    """Bytes for parameters, gradients, Adam, and a batch through each net.
+
+    The nets' shapes are known; nothing is allocated. shape: (channels, height, width).
+    """
+    batch, noise = (row.batch_size, *shape), (row.batch_size, row.n_latent)
+    inputs = (batch, noise) if row.encodes else (noise,)
+    # What is kept at a time: a solo epoch's pass, of combo epochs' two of the VAE, and four of the
+    # discriminator with what goes back through it (as measured)
+    n_passes = bool(row.solo_epochs) + 2 * bool(row.combo_epochs), 4
+    found = 0
+    for net, shapes, n in zip((vae, disc), (inputs, (batch,)), n_passes, strict=True):
+        if net is not None:
+            found += 4 * n * activations(net, *shapes) + BYTES_PER_PARAMETER * sum(
+                prod(p.shape) for p in net.collect_params().values())
+    return found
+
+
+def foreseen(row: Experiment, vae: gluon.Block, disc: gluon.Block | None,
+             shape: tuple[int, int, int], n_copies: int = 1) -> float:
+    """Bytes that a run will take on a CPU, libraries and images aside."""
+    return OVERHEAD * n_copies * needed(row, vae, disc, shape) + KERNELS_BYTES
+
+
+def check(row: Experiment, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, int, int],
+          ctx: list[Context]) -> None:
+    """MemoryNeedError if training will not fit; says how much it needs and how much there is."""
+    if ctx[0].device_type == 'cpu':  # all the same memory; each has parameters of its own
+        wanted = foreseen(row, vae, disc, shape, len(ctx))
+    else:
+        wanted = OVERHEAD * needed(row, vae, disc, shape)
+    free = min(map(device.free_bytes, ctx))
+    if wanted > free:
+        raise MemoryNeedError(f'{row.name} needs about {wanted / 1e9:.2f} GB of memory, and '
+                              f'{free / 1e9:.2f} GB are free; fewer channels, nodes or latents, '
+                              'or a smaller batch_size, need less')

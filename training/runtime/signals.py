@@ -1,0 +1,61 @@
+"""Ctrl-C and SIGTERM: first finish what is under way, then stop."""
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from training.runtime.launch import ROLE
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """Asked to stop by a signal; `status` is the exit status that says which."""
+
+    def __init__(self, signum: int, message: str = 'interrupted'):
+        super().__init__(message)
+        self.status = 128 + signum
+
+
+@contextmanager
+def handled(handler: Callable) -> Iterator[None]:
+    """Within, SIGINT and SIGTERM call handler(signum, frame)."""
+    if ROLE in os.environ or threading.current_thread() is not threading.main_thread():
+        # Of a job's process MXNet may wait in C++ for others, who have gone; and Python gives
+        # signals to the main thread only
+        yield
+        return
+    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old)
+
+
+def at_once(signum: int, frame) -> None:
+    """A handler: stop here."""
+    raise Stopped(signum)
+
+
+@contextmanager
+def held() -> Iterator[Callable[[], int | None]]:
+    """Within, a first signal waits to be asked for, and a second ends the process at once.
+
+    Gives a function that returns the signal that came, or None. What nobody asked for in the
+    end is raised then, as Stopped.
+    """
+    came = []
+
+    def note(signum, frame):
+        if came:
+            os._exit(128 + signum)
+        came.append(signum)
+        # Not print: this may interrupt one
+        os.write(2, b'\nstopping after this batch, with a checkpoint; again: stop at once\n')
+
+    with handled(note):
+        yield lambda: came[0] if came else None
+    if came:
+        raise Stopped(came[0])

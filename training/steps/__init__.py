@@ -1,0 +1,1 @@
+"""What one batch does: nets and their optimizers, losses, updates."""

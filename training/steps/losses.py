@@ -1,0 +1,114 @@
+"""Losses as pure functions: one value an image, summed over pixels or latents."""
+import math
+from collections.abc import Callable
+
+from mxnet import autograd, nd
+from mxnet.ndarray import NDArray
+
+from training.steps import kernels
+
+LOG_FLOOR = kernels.LOG_FLOOR  # the original's, inside the logarithms of bce
+
+
+def kl_divergence(mean: NDArray, logvar: NDArray) -> NDArray:
+    """Of N(mean, exp(logvar)) from N(0, 1); mean, logvar (b, z) -> (b,).
+
+    Kingma and Welling (2014), appendix B.
+    """
+    return -0.5 * nd.sum(1 + logvar - mean ** 2 - nd.exp(logvar), axis=1)
+
+
+def bce(x_hat: NDArray, x: NDArray) -> NDArray:
+    """Binary cross entropy of x_hat against x, both (b, c, h, w) in [0, 1] -> (b,)."""
+    return -nd.sum(x * nd.log(x_hat + LOG_FLOOR)
+                   + (1 - x) * nd.log(1 - x_hat + LOG_FLOOR), axis=(1, 2, 3))
+
+
+def l2(x_hat: NDArray, x: NDArray) -> NDArray:
+    """Sum of squared errors; x_hat, x (b, c, h, w) -> (b,)."""
+    return nd.sum((x_hat - x) ** 2, axis=(1, 2, 3))
+
+
+PIXEL_LOSSES = {'bce': bce, 'l2': l2}
+
+
+def adversarial(logit: NDArray, real: bool | NDArray) -> NDArray:
+    """Cross entropy of a discriminator's logit (b, 1) against real (1) or generated (0) -> (b,).
+
+    Goodfellow et al. (2014); with real=True on generated images, the non-saturating loss. real
+    may be an array (b, 1).
+    """
+    towards = logit * (1 - 2 * real)                                    # (b, 1)
+    softplus = nd.relu(towards) + nd.log1p(nd.exp(-nd.abs(towards)))
+    return softplus.reshape((-1,))                                      # (b,)
+
+
+def cross_entropy(logit: NDArray, label: float | NDArray) -> NDArray:
+    """As `adversarial`, against labels between 0 and 1: a number, or (b, 1) -> (b,)."""
+    softplus = nd.relu(logit) + nd.log1p(nd.exp(-nd.abs(logit)))        # (b, 1)
+    return (softplus - label * logit).reshape((-1,))                    # (b,)
+
+
+def gaussian(features_hat: NDArray, features: NDArray) -> NDArray:
+    """-log N(features; features_hat, 1), summed over features (b, ...), constant included -> (b,).
+
+    Larsen et al. (2016), of features of a discriminator.
+    """
+    squares = (0.5 * (features_hat - features) ** 2).reshape((len(features), -1))
+    return squares.sum(axis=1) + 0.5 * math.log(2 * math.pi) * squares.shape[1]
+
+
+def mean_square(features_hat: NDArray, features: NDArray) -> NDArray:
+    """Mean over features of squared differences, features (b, ...) -> (b,)."""
+    return ((features_hat - features) ** 2).reshape((len(features), -1)).mean(axis=1)
+
+
+LIKELIHOODS = {'gaussian': gaussian, 'mean_square': mean_square}
+KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l2}
+
+
+def with_gradient(loss: Callable, *inputs: NDArray, scale: float, weight: float = 1.0) -> tuple:
+    """scale * the sum of a loss over images, and weight times its gradients.
+
+    One gradient for each input of the loss that has one: mean and logvar, or x_hat. On the CPU
+    in one pass over memory by the loss's kernel, which tests hold against this; the value is a
+    number there, and (1,) on a card.
+    """
+    if _on_cpu(inputs[0]):
+        return KERNELS[loss](*inputs, scale, weight)
+    n_gradients = 2 if loss is kl_divergence else 1
+    leaves = [leaf_of(array) for array in inputs[:n_gradients]]
+    others = [array.detach() for array in inputs[n_gradients:]]  # of a graph already
+    with autograd.record():
+        value = scale * loss(*leaves, *others).sum()
+    return value, *autograd.grad(value, leaves, [nd.full((1,), weight, value.context)])
+
+
+def adversarial_with_gradient(logit: NDArray, n_real: int, scale: float,
+                              weight: float = 1.0) -> tuple:
+    """`adversarial` of logits (b, 1), the first n_real of real images, and what comes of it.
+
+    All times scale: its sum; how many of the real, and how many of the others, are taken for
+    what they are; weight times its gradient (b, 1). Numbers on the CPU, on a card (1,).
+    """
+    if _on_cpu(logit):
+        return kernels.adversarial(logit, n_real, scale, weight)
+    real = (nd.arange(len(logit), ctx=logit.context) < n_real).reshape((-1, 1))
+    leaf = leaf_of(logit)
+    with autograd.record():
+        value = scale * adversarial(leaf, real).sum()
+    gradient, = autograd.grad(value, [leaf], [nd.full((1,), weight, value.context)])
+    right = (2 * real - 1) * logit > 0                                  # (b, 1)
+    return value, scale * (right * real).sum(), scale * (right * (1 - real)).sum(), gradient
+
+
+def leaf_of(array: NDArray) -> NDArray:
+    """The values of an array at the root of a new graph, with room for their gradient."""
+    leaf = array.detach()
+    # Unlike attach_grad it fills nothing: a backward pass overwrites it, autograd.grad passes by
+    autograd.mark_variables([leaf], [nd.empty(leaf.shape, leaf.context)])
+    return leaf
+
+
+def _on_cpu(array: NDArray) -> bool:
+    return array.context.device_type == 'cpu'

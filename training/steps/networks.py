@@ -1,0 +1,199 @@
+"""The nets that train against each other, their optimizers, and all that changes in them."""
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from mxnet import Context, gluon, init, nd, random
+from mxnet.ndarray import NDArray
+
+from training.experiments.row import Experiment, VaeGan
+from training.runtime import memory, parallel
+from training.steps import optim
+
+ALONE = parallel.Workers()
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The nets and their optimizers."""
+    vae: gluon.Block
+    vae_trainer: gluon.Trainer
+    pixel_loss: str | None
+    disc: gluon.Block | None = None
+    disc_trainer: gluon.Trainer | None = None
+    critic: gluon.Block | None = None        # the discriminator, for gradients of images only
+    pair_decoder: gluon.Block | None = None  # the VAE's, for two batches at once
+
+    @functools.cached_property
+    def encoder_statistics(self) -> list[gluon.Parameter]:
+        """BatchNorm's running means and variances in the encoder."""
+        return _running_statistics(self.vae.encoder)
+
+    @functools.cached_property
+    def vae_normalises(self) -> bool:
+        """Whether BatchNorm is in the VAE."""
+        return bool(_running_statistics(self.vae))
+
+    @functools.cached_property
+    def disc_normalises(self) -> bool:
+        """Whether BatchNorm is in the discriminator."""
+        return bool(_running_statistics(self.disc))
+
+    @functools.cached_property
+    def draws_itself(self) -> bool:
+        """Whether a net draws random numbers of its own: Dropout, in some of GluonCV's."""
+        found = []
+        for _, net, _ in self._nets():
+            net.apply(lambda block: found.append(isinstance(block, gluon.nn.Dropout)))
+        return any(found)
+
+    def _nets(self) -> Iterator[tuple[str, gluon.Block, gluon.Trainer]]:
+        yield 'vae', self.vae, self.vae_trainer
+        if self.disc is not None:
+            yield 'disc', self.disc, self.disc_trainer
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Parameters, running statistics and Adam's means and variances, by name.
+
+        All devices have the same ones but for running statistics, of which theirs are here, too.
+        """
+        found = {}
+        for whose, net, trainer in self._nets():
+            for name, parameter in net._collect_params_with_prefix().items():
+                copies = parameter.list_data()
+                for i, copy in enumerate(copies if parameter.grad_req == 'null' else copies[:1]):
+                    found[f'{whose}/{name}' + (f'@{i}' if i else '')] = copy
+                state = trainer._updaters[0].states.get(trainer._param2idx[parameter.name])
+                if state is not None:
+                    found[f'{whose}.mean/{name}'], found[f'{whose}.variance/{name}'] = state
+        return found
+
+    def update_counts(self) -> dict[str, int]:
+        """How often Adam has updated each parameter that it has, by name."""
+        return {f'{whose}/{name}': trainer._optimizer._index_update_count[index]
+                for whose, net, trainer in self._nets()
+                for name, parameter in net._collect_params_with_prefix().items()
+                for index in [trainer._param2idx[parameter.name]]
+                if index in trainer._updaters[0].states}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> None:
+        """Set what `arrays` and `update_counts` gave, of networks of the same row and devices."""
+        for whose, net, trainer in self._nets():
+            optimizer, updated = trainer._optimizer, {}
+            for name, parameter in net._collect_params_with_prefix().items():
+                for i, copy in enumerate(parameter.list_data()):
+                    own = f'{whose}/{name}@{i}'
+                    copy[:] = arrays[own if own in arrays else f'{whose}/{name}']
+                if f'{whose}/{name}' not in counts:
+                    continue
+                index = trainer._param2idx[parameter.name]
+                updated[index] = counts[f'{whose}/{name}']
+                state = [arrays[f'{whose}.{moment}/{name}'] for moment in ('mean', 'variance')]
+                for updater, ctx in zip(trainer._updaters, trainer._contexts, strict=True):
+                    updater.states[index] = tuple(nd.array(values, ctx) for values in state)
+                    updater.states_synced[index] = True
+            for ctx in reversed(trainer._contexts):
+                optimizer._set_current_context(ctx.device_id)
+                optimizer._index_update_count.update(updated)
+            optimizer.num_update = max(updated.values(), default=0)
+
+
+@dataclass(frozen=True)
+class VaeGanNetworks(Networks):
+    """A VAE/GAN's nets: encoder and decoder have trainers of their own."""
+    encoder_trainer: gluon.Trainer | None = None
+    decoder_trainer: gluon.Trainer | None = None
+    feature_disc: gluon.Block | None = None  # the discriminator: images -> features, logit
+
+    def _nets(self) -> Iterator[tuple[str, gluon.Block, gluon.Trainer]]:
+        yield 'encoder', self.vae.encoder, self.encoder_trainer
+        yield 'decoder', self.vae.decoder, self.decoder_trainer
+        yield 'disc', self.disc, self.disc_trainer
+
+    @functools.cached_property
+    def trainers(self) -> dict[str, gluon.Trainer]:
+        """By net: encoder, decoder, disc."""
+        return {name: trainer for name, _, trainer in self._nets()}
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, list[gluon.Parameter]]:
+        """By net, those that are trained."""
+        return {name: [p for p in net.collect_params().values() if p.grad_req != 'null']
+                for name, net, _ in self._nets()}
+
+    @functools.cached_property
+    def statistics(self) -> dict[str, list[gluon.Parameter]]:
+        """By net, BatchNorm's running means and variances."""
+        return {name: _running_statistics(net) for name, net, _ in self._nets()}
+
+
+def compiled(net: gluon.Block) -> gluon.Block:
+    """A net around the same parameters, compiled by itself.
+
+    A compiled net is made anew whenever other gradients are asked of it, or another batch size.
+    """
+    outer = gluon.nn.HybridSequential()
+    outer.add(net)
+    outer.hybridize(static_alloc=True, static_shape=True)
+    return outer
+
+
+def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
+    return [p for p in net.collect_params().values() if p.grad_req == 'null']
+
+
+def make_networks(row: Experiment, vae, disc, shape: tuple[int, int, int],
+                 ctx: Context | list[Context], workers: parallel.Workers = ALONE,
+                 feature_disc=None) -> Networks:
+    """Initialise (Xavier, from the row's seed), hybridize and give each net its optimizer.
+
+    On several devices each has its own copy of the nets; trainers keep them the same.
+    feature_disc: of a VAE/GAN, the discriminator with its features.
+    """
+    random.seed(row.seed)
+    images, noise = nd.zeros((1, *shape)), nd.zeros((1, row.n_latent))
+    inputs = (images, noise) if row.encodes else (noise,)
+    for net, examples in ((vae, inputs), (disc, (images,))):
+        if net is not None:
+            net.infer_shape(*examples)  # so that weights are drawn now, in the nets' own order
+    memory.check(row, vae, disc, shape, ctx if isinstance(ctx, list) else [ctx])
+    for net in filter(None, (vae, disc)):
+        net.initialize(init.Xavier(), ctx=ctx)
+    if feature_disc is not None:
+        return _make_vaegan_networks(row, vae, disc, feature_disc, workers,
+                                     len(ctx) if isinstance(ctx, list) else 1)
+    for net in filter(None, (vae, disc)):
+        net.hybridize(static_alloc=True, static_shape=True)
+    vae_trainer = _trainer(row, vae, workers)
+    disc_trainer = _trainer(row, disc, workers) if disc else None
+    return Networks(vae, vae_trainer, row.pixel_loss, disc, disc_trainer,
+                   critic=compiled(disc) if disc else None,
+                   pair_decoder=compiled(vae.decoder) if row.encodes else None)
+
+
+def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: parallel.Workers,
+               n_devices: int) -> VaeGanNetworks:
+    if row.equilibrium is not None and n_devices * workers.count > 1:
+        row.refuse('equilibrium', 'none on several devices, for each knows the costs of its part')
+    if row.schedule != 'constant' and workers.count > 1:
+        row.refuse('schedule', 'constant on several workers, for each has held-out losses of its '
+                   'own')
+    if row.routing == 'accumulated' and any(
+            len(p.shape) == 4 for net in (vae, disc) for p in net.collect_params().values()):
+        row.refuse('routing', 'separate, for nets with convolutions')
+    for net in (vae, feature_disc):
+        net.hybridize(static_alloc=True, static_shape=True)
+        if row.routing == 'accumulated':
+            for parameter in net.collect_params().values():
+                if parameter.grad_req != 'null':
+                    parameter.grad_req = 'add'
+    encoder, decoder, discriminator = (
+        _trainer(row, net, workers) for net in (vae.encoder, vae.decoder, disc))
+    return VaeGanNetworks(vae, None, None, disc, discriminator, encoder_trainer=encoder,
+                decoder_trainer=decoder, feature_disc=feature_disc)
+
+
+def _trainer(row: Experiment, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
+    return gluon.Trainer(net.collect_params(), optim.optimizer(row), kvstore=workers.store(),
+                         update_on_kvstore=False)

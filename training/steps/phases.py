@@ -1,0 +1,117 @@
+"""What a row's epochs are: their phases, and how far a run is in them."""
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from mxnet import nd
+from mxnet.ndarray import NDArray
+
+from training.experiments.row import Experiment
+from training.steps import solo_combo, vaegan
+from training.steps.networks import Networks
+
+
+def _nothing(networks: Networks, row: Experiment, records: list[dict]) -> dict:
+    return {}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs of one kind: their name, how many, their step and what it returns.
+
+    begin(networks, row, records) comes before an epoch, watch(networks, held_out, row, ctx) after
+    it; what both return, `watched` by name, goes into the epoch's record.
+    """
+    name: str
+    epochs: int
+    step: Callable
+    terms: tuple[str, ...]
+    begin: Callable = _nothing
+    watch: Callable = lambda *of: {'val_loss': solo_combo.held_out_loss(*of)}
+    watched: tuple[str, ...] = ('val_loss',)
+
+
+def phases(row: Experiment) -> list[Phase]:
+    """The phases of a row, in order; those without epochs are left out."""
+    if row.kind_of_combo == 'vaegan':
+        plan = [Phase('vaegan', row.combo_epochs, vaegan.step_of(row), vaegan.TERMS,
+                      vaegan.set_rates, vaegan.held_out_losses, vaegan.WATCHED)]
+    elif not row.encodes:
+        plan = [Phase('gan', row.combo_epochs, solo_combo.gan, solo_combo.GAN)]
+    else:
+        plan = [Phase('solo', row.solo_epochs, solo_combo.solo, solo_combo.SOLO),
+                Phase('combo', row.combo_epochs, solo_combo.COMBO_STEPS[row.step],
+                      solo_combo.COMBO)]
+    return [phase for phase in plan if phase.epochs]
+
+
+class Diverged(ValueError):
+    """A loss, parameter or optimizer state that is not finite; the message is for the user.
+
+    `record`: of the epoch up to there, its phase marked.
+    """
+
+    def __init__(self, what: str, progress: 'Progress', phase: Phase, n_epochs: int):
+        super().__init__(f'diverged in epoch {len(progress.records) + 1}/{n_epochs} '
+                         f'({phase.name}), batch {progress.batch}: {what} not finite '
+                         '(a smaller lr may help)')
+        self.record = {'epoch': len(progress.records), 'phase': f'{phase.name}, diverged',
+                       **progress.means(phase), 'seconds': progress.seconds}
+
+
+@dataclass
+class Progress:
+    """How far a run is: the records of its epochs, and the epoch under way.
+
+    With the networks' arrays this is all that the rest of a run depends on, besides its row and
+    data: weights follow from records, and every draw from its epoch and batch.
+    """
+    records: list[dict] = field(default_factory=list)
+    batch: int = 0                  # batches done, of the epoch under way
+    sums: np.ndarray | None = None  # of their terms (n,) float32
+    seconds: float = 0.0            # that they took
+    pending: NDArray | None = None  # the terms (n,) of the last one, while a device computes them
+
+    def settle(self) -> np.ndarray:
+        """The sums, once the device has done all batches."""
+        if self.pending is not None:
+            terms, self.pending = self.pending.asnumpy(), None
+            self.sums = terms if self.sums is None else self.sums + terms
+        return self.sums
+
+    def means(self, phase: Phase) -> dict[str, float]:
+        """The means of the terms so far, over batches."""
+        return dict(zip(phase.terms, (self.settle() / self.batch).tolist(), strict=True))
+
+    def described(self, row: Experiment) -> str:
+        """In words, epochs counted from 1."""
+        done = f'epoch {len(self.records)}/{row.epochs}'
+        return f'{done} and {self.batch} batches' if self.batch else done
+
+    def finish_epoch(self, record: dict) -> None:
+        """Keep the record of the epoch under way; the next one begins."""
+        self.records.append(record)
+        self.batch, self.sums, self.seconds = 0, None, 0.0
+
+
+def plan(row: Experiment) -> list[Phase]:
+    """The phase of each epoch."""
+    return [phase for phase in phases(row) for _ in range(phase.epochs)]
+
+
+def n_images(n_there: int, row: Experiment) -> int:
+    """How many of the training images that are there a run uses."""
+    return min(n_there, row.limit or n_there)
+
+
+def n_batches(n_there: int, row: Experiment) -> int:
+    """Batches of an epoch; the last one may be short."""
+    return math.ceil(n_images(n_there, row) / row.batch_size)
+
+
+def check_finite(networks: Networks, progress: Progress, phase: Phase, n_epochs: int) -> None:
+    """Diverged if a value that a checkpoint holds is not finite; names it."""
+    for name, array in networks.arrays().items():
+        if not nd.all_finite(array, init_output=True).asscalar():
+            raise Diverged(name, progress, phase, n_epochs)

@@ -1,0 +1,95 @@
+"""Learning rates that follow a network's own validation loss. Standard library only.
+
+System A (github.com/Shuntw6096/VAE-GAN) trained each of its nets with a rate of its own. What
+its README says of the rules is not what its logs show; both are here. A rule is a function of
+the losses so far, so that a run that goes on needs no state of it.
+"""
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from training.experiments.row import VaeGan
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a rate is multiplied by `factor`, and how far down.
+
+    due(losses, last): whether the rate falls after the last of these losses; `last` is the
+    epoch of the last fall, or none.
+    """
+    factor: float
+    least: float
+    due: Callable[[Sequence[float], int | None], bool]
+
+
+def rates(initial: float, rule: Rule | None, losses: Sequence[float]) -> list[float]:
+    """The rate of each epoch, and of the next: one more than there are losses.
+
+    losses: the net's validation loss after each epoch. No rule is a constant rate.
+    """
+    found, last = [initial], None
+    for epoch in range(len(losses)):
+        rate = found[-1]
+        if rule and rule.due(losses[:epoch + 1], last):
+            rate, last = max(rate * rule.factor, rule.least), epoch
+        found.append(rate)
+    return found
+
+
+def changes(initial: float, rule: Rule, losses: Sequence[float]) -> list[int]:
+    """The epochs after which the rate fell; at its least it falls no more."""
+    found = rates(initial, rule, losses)
+    return [epoch for epoch, pair in enumerate(zip(found, found[1:], strict=False))
+            if pair[0] != pair[1]]
+
+
+def plateau(patience: int) -> Callable:
+    """Documented, lr2 and lr3: no new low for `patience` epochs, counted from the last fall."""
+    def due(losses: Sequence[float], last: int | None) -> bool:
+        since = losses[0 if last is None else last + 1:]
+        if len(since) <= patience:
+            return False
+        return min(since[-patience:]) >= min(since[:-patience])
+    return due
+
+
+def not_lower(window: int) -> Callable:
+    """Documented, lr4: the loss is not lower than the last `window` ones. None are forgotten."""
+    def due(losses: Sequence[float], last: int | None) -> bool:
+        return len(losses) > window and losses[-1] >= min(losses[-1 - window:-1])
+    return due
+
+
+def higher_than_all(patience: int, start: int = 0) -> Callable:
+    """As logged, lr2 and lr3: the loss is above all others since `patience` epochs.
+
+    The first look is `patience` epochs after `start` or the last fall, and then compares with
+    one epoch, later with more, up to `patience`.
+    """
+    def due(losses: Sequence[float], last: int | None) -> bool:
+        epoch, anchor = len(losses) - 1, start if last is None else last
+        first = max(anchor + patience - 1, epoch - patience)
+        return epoch >= anchor + patience and losses[-1] > max(losses[first:-1])
+    return due
+
+
+def lower_than_all(window: int) -> Callable:
+    """As logged, lr4: a NEW LOW over the last `window` epochs lets the rate fall."""
+    def due(losses: Sequence[float], last: int | None) -> bool:
+        return len(losses) > window and losses[-1] < min(losses[-1 - window:-1])
+    return due
+
+
+RULES = {
+    'documented': {'lr2': Rule(0.85, 1e-4, plateau(10)),
+                   'lr3': Rule(0.75, 5e-6, plateau(6)),
+                   'lr4': Rule(0.6, 5e-6, not_lower(6))},
+    'as_logged': {'lr2': Rule(0.85, 1e-4, higher_than_all(10)),
+                  'lr3': Rule(0.75, 5e-6, higher_than_all(6, start=46)),
+                  'lr4': Rule(0.6, 5e-6, lower_than_all(4))},
+}
+
+
+def rule_of(row: VaeGan) -> Rule | None:
+    """A row's rule; none for a constant rate."""
+    return None if row.schedule == 'constant' else RULES[row.schedule_rule][row.schedule]

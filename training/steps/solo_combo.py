@@ -1,0 +1,272 @@
+"""What one batch does: `solo`, `combo` as published or shared, `gan`.
+
+A step takes the networks, the images x (b, c, h, w), `noise(which)` for noise (b, z) and the
+weights of this epoch; it updates the nets and returns the batch means of its terms, in the
+order of its `TERMS`. On several devices x and the noise are lists, one part of the batch a
+device. Nothing is read back here.
+
+A step is written for one device, as a generator that yields the trainer whose gradients are
+there, and in the end its terms: `on_devices` runs it on all and updates in between. Each net's
+backward pass gets its gradient by hand (`losses.with_gradient`), so that it runs once and
+gives nothing that nobody uses.
+
+Two properties of MXNet 1.9.1 shape this file. An array that stands in two recorded graphs
+loses its place in the first when the second is recorded: hence `x.detach()`. And BatchNorm
+moves its running statistics in the backward pass, not in the forward pass.
+"""
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from mxnet import autograd, gluon, nd
+from mxnet.ndarray import NDArray
+
+from training.experiments.row import Experiment
+from training.steps import rng
+from training.steps.losses import (
+    PIXEL_LOSSES,
+    adversarial_with_gradient,
+    kl_divergence,
+    leaf_of,
+    with_gradient,
+)
+from training.steps.networks import Networks
+
+SOLO = ('vae_loss', 'kl', 'pixel')
+COMBO = ('vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial', 'disc_real_accuracy',
+         'disc_fake_accuracy')
+GAN = ('vae_loss', 'disc_loss', 'adversarial', 'disc_real_accuracy', 'disc_fake_accuracy')
+FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which draw of a combo step
+BATCHNORM_MOMENTUM = 0.9  # Gluon's default, and the original's
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What multiplies the terms of the VAE's loss in a combo epoch."""
+    pixel: float
+    adversarial: float
+    n_images: int | None = None  # of the whole batch, on all devices; none: those of x
+
+
+Noise = Callable[[int], NDArray]
+Step = Iterator[gluon.Trainer | NDArray]
+
+
+def on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
+    """A step for one device as a step for one or several; see above."""
+    @functools.wraps(step)
+    def run(networks: Networks, x: NDArray | list[NDArray], noise: Callable,
+            weights: Weights) -> NDArray:
+        parts = x if isinstance(x, list) else [x]
+        noise = functools.cache(noise)  # once, though every device asks
+        n_images = weights.n_images or sum(len(part) for part in parts)
+        runs = [step(networks, part, noise if part is x else lambda *what, i=i: noise(*what)[i],
+                     weights, 1 / n_images) for i, part in enumerate(parts)]
+        for yielded in zip(*runs, strict=True):
+            if isinstance(yielded[0], gluon.Trainer):
+                yielded[0].step(1)
+        return functools.reduce(
+            NDArray.__add__, (terms.as_in_context(parts[0].context) for terms in yielded))
+    return run
+
+
+@on_devices
+def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
+    """The VAE alone on KL + pixel loss, weight 1 whatever the row's. Returns SOLO (3,)."""
+    with autograd.record():
+        x_hat, mean, logvar = networks.vae(x, noise(0))
+    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, 1.0)
+    autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
+    yield networks.vae_trainer
+    yield _terms(x, kl + pixel, kl, pixel)
+
+
+@on_devices
+def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
+                    scale: float) -> Step:
+    """The discriminator, then the VAE, from three latents of each image. Returns COMBO (7,).
+
+    As the original: noise is drawn anew for the generated images that the discriminator sees,
+    for the adversarial term, and for KL and pixel loss. The original ran the encoder each
+    time, on the same images and with the same weights; once gives the same three times.
+    """
+    vae = networks.vae
+    with autograd.record():
+        mean, logvar = vae.split(nd, vae.encoder(x))
+        latents = [vae.latent(nd, mean, logvar, noise(which)) for which in range(3)]  # (b, z)
+    disc_terms = _disc_gradients(networks, x, _generate(networks, vae.decoder, latents[FOR_DISC]),
+                                 scale)
+    yield networks.disc_trainer
+    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    fooled, pixel, d_latents = _decode_twice(networks, latents[1:], x, scale, weights)
+    with _moving_thrice(networks.encoder_statistics, x.context):
+        autograd.backward([mean, logvar, *latents[1:]], [d_mean, d_logvar, *d_latents])
+    yield networks.vae_trainer
+    yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
+
+
+@on_devices
+def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
+                 scale: float) -> Step:
+    """As `combo_published`, but one pass of the VAE serves all three. Returns COMBO (7,).
+
+    The adversarial term comes from the discriminator after its step, on the very images of
+    that step.
+    """
+    with autograd.record():
+        x_hat, mean, logvar = networks.vae(x, noise(0))
+    disc_terms = _disc_gradients(networks, x, x_hat.detach(), scale)
+    yield networks.disc_trainer
+    fooled, d_fooled = _fool(networks, x_hat, scale, weights)
+    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, weights.pixel)
+    d_x_hat += d_fooled
+    autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
+    yield networks.vae_trainer
+    yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
+
+
+@on_devices
+def gan(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
+    """The plain GAN: the discriminator, then the generator, weight 1. Returns GAN (5,)."""
+    disc_terms = _disc_gradients(networks, x, _generate(networks, networks.vae, noise(FOR_DISC)),
+                                 scale)
+    yield networks.disc_trainer
+    with autograd.record():
+        fakes = networks.vae(noise(FOR_ADVERSARIAL))
+    fooled, d_fakes = _fool(networks, fakes, scale, Weights(1.0, 1.0))
+    fakes.backward(d_fakes)
+    yield networks.vae_trainer
+    yield _terms(x, fooled, disc_terms[0], fooled, *disc_terms[1:])
+
+
+def _pixel_loss(networks: Networks, x_hat, x, scale: float, weight: float) -> tuple:
+    """The row's pixel loss (1,) and its gradient (b, c, h, w)."""
+    return with_gradient(PIXEL_LOSSES[networks.pixel_loss], x_hat, x, scale=scale, weight=weight)
+
+
+def _generate(networks: Networks, decoder: gluon.Block, z: NDArray) -> NDArray:
+    """Images (b, c, h, w) for the discriminator's step, from a pass in train mode.
+
+    In the original this pass moves the running statistics of a decoder with BatchNorm. Only a
+    backward pass does that; this one stops at z.
+    """
+    if not networks.vae_normalises:
+        with autograd.train_mode():
+            return decoder(z)
+    leaf, images = recorded(decoder, z)
+    autograd.grad(images, [leaf], head_grads=nd.zeros_like(images))
+    return images.detach()
+
+
+def _decode_twice(networks: Networks, latents: list[NDArray], x: NDArray, scale: float,
+                  weights: Weights) -> tuple[NDArray, NDArray, list[NDArray]]:
+    """Adversarial and pixel term (1,), each from images of its own latents (b, z).
+
+    Leaves the decoder's gradients with it, and returns those of the latents. With BatchNorm the
+    two passes have to be apart, and so their backward passes: of two convolutions' gradients in
+    one graph MXNet's CPU build crashes.
+    """
+    if not networks.vae_normalises:
+        z = nd.concat(*latents, dim=0)                                  # (2b, z)
+        leaf, images = recorded(networks.pair_decoder, z)               # ..., (2b, c, h, w)
+        fakes, x_hat = nd.split(images, num_outputs=2, axis=0)
+        fooled, d_fakes = _fool(networks, fakes, scale, weights)
+        pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, weights.pixel)
+        images.backward(nd.concat(d_fakes, d_x_hat, dim=0))
+        return fooled, pixel, nd.split(leaf.grad, num_outputs=2, axis=0)
+    decoder = networks.vae.decoder
+    gradients = [p.grad(x.context) for p in decoder.collect_params().values()
+                 if p.grad_req != 'null']
+    first, fakes = recorded(decoder, latents[0])
+    fooled, d_fakes = _fool(networks, fakes, scale, weights)
+    fakes.backward(d_fakes)
+    of_fakes = [gradient.copy() for gradient in gradients]
+    second, x_hat = recorded(decoder, latents[1])
+    pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, weights.pixel)
+    x_hat.backward(d_x_hat)
+    for gradient, other in zip(gradients, of_fakes, strict=True):
+        gradient += other
+    return fooled, pixel, [first.grad, second.grad]
+
+
+def recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
+    """A leaf with those values, and what the net makes of it in a graph that starts there."""
+    leaf = leaf_of(values)
+    with autograd.record():
+        return leaf, net(leaf)
+
+
+def _disc_gradients(networks: Networks, x: NDArray, fakes: NDArray, scale: float) -> list:
+    """Gradients of real + generated. Returns batch means: loss, both accuracies."""
+    if not networks.disc_normalises:
+        images = nd.concat(x.detach(), fakes, dim=0)                    # (2b, c, h, w)
+        with autograd.record():
+            logit = networks.disc(images)                                # (2b, 1)
+        *terms, gradient = adversarial_with_gradient(logit, len(x), scale)
+        logit.backward(gradient)
+        return terms
+    with autograd.record():  # each batch normalised by itself
+        real, fake = networks.disc(x.detach()), networks.disc(fakes)      # (b, 1) each
+    real_loss, real_accuracy, _, d_real = adversarial_with_gradient(real, len(x), scale)
+    fake_loss, _, fake_accuracy, d_fake = adversarial_with_gradient(fake, 0, scale)
+    # The last head's pass is visited first: statistics move for real, then fake
+    autograd.backward([fake, real], [d_fake, d_real])
+    return [real_loss + fake_loss, real_accuracy, fake_accuracy]
+
+
+def _fool(networks: Networks, fakes: NDArray, scale: float,
+          weights: Weights) -> tuple[NDArray, NDArray]:
+    """The adversarial term (1,) of generated images, and its weighted gradient of them."""
+    leaf, logit = recorded(networks.critic, fakes)                      # ..., (b, 1)
+    fooled, _, _, d_logit = adversarial_with_gradient(logit, len(logit), scale,
+                                                      weights.adversarial)
+    return fooled, autograd.grad(logit, [leaf], head_grads=d_logit)[0]
+
+
+@contextmanager
+def _moving_thrice(statistics: list[gluon.Parameter], ctx) -> Iterator[None]:
+    """Running statistics that one backward pass moves, moved as far as by three of the same."""
+    arrays = [p.data(ctx) for p in statistics]
+    before = [array.copy() for array in arrays]
+    yield
+    for array, old in zip(arrays, before, strict=True):
+        array += (BATCHNORM_MOMENTUM + BATCHNORM_MOMENTUM ** 2) * (array - old)
+
+
+def _combo_terms(x: NDArray, weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:
+    disc_loss, *accuracies = disc_terms
+    loss = kl + weights.pixel * pixel + weights.adversarial * fooled
+    return _terms(x, loss, disc_loss, kl, pixel, fooled, *accuracies)
+
+
+def _terms(x: NDArray, *values) -> NDArray:
+    """Values, on the CPU numbers and else (1,) each, as one array (n,) on the device of x."""
+    if isinstance(values[0], NDArray):
+        return nd.concat(*values, dim=0)
+    return nd.from_numpy(np.array(values, np.float32))
+
+
+COMBO_STEPS = {'published': combo_published, 'shared': combo_shared}
+
+N_HELD_OUT = 1000  # held-out images behind val_loss, at most
+
+
+def held_out_loss(networks: Networks, images, row: Experiment, ctx) -> float | None:
+    """Mean KL + pixel loss of the first held-out images, BatchNorm in inference mode."""
+    if not row.encodes:
+        return None
+    n_images = min(len(images), N_HELD_OUT)
+    total = 0.0
+    for batch, start in enumerate(range(0, n_images, row.batch_size)):
+        indices = np.arange(start, min(start + row.batch_size, n_images))
+        x = nd.array(images[indices], ctx)
+        eps = nd.array(rng.noise(row.seed, rng.HELD_OUT, 0, batch, 0,
+                                   (len(indices), row.n_latent)), ctx)
+        x_hat, mean, logvar = networks.vae(x, eps)
+        loss = kl_divergence(mean, logvar) + PIXEL_LOSSES[networks.pixel_loss](x_hat, x)
+        total += loss.sum().asscalar()
+    return float(total) / n_images

@@ -1,0 +1,216 @@
+"""The folder of a run: begun, finished, its configuration and checksums. Never imports MXNet."""
+import json
+import re
+import shutil
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO
+
+from training.experiments import naming, registry
+from training.experiments.registry import Experiment, ExperimentError
+from training.storage import files
+
+CONFIG, PARAMETERS = 'config.json', 'vae.params'
+EVALUATION = 'evaluation.json'
+IN_THE_WAY = 'a finished run is there; --force replaces it'
+CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
+                 'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
+EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
+DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
+UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
+LOCK = '.lock'              # in it: held by the process that runs
+SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
+
+
+class FolderError(ValueError):
+    """A result folder that cannot be read; the message is for the user."""
+
+
+def begin(final: Path, fresh: bool) -> tuple[Path, IO[str]]:
+    """The folder of an unfinished run, under a name that nothing takes for a finished one's.
+
+    And the lock on it, held until it is closed. fresh: nothing of an earlier start stays.
+    LockError if another process runs it.
+    """
+    folder = final.with_name(final.name + UNFINISHED)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = files.lock(folder / LOCK)
+    for path in folder.iterdir():
+        if path.name != LOCK and (fresh or path.name.startswith('.')):
+            path.unlink()
+    return folder, lock
+
+
+def finish(folder: Path, final: Path) -> None:
+    """Record the files' checksums and give a run's folder its name, in place of an earlier run's.
+
+    Then remove what only an unfinished run needs: it is there as long as the run may go on.
+    """
+    write_checksums(folder)
+    replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
+    if final.exists():
+        if replaced.exists():
+            shutil.rmtree(replaced)
+        final.rename(replaced)
+    folder.rename(final)
+    remove_leftovers(final)
+
+
+def remove_leftovers(final: Path) -> None:
+    """What was to be removed when a run was finished, and was not if it was killed then."""
+    for path in (*final.glob('checkpoint-*'), final / LOCK):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(final.with_name(f'{final.name}.replaced{UNFINISHED}'), ignore_errors=True)
+
+
+def write_config(folder: Path, config: dict) -> None:
+    """config.json: the resolved row, versions, device, data and their sha256."""
+    files.write_text(folder / CONFIG, json.dumps(config, indent=2) + '\n')
+
+
+def merged_config(folder: Path, config: dict) -> dict:
+    """config.json of a run that goes on: as it was begun, and on what devices it was trained.
+
+    FolderError if it was begun with another row or other data.
+    """
+    begun = read_config(folder)
+    for key in ('run', 'row', 'data', 'n_train'):
+        if begun[key] != config[key]:
+            raise FolderError(f'{folder / CONFIG}: begun with another {key} '
+                              f'({_difference(begun[key], config[key])}); --fresh starts over')
+    device, now = begun['device'], config['device']
+    earlier = {key: begun[key] for key in ('earlier_versions',) if key in begun}
+    if begun.get('versions') != config['versions']:
+        earlier.setdefault('earlier_versions', begun.get('versions'))
+    return config | earlier | {
+        'device': device if device.endswith(now) else f'{device}, then {now}'}
+
+
+def _difference(before, now) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        field = next(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+        before, now = f'{field} {before.get(field)}', now.get(field)
+    return f'{before}, now {now}'
+
+
+def write_checksums(folder: Path) -> None:
+    """SHA256SUMS: of all that belongs to a result folder."""
+    _write_checksums(folder, {path.name: files.sha256(path) for path in belonging(folder)})
+
+
+def update_checksums(folder: Path, *written: str) -> None:
+    """SHA256SUMS again for the files that were just written; not for the rest."""
+    if (folder / SUMS).exists():
+        _write_checksums(folder, read_checksums(folder) | {
+            name: files.sha256(folder / name) for name in written})
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """SHA256SUMS: file name to checksum. FolderError if it is not what write_checksums wrote."""
+    path = folder / SUMS
+    try:
+        lines = path.read_text().splitlines()
+    except UnicodeDecodeError:
+        lines = ['']
+    found = [re.fullmatch(r'([0-9a-f]{64})  ([\w.-]+)', line) for line in lines]
+    if not all(found) or not found:
+        raise FolderError(f'{path}: not a list of checksums')
+    return {match[2]: match[1] for match in found}
+
+
+def _write_checksums(folder: Path, sums: dict[str, str]) -> None:
+    files.write_text(folder / SUMS, ''.join(f'{sums[name]}  {name}\n' for name in sorted(sums)))
+
+
+def belonging(folder: Path) -> list[Path]:
+    """The files of a result folder that have checksums."""
+    return [path for path in folder.iterdir()
+            if path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
+            and not path.name.startswith('.')]
+
+
+def finished_runs(root: Path) -> dict[str, Path]:
+    """Result folders below a root, by the names of their runs."""
+    return {f'{path.parent.parent.name}/{path.parent.name}': path.parent
+            for path in sorted(root.glob(f'*/*/{CONFIG}'))
+            if not path.parent.name.endswith(UNFINISHED)}
+
+
+def matching(root: Path, pattern: str) -> list[Path]:
+    """The finished runs whose names match a shell pattern. ExperimentError if none does."""
+    found = [folder for run, folder in finished_runs(root).items() if fnmatchcase(run, pattern)]
+    if not found:
+        raise ExperimentError(f'no finished run in {root} matches {pattern!r}')
+    return found
+
+
+def named(root: Path, name: str) -> Path:
+    """The finished run of that name, or of a row equal to the one of that name.
+
+    ExperimentError if there is none.
+    """
+    name, finished = name.strip('/'), finished_runs(root)
+    if name not in finished:
+        row = registry.canonical(registry.get(name))
+        name = row.name
+        if name not in finished:
+            raise ExperimentError(f'{root / name}: no finished run there; make one with: '
+                                  f'{naming.command(row)}')
+    return finished[name]
+
+
+def read_config(folder: Path) -> dict:
+    """config.json of a result folder. FolderError if it is not what write_config wrote."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise FolderError(f'{path}: not JSON ({error})') from None
+    for field, kind in CONFIG_FIELDS.items():
+        found = config.get(field) if isinstance(config, dict) else None
+        if type(found) is not kind:
+            raise FolderError(f'{path}: {field} is {str(found)[:50]!r}, expected '
+                              f'{kind.__name__}')
+    for field in DATA_FIELDS:
+        if type(config['data'].get(field)) is not str:
+            raise FolderError(f'{path}: data has no {field}')
+    return config
+
+
+def write_evaluation(folder: Path, evaluation: dict) -> None:
+    """evaluation.json: a finished run's measures and their protocol."""
+    files.write_text(folder / EVALUATION, json.dumps(evaluation, indent=2) + '\n')
+
+
+def read_evaluation(folder: Path) -> dict | None:
+    """evaluation.json, or nothing if it is not there. FolderError if it is something else."""
+    path = folder / EVALUATION
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        measures = found['measures']
+        of_kind = [type(found[k]) is kind for k, kind in EVALUATION_FIELDS.items()]
+        if all(of_kind) and all(map(_is_measure, measures, measures.values())) and (
+                'latents' in measures or 'active_latents' not in measures):
+            return found
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        pass
+    raise FolderError(f'{path}: not an evaluation')
+
+
+def _is_measure(name: str, value) -> bool:
+    if name == 'kl_per_latent':
+        return type(value) is list
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def row_of(config: dict, folder: Path) -> Experiment:
+    """The row of a result folder's configuration. FolderError if it is none."""
+    try:
+        row = type(registry.get(config['name']))(name=config['name'], **config['row'])
+    except (TypeError, KeyError, ValueError) as error:
+        raise FolderError(f'{folder / CONFIG}: not a row '
+                          f'({" ".join(str(error).split())})') from None
+    return row
