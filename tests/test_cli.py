@@ -203,7 +203,7 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', 'DenseVAE_on_MNIST/5_3_400_bce_51'], 'near names: DenseVAE_on_MNIST/5_3_400_bce_50'),
     (['run', SOLO, '--epochs', 'many'], "--epochs 'many': expected N"),
     (['run', SOLO, '--epochs', '0'], 'at least one epoch'),
-    (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, vae'),
+    (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, layout'),
     (['run', SOLO, '--step', 'both'], 'one of published, shared'),
     (['run', SOLO, '--seed', 'x'], "seed='x': expected a whole number"),
     (['run', SOLO, '--limit', '0'], 'limit=0: expected a finite number above 0'),

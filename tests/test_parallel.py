@@ -14,6 +14,7 @@ from mxnet import cpu, nd
 
 import models
 from tests.conftest import write_mnist
+from training.experiments import kinds
 from training.experiments.registry import Experiment
 from training.run import loop
 from training.runtime import parallel
@@ -22,7 +23,8 @@ from training.steps.networks import make_networks
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPE, TOLERANCE = (1, 6, 6), 1e-5
-ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
+ROW = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=2,
+                 n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
                  disc_hlayers=1, disc_hnodes=3, solo_epochs=1, combo_epochs=1, batch_size=8)
 NAME = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 
@@ -50,7 +52,7 @@ def test_devices_share_a_batch(step, n_devices):
     alone, split = (trained(row, [cpu(i) for i in range(n)]) for n in (1, n_devices))
     assert_same(split[1], alone[1])
     for ours, theirs in zip(split[0], alone[0], strict=True):
-        for term in (*solo_combo.SOLO, 'val_loss'):
+        for term in (*kinds.SOLO_COMBO.phases[0].terms, 'val_loss'):
             assert ours[term] == pytest.approx(theirs[term], rel=TOLERANCE)
 
 

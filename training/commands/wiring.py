@@ -3,6 +3,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from training.experiments import kinds
 from training.experiments.row import Experiment, ExperimentError
 from training.reporting import run_readme
 from training.reporting.published import RESULTS, published_numbers
@@ -68,7 +69,7 @@ def build_nets(row: Experiment, shape: tuple[int, int, int]) -> tuple:
     if row.combo_epochs:
         disc = models.build_discriminator(row, shape)
         models.check_discriminator(disc, row.disc, shape)
-    if row.kind_of_combo == 'vaegan':
+    if row.kind is kinds.VAEGAN:
         feature_disc = models.build_similarity(disc, row)
     return vae, disc, feature_disc
 
@@ -79,7 +80,7 @@ def train_row(row: Experiment, dataset, ctx: list, args, workers=None):
     from training.steps.networks import ALONE
     vae, disc, feature_disc = build_nets(row, dataset.shape)
     classifier = None
-    if getattr(row, 'n_classified', 0):
+    if row.n_classified:
         classifier = load_classifier(dataset, ctx[0])
     options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
                            args.checkpoint_minutes, getattr(args, 'snapshot_every', None),

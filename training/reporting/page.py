@@ -17,13 +17,11 @@ from training.reporting.published import (
     published_numbers,
     published_seconds,
 )
-from training.reporting.statistics import family_of_row, read_csv
+from training.reporting.statistics import read_csv
 from training.storage import files, run_folder
 
 NAME = 'index.html'
 TEMPLATES = Path(__file__).parent / 'templates'
-LABELS = {'vae_loss': 'VAE loss', 'disc_loss': 'discriminator loss', 'enc_loss': 'encoder loss',
-          'dec_loss': 'decoder loss'}
 MORE = {  # pictures that stand behind a click: file name to what it shows
     pictures.LOSSES: 'losses over the epochs',
     pictures.STRIP_ANIMATION: 'the strip over the epochs',
@@ -110,15 +108,15 @@ def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
     """Losses, ours beside published: of the same epoch, or of the whole published run."""
     curve, found = naming.comparable_curve(row, published), []
     ours, seconds = our_numbers(folder, curve), published_seconds(published)
-    labels = LABELS if row.encodes else LABELS | {'vae_loss': 'generator loss'}
-    for loss, digits in family_of_row(row).losses.items():
+    for loss, named in row.kind.losses.items():
         same = ours.get(f'published_{loss}')
         whole = published.get(f'pub_{loss}')
         if ours[f'our_{loss}'] is not None:
-            found.append({'label': f'{labels[loss]}, epoch {ours["our_epoch"]}',
-                          'ours': tables.number(ours[f'our_{loss}'], digits),
-                          'published': tables.number(same, digits) if same is not None else '',
-                          'in_full': tables.number(whole, digits) if whole and same is None
+            found.append({'label': f'{named.label}, epoch {ours["our_epoch"]}',
+                          'ours': tables.number(ours[f'our_{loss}'], named.digits),
+                          'published': '' if same is None else tables.number(same,
+                                                                             named.digits),
+                          'in_full': tables.number(whole, named.digits) if whole and same is None
                           else '', 'last_epoch': published.get('pub_last_epoch')})
     return [*found, {'label': 'seconds an epoch', 'in_full': '',
                      'published': tables.number(seconds, 1) if curve and seconds else '',

@@ -5,7 +5,8 @@ their losses along the epochs in published_curves.csv beside it; those of VAE/GA
 """
 from pathlib import Path
 
-from training.reporting.statistics import VAE, VAEGAN, family_of, read_csv, read_statistics
+from training.experiments import kinds
+from training.reporting.statistics import read_csv, read_statistics
 
 RESULTS = Path(__file__).resolve().parents[2] / 'results'
 OTHER_IMAGES = {  # what stands beside published losses, by data
@@ -27,11 +28,11 @@ def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
     for published in found.values():
         published.setdefault('curve', [{
             'epoch': published.get('pub_last_epoch'), 'source': published.get('source'),
-            **{loss: published.get(f'pub_{loss}') for loss in VAE.losses}}])
+            **{loss: published.get(f'pub_{loss}') for loss in kinds.SOLO_COMBO.losses}}])
         if 'pub_vae_loss' not in published:
             last = published['curve'][-1]
             published |= {'pub_last_epoch': last['epoch'],
-                          **{f'pub_{loss}': last[loss] for loss in VAEGAN.losses}}
+                          **{f'pub_{loss}': last[loss] for loss in kinds.VAEGAN.losses}}
     return found
 
 
@@ -51,7 +52,7 @@ def our_numbers(folder: Path, curve: list[dict]) -> dict:
     both = pairs(statistics, curve)
     ours, published = both[-1] if both else (statistics[-1], {})
     seconds = sum(line['seconds'] for line in statistics)
-    losses = family_of(ours).losses
+    losses = kinds.with_columns(ours).losses
     return {'our_epoch': int(ours['epoch']), **{f'our_{loss}': ours[loss] for loss in losses},
             **{f'published_{loss}': published[loss] and float(published[loss])
                for loss in losses if published},

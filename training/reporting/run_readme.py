@@ -21,8 +21,6 @@ from training.reporting.pictures import (
 from training.reporting.published import OTHER_IMAGES, pairs, sources
 from training.reporting.statistics import (
     STATISTICS,
-    VAEGAN,
-    family_of_row,
     read_classes,
     read_statistics,
 )
@@ -50,7 +48,6 @@ def readme(folder: Path, published: dict) -> str:
              f'Data: {source["data"]}, {source["description"]}, {config["n_train"]} training '
              f'images. Device: {config["device"]}. Again with:', '', '```',
              config['command'], '```', '']
-    family = family_of_row(experiment)
     curve = naming.comparable_curve(experiment, published)
     lines += ['## Losses', '', tables.losses_table(statistics, curve), '',
               *([OTHER_IMAGES[experiment.data], '']
@@ -59,7 +56,7 @@ def readme(folder: Path, published: dict) -> str:
               *(f'Published: {source}.\n' for source in sources(statistics, curve)),
               f'Means over the batches of an epoch; epochs count from 0; all of them in '
               f'[{STATISTICS}]({STATISTICS}). '
-              + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
+              + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
               *([f'![losses over the epochs]({LOSSES})', '']
                 if (folder / LOSSES).exists() else [])]
     if (folder / STRIP_ANIMATION).exists():
@@ -124,11 +121,9 @@ def draw_curves(folder: Path, row: Experiment, published: dict) -> list[str]:
     """
     from training.reporting import charts
     statistics, title = read_statistics(folder), naming.run_name(row)
-    if family_of_row(row) is VAEGAN:
-        charts.draw_vaegan(folder / pictures.LOSSES, statistics, title)
-    else:
-        both = pairs(statistics, naming.comparable_curve(row, published))
-        charts.draw_vae(folder / pictures.LOSSES, statistics, [line for _, line in both], title)
+    both = pairs(statistics, naming.comparable_curve(row, published))
+    charts.LOSSES[row.kind](folder / pictures.LOSSES, statistics, [line for _, line in both],
+                            title)
     if not (folder / pictures.CLASSES).exists():
         return [pictures.LOSSES]
     charts.draw_classes(folder / pictures.CLASSES_CHART,

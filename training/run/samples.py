@@ -11,6 +11,8 @@ from training.reporting.statistics import CLASS_COLUMNS, read_classes, write_csv
 
 def due(row: VaeGan, epoch: int) -> bool:
     """Whether samples are kept after that epoch, counted from 1."""
+    if not row.of_pictures():
+        return False
     return epoch >= row.grid_from and (epoch - row.grid_from) % row.grid_every == 0
 
 

@@ -38,7 +38,7 @@ class Stopwatch:
 
 def as_timed(row: Experiment, n_steps: int) -> Experiment:
     """The row for one epoch of each kind that its nets allow, of a warm-up and n steps."""
-    if row.kind_of_combo == 'combo':
+    if 'solo_epochs' in row.fields() and row.encodes:
         epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
     else:
         epochs = {'combo_epochs': 1}

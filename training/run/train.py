@@ -17,7 +17,7 @@ from training.experiments import naming
 from training.experiments.registry import Experiment, ExperimentError
 from training.reporting import pictures, run_readme
 from training.reporting.published import published_numbers
-from training.reporting.statistics import VAEGAN, family_of_row, write_statistics
+from training.reporting.statistics import write_statistics
 from training.run import loop, samples
 from training.run.progress_bar import ProgressBar
 from training.runtime import device, signals
@@ -83,14 +83,13 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
 def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folder: Path,
                   config: dict, options: Options, workers, classifier) -> None:
     """All epochs that are still to be trained, with a checkpoint after each."""
-    family = family_of_row(row)
     progress = checkpoints.last(folder, networks, row, len(dataset.train))
     run_folder.write_config(folder, run_folder.merged_config(folder, config) if progress
                             else config)
     print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
           + (f', going on after {progress.described(row)}' if progress else ''), flush=True)
     progress = checkpoints.share(workers, networks, progress or phases.Progress(), row)
-    write_statistics(folder, progress.records, family)
+    write_statistics(folder, progress.records, row.kind)
     bar = ProgressBar(row.epochs, workers.count)
     board = None
     if options.tensorboard:
@@ -107,19 +106,19 @@ def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folde
         try:
             for record in loop.train(networks, dataset.train, dataset.test, row, ctx, progress,
                                      on_batch, workers):
-                write_statistics(folder, progress.records, family)
+                write_statistics(folder, progress.records, row.kind)
                 bar.on_epoch(record)
                 now = FinishedRun(folder, row, dataset, networks.vae, ctx[0])
                 if options.snapshot_every and not (record['epoch'] + 1) % options.snapshot_every:
                     pictures.write_snapshot(folder, record['epoch'] + 1, *now.pictures())
                 if board:
                     board.add(record, pictures.strip(*now.pictures()))
-                if family is VAEGAN and samples.due(row, record['epoch'] + 1):
+                if samples.due(row, record['epoch'] + 1):
                     samples.keep(folder, networks.vae, row, dataset.test, ctx[0],
                                  record['epoch'] + 1, classifier)
                 keeper.on_epoch(progress)
         except phases.Diverged as error:
-            write_statistics(folder, [*progress.records, error.record], family)
+            write_statistics(folder, [*progress.records, error.record], row.kind)
             raise
         finally:
             bar.close()

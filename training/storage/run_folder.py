@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from training.experiments import naming, registry
-from training.experiments.registry import Experiment, ExperimentError
+from training.experiments.row import ExperimentError, Row
 from training.storage import files
 
 CONFIG, PARAMETERS = 'config.json', 'vae.params'
@@ -18,6 +18,10 @@ CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row':
                  'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
 EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
 DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
+# Fields that the rows of VAE/GANs had once, with the only values that they could have
+GONE = [('step', 'vaegan'), ('pixel_loss', None), ('solo_epochs', 0), ('pbp_weight', 1.0),
+        ('pbp_decay', 1.0), ('decay_interval', 25), ('max_disc_loss', 999.0),
+        ('encoder', 'published'), ('latent_head', 'published')]
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
@@ -206,10 +210,13 @@ def _is_measure(name: str, value) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
-def row_of(config: dict, folder: Path) -> Experiment:
-    """The row of a result folder's configuration. FolderError if it is none."""
+def row_of(config: dict, folder: Path) -> Row:
+    """Return the row of a result folder's configuration. FolderError if it is none."""
     try:
-        row = type(registry.get(config['name']))(name=config['name'], **config['row'])
+        kind = type(registry.get(config['name']))
+        row = kind(name=config['name'], **{
+            field: value for field, value in config['row'].items()
+            if field in kind.fields() or (field, value) not in GONE})
     except (TypeError, KeyError, ValueError) as error:
         raise FolderError(f'{folder / CONFIG}: not a row '
                           f'({" ".join(str(error).split())})') from None

@@ -5,7 +5,7 @@ MXNet.
 """
 from dataclasses import replace
 
-from training.experiments import naming
+from training.experiments import kinds, naming
 from training.experiments.registry import EXPERIMENTS, Experiment
 from training.reporting import tables
 
@@ -89,7 +89,7 @@ def block(title: str, lines: list[dict]) -> str:
         table.append([f'[{label}]({folder}/README.md)', naming.epochs_text(row),
                       *(tables.number(line[k], digits) for k, (_, digits) in shown.items())])
         pictures.append(f'**{label}.** {naming.caption(row)}\n')
-        if row.kind_of_combo == 'vaegan':
+        if row.kind is kinds.VAEGAN:
             pictures.append(f'![Samples over the epochs]({folder}/{pictures.ANIMATION}) '
                             f'![Losses]({folder}/{pictures.LOSSES})\n')
         pictures.append(f'![Originals and reconstructions]({folder}/{pictures.STRIP})\n')

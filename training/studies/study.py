@@ -1,7 +1,7 @@
 """What is compared with what, over all studies."""
 from dataclasses import replace
 
-from training.experiments import naming, registry
+from training.experiments import kinds, naming, registry
 from training.experiments.registry import EXPERIMENTS
 from training.studies import anime, convvae_flaws, learned_similarity, sharpness
 
@@ -9,7 +9,7 @@ from training.studies import anime, convvae_flaws, learned_similarity, sharpness
 def compared() -> dict[str, list[str]]:
     """What is compared: by title, the names of runs."""
     digits = [row for row in EXPERIMENTS.values() if row.data == 'MNIST'
-              and row.kind_of_combo != 'vaegan']
+              and row.kind is kinds.SOLO_COMBO]
     found = {'Digits: with and without a discriminator': [
         *digits, *(replace(row, step='shared') for row in digits if row.disc)]}
     for title, names in anime.STUDIES.items():
