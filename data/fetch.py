@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 from urllib.request import urlopen
 
-from data import DataError
+from data import DataError, MissingDataError
 
 TIMEOUT_SECONDS = 20
 CHUNK = 1 << 20  # bytes
@@ -19,18 +19,35 @@ LOCK, UNFINISHED = '.lock', '.unfinished-'  # in a folder of the cache
 
 
 def cache_dir() -> Path:
-    """The project's own cache: $XDG_CACHE_HOME/vaegan, by default ~/.cache/vaegan."""
+    """Return the project's own cache: $XDG_CACHE_HOME/vaegan, by default ~/.cache/vaegan."""
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan'
 
 
 def roots(root: str | Path | None) -> list[Path]:
-    """Folders to look in, in order: the one given, $VAEGAN_DATA, the cache."""
-    given = [root, os.environ.get('VAEGAN_DATA'), cache_dir()]
-    return [Path(folder).expanduser() for folder in given if folder]
+    """Return the folders to look in: the one that a user named, else $VAEGAN_DATA and the cache.
+
+    What a user named is the only one, so that a slip of the pen never trains on other data.
+    """
+    named = [root] if root else [os.environ.get('VAEGAN_DATA'), cache_dir()]
+    return [Path(os.path.expanduser(folder)) for folder in named if folder]
+
+
+def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
+    """Return the error for data that are not where they were looked for.
+
+    wanted: what they are and how their files are called. It is a MissingDataError if the user
+    named no root.
+    """
+    places = roots(root)
+    if not root:
+        return MissingDataError(f'no {wanted} in {", ".join(map(str, places))}: {advice}')
+    if not os.path.exists(places[0]):
+        return DataError(f'{places[0]}: no such file or folder, expected {wanted}')
+    return DataError(f'{places[0]}: holds no {wanted}')
 
 
 def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal."""
+    """Return the checksum of a file, in hexadecimal."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 

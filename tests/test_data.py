@@ -1,17 +1,29 @@
 """MNIST from idx files: where it is looked for, what is refused, how pixels become floats."""
 import gzip
 import hashlib
+import json
+import os
+import re
+import shlex
 import shutil
 import struct
+import subprocess
+import sys
 import tracemalloc
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-import data
-from data import fetch, mnist
+from data import DataError, MissingDataError, fetch, mnist, table
+from data.images import Images, to_channels_first, to_pixels
+from data.loading import Contents, load
 from tests.conftest import write_idx, write_mnist
+from training.experiments.registry import EXPERIMENTS
 
+ROOT = Path(__file__).resolve().parent.parent
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 TRAIN, TEST_LABELS = 'train-images-idx3-ubyte', 't10k-labels-idx1-ubyte'
 
 
@@ -30,8 +42,8 @@ def zipped(folder):
 
 
 def test_plain_and_gzipped_files_give_the_same_data(root, tmp_path):
-    plain = data.load('MNIST', root)
-    packed = data.load('MNIST', zipped(shutil.copytree(root, tmp_path / 'packed')))
+    plain = load('MNIST', root)
+    packed = load('MNIST', zipped(shutil.copytree(root, tmp_path / 'packed')))
     assert (plain.train.pixels == packed.train.pixels).all()
     pixels = b''.join((root / f'{split}-images-idx3-ubyte').read_bytes()[16:]
                       for split in ('train', 't10k'))
@@ -43,43 +55,85 @@ def test_plain_and_gzipped_files_give_the_same_data(root, tmp_path):
 def test_names_with_a_dot_are_known_too(root):
     for path in list(root.iterdir()):
         path.rename(root / path.name.replace('-idx', '.idx'))
-    assert len(data.load('MNIST', root).train) == 160
+    assert len(load('MNIST', root).train) == 160
 
 
 @pytest.mark.parametrize('folder', ['.', 'mnist', 'MNIST', 'MNIST/raw'])
 def test_usual_folders_below_the_root_are_looked_in(mnist_root, tmp_path, folder):
     shutil.copytree(mnist_root, tmp_path / folder, dirs_exist_ok=True)
-    assert len(data.load('MNIST', tmp_path).train) == 160
+    assert len(load('MNIST', tmp_path).train) == 160
 
 
-def test_root_goes_before_the_variable_and_that_before_the_cache(tmp_path, monkeypatch):
+def test_root_goes_alone_and_the_variable_before_the_cache(tmp_path, monkeypatch):
     places = {}
     for i, name in enumerate(('root', 'variable', 'vaegan')):
         places[name] = tmp_path / name
         places[name].mkdir()
         write_mnist(places[name], n_train=30 + i)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    assert len(data.load('MNIST').train) == 32
+    assert len(load('MNIST').train) == 32
     monkeypatch.setenv('VAEGAN_DATA', str(places['variable']))
-    assert len(data.load('MNIST').train) == 31
-    assert len(data.load('MNIST', places['root']).train) == 30
+    assert len(load('MNIST').train) == 31
+    assert len(load('MNIST', places['root']).train) == 30
 
 
-@pytest.mark.parametrize('exists', [True, False])
-def test_root_without_mnist_is_passed_over(root, tmp_path, monkeypatch, exists):
-    empty = tmp_path / 'empty'
-    if exists:
-        empty.mkdir()
+@pytest.mark.parametrize('name', ['MNIST', 'anime'])
+@pytest.mark.parametrize('make, message', [
+    (lambda path: None, 'no such file or folder'), (lambda path: path.mkdir(), 'holds no'),
+    (lambda path: path.write_text('mine'), 'holds no')], ids=['typo', 'empty', 'file'])
+def test_named_root_without_the_set_is_an_error_that_names_it(root, tmp_path, monkeypatch,
+                                                              name, make, message):
     monkeypatch.setenv('VAEGAN_DATA', str(root))
-    assert len(data.load('MNIST', empty).train) == 160
+    monkeypatch.setattr(fetch, 'download', lambda *_: pytest.fail('downloads'))
+    make(tmp_path / 'my_facse')
+    with pytest.raises(DataError, match=f'my_facse: {message}') as error:
+        load(name, tmp_path / 'my_facse')
+    assert '\n' not in str(error.value) and not isinstance(error.value, MissingDataError)
+
+
+@pytest.mark.parametrize('command', [
+    ['run', SOLO, '--epochs', '1'], ['demo'], ['verify'], ['strips', '--match', '*'],
+    ['run', SOLO, '--epochs', '1', '--set', 'data=sketch_digits']])
+def test_typo_in_data_root_is_refused_by_every_command(cli, root, tmp_path, monkeypatch, capsys,
+                                                       command):
+    monkeypatch.setenv('VAEGAN_DATA', str(root))
+    with pytest.raises(SystemExit) as stop:
+        cli([*command, '--data-root', str(tmp_path / 'my_facse'), '--results-root',
+             str(tmp_path / 'results')])
+    line, = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and 'error: ' in line and 'my_facse' in line
+    assert not (tmp_path / 'results').exists()
+
+
+@pytest.mark.parametrize('command', [['run', SOLO, '--epochs', '1'], ['demo']])
+def test_folder_without_the_set_is_never_other_data(cli, root, tmp_path, monkeypatch, command):
+    monkeypatch.setenv('VAEGAN_DATA', str(root))
+    (tmp_path / 'empty').mkdir()
+    status, _, err = cli([*command, '--data-root', str(tmp_path / 'empty'), '--results-root',
+                          str(tmp_path / 'results')])
+    assert status == 2 and err == (
+        f'error: {tmp_path / "empty"}: holds no MNIST (the four idx files)\n')
+    assert not (tmp_path / 'results').exists()
+
+
+def test_first_line_of_a_run_says_where_its_data_came_from(cli, root, tmp_path, monkeypatch):
+    command = ['run', SOLO, '--limit', '64', '--set', 'n_hnodes=8', '--results-root',
+               str(tmp_path / 'results'), '--epochs']
+    shutil.copytree(root, tmp_path / 'variable/mnist')
+    for epochs, options, path in (('1', ['--data-root', str(root)], root),
+                                  ('2', [], tmp_path / 'variable/mnist')):
+        monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'variable'))
+        status, _, err = cli([*command, epochs, *options])
+        assert status == 0 and err.splitlines()[0] == (
+            f'data: MNIST, MNIST idx files in {path}, 160 training and 20 held-out images')
 
 
 def test_mnist_that_is_nowhere_is_one_line_on_where_and_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'variable'))
-    with pytest.raises(data.MissingDataError) as error:
-        data.load('MNIST', tmp_path / 'root')
+    with pytest.raises(MissingDataError) as error:
+        load('MNIST')
     message = str(error.value)
-    for part in (tmp_path / 'root', tmp_path / 'variable', fetch.cache_dir(), '--data-root',
+    for part in (tmp_path / 'variable', fetch.cache_dir(), '--data-root',
                  'sketch_digits'):
         assert str(part) in message
     assert '\n' not in message
@@ -122,8 +176,8 @@ DAMAGES = {
 @pytest.mark.parametrize('damage', DAMAGES.values(), ids=DAMAGES)
 def test_damaged_file_is_named_in_one_line(root, damage):
     damage(root / TRAIN)
-    with pytest.raises(data.DataError, match=TRAIN) as error:
-        data.load('MNIST', root)
+    with pytest.raises(DataError, match=TRAIN) as error:
+        load('MNIST', root)
     assert '\n' not in str(error.value)
 
 
@@ -133,16 +187,16 @@ def test_damaged_file_is_named_in_one_line(root, damage):
 ], ids=['empty', 'half a header', 'short', 'long', 'not gzip', 'images'])
 def test_damaged_labels_are_named_in_one_line(root, damage):
     damage(root / TEST_LABELS)
-    with pytest.raises(data.DataError, match=TEST_LABELS) as error:
-        data.load('MNIST', root)
+    with pytest.raises(DataError, match=TEST_LABELS) as error:
+        load('MNIST', root)
     assert '\n' not in str(error.value)
 
 
 def test_header_cannot_claim_the_memory(root):
     DAMAGES['claims billions'](root / TRAIN)
     tracemalloc.start()
-    with pytest.raises(data.DataError, match='with n from 1 to 500000'):
-        data.load('MNIST', root)
+    with pytest.raises(DataError, match='with n from 1 to 500000'):
+        load('MNIST', root)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10e6
@@ -150,20 +204,20 @@ def test_header_cannot_claim_the_memory(root):
 
 def test_images_and_labels_of_different_counts_are_refused(root):
     write_idx(root / TEST_LABELS, np.zeros(19, np.uint8))
-    with pytest.raises(data.DataError, match=f'{TEST_LABELS}: 19 labels, expected 20'):
-        data.load('MNIST', root)
+    with pytest.raises(DataError, match=f'{TEST_LABELS}: 19 labels, expected 20'):
+        load('MNIST', root)
 
 
 def test_fewer_images_than_validation_pictures_are_refused(tmp_path):
     write_mnist(tmp_path, n_test=9)
-    with pytest.raises(data.DataError, match='9 images, expected 10 or more'):
-        data.load('MNIST', tmp_path)
+    with pytest.raises(DataError, match='9 held-out images, expected 10 or more'):
+        load('MNIST', tmp_path)
 
 
 def test_folder_with_some_of_the_files_is_refused(root):
     (root / TEST_LABELS).unlink()
-    with pytest.raises(data.DataError, match=f'but not {TEST_LABELS}'):
-        data.load('MNIST', root)
+    with pytest.raises(DataError, match=f'but not {TEST_LABELS}'):
+        load('MNIST', root)
 
 
 def colour_images() -> np.ndarray:
@@ -173,23 +227,23 @@ def colour_images() -> np.ndarray:
 @pytest.mark.parametrize('layout', ['reshape', 'transpose'])
 def test_pixels_come_back_from_floats(layout):
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
-    floats = data.Images(pixels, layout)[np.array([0])]
+    floats = Images(pixels, layout)[np.array([0])]
     assert floats.dtype == np.float32 and floats.shape == (1, 3, 16, 16)
     assert floats.min() == 0 and floats.max() == 1
-    assert (data.to_pixels(floats, layout) == pixels).all()
+    assert (to_pixels(floats, layout) == pixels).all()
     colours = colour_images()
-    assert (data.to_pixels(data.Images(colours, layout)[:], layout) == colours).all()
+    assert (to_pixels(Images(colours, layout)[:], layout) == colours).all()
 
 
 @pytest.mark.parametrize('value, pixel', [
     (-1, 0), (0, 0), (0.4 / 255, 0), (0.6 / 255, 1), (253.6 / 255, 254), (1, 255), (2, 255)])
 def test_floats_are_rounded_and_clipped(value, pixel):
-    assert data.to_pixels(np.full((1, 1, 2, 2), value, np.float32), 'reshape').max() == pixel
+    assert to_pixels(np.full((1, 1, 2, 2), value, np.float32), 'reshape').max() == pixel
 
 
 def test_indices_pick_images_in_their_order():
     pixels = colour_images()
-    picked = data.Images(pixels, 'transpose')[np.array([3, 0, 3])]
+    picked = Images(pixels, 'transpose')[np.array([3, 0, 3])]
     for x, i in zip(picked, (3, 0, 3), strict=True):
         for channel in range(3):
             assert np.allclose(x[channel], pixels[i, :, :, channel] / 255, atol=1e-7)
@@ -197,9 +251,9 @@ def test_indices_pick_images_in_their_order():
 
 def test_transpose_gives_planes_and_reshape_gives_bands():
     pixels = colour_images()
-    planes = data.to_channels_first(pixels, 'transpose')
+    planes = to_channels_first(pixels, 'transpose')
     assert (planes[:, 1] == pixels[..., 1]).all()
-    bands = data.to_channels_first(pixels, 'reshape')
+    bands = to_channels_first(pixels, 'reshape')
     top_thirds = bands[:, 0].reshape(5, 2, 4, 3)
     assert (top_thirds == pixels[:, :2]).all()
 
@@ -208,7 +262,7 @@ def test_real_mnist_is_read_as_written(real_data_root):
     found = mnist.find(real_data_root) if real_data_root else None
     if not found:
         pytest.skip('VAEGAN_DATA names no MNIST')
-    dataset = data.load('MNIST', real_data_root)
+    dataset = load('MNIST', real_data_root)
     path = found['t10k-images-idx3-ubyte']
     content = path.read_bytes()
     content = (gzip.decompress(content) if path.suffix == '.gz' else content)[16:]
@@ -218,6 +272,92 @@ def test_real_mnist_is_read_as_written(real_data_root):
     assert dataset.source['sha256'] == hashlib.sha256(both).hexdigest()
 
 
+# The table
+
+
+def test_table_needs_the_standard_library_only():
+    subprocess.run([sys.executable, '-c', 'import sys, data.table; '
+                    'sys.exit(bool({"numpy", "mxnet"} & set(sys.modules)))'], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize('name, entry', table.SETS.items(), ids=table.SETS)
+def test_entries_have_a_reader_and_a_kind(name, entry):
+    module, function = entry.reader.split('.')
+    assert callable(getattr(import_module(f'data.{module}'), function))
+    assert entry.kind in table.ORIGINALS and entry.n_test >= table.N_SHOWN
+    if entry.names:  # comes as one
+        assert int((entry.n_train + entry.n_test) * entry.train_share) == entry.n_train
+
+
+def test_experiments_are_of_data_in_the_table():
+    assert {row.data for row in EXPERIMENTS.values()} <= table.SETS.keys()
+
+
 def test_unknown_data_are_refused():
-    with pytest.raises(data.DataError, match='expected MNIST, anime'):
-        data.load('CIFAR')
+    with pytest.raises(DataError, match="data='CIFAR': expected one of MNIST, anime"):
+        load('CIFAR')
+
+
+@pytest.mark.parametrize('name', ['CIFAR', '', '../../x'])
+@pytest.mark.parametrize('more', [[], ['--dry-run']])
+def test_unknown_data_are_refused_before_anything_is_done(cli, tmp_path, name, more):
+    status, out, err = cli(['run', SOLO, '--set', f'data={name}', '--results-root',
+                            str(tmp_path / 'results'), *more])
+    assert status == 2 and out == '' and not list(tmp_path.iterdir())
+    line, = err.splitlines()
+    assert line.startswith(f'error: data={name!r}: expected one of MNIST, ')
+
+
+@pytest.mark.parametrize('shape, n_test, message', [
+    ((3, 6, 4), 10, r'letters.npy: images of shape \(1, 28, 28\), expected \(3, 6, 4\)'),
+    ((1, 28, 28), 9, 'letters.npy: 30 training and 9 held-out images, expected 10 or more')])
+def test_reader_that_returns_less_than_the_table_says_is_refused(monkeypatch, shape, n_test,
+                                                                 message):
+    def read(request):
+        pixels = np.zeros((30 + n_test, 28, 28, 1), np.uint8)
+        return Contents(Images(pixels[:30]), Images(pixels[30:]), path=Path('letters.npy'))
+
+    monkeypatch.setattr(mnist, 'read_letters', read, raising=False)
+    monkeypatch.setitem(table.SETS, 'letters', table.Entry('mnist.read_letters', 'digits', shape,
+                                                           30, 10, 'letters'))
+    with pytest.raises(DataError, match=message):
+        load('letters')
+
+
+README = (ROOT / 'data' / 'README.md').read_text()
+
+
+@pytest.mark.slow
+def test_set_is_added_as_the_readme_says(tmp_path):
+    """In a copy of the project: the README's line and reader, and nothing else."""
+    for folder in ('data', 'models', 'training'):
+        shutil.copytree(ROOT / folder, tmp_path / folder,
+                        ignore=shutil.ignore_patterns('__pycache__'))
+    (tmp_path / 'results').mkdir()
+    for path in (ROOT / 'results').glob('*.csv'):
+        shutil.copy(path, tmp_path / 'results')
+    reader, line, command = re.findall(r'<!-- example -->\n```\w*\n(.*?)```', README, re.DOTALL)
+    (tmp_path / 'data' / 'letters.py').write_text(reader)
+    sets = tmp_path / 'data' / 'table.py'
+    sets.write_text(sets.read_text().replace('SETS = {\n', f'SETS = {{\n{line}', 1))
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / 'letters.npy', rng.integers(0, 256, (200, 28, 28), np.uint8))
+
+    def call(*words):
+        return subprocess.run([sys.executable, '-m', 'training', *words], cwd=tmp_path, text=True,
+                              capture_output=True, env=os.environ | {'VAEGAN_DATA': str(tmp_path)})
+
+    assert call('list').returncode == 0
+    words = shlex.split(command)[3:]
+    done = call(*words, '--dry-run')
+    assert done.returncode == 0 and json.loads(done.stdout)[0]['data'] == 'letters', done.stderr
+    done = call(*words, '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f'data: letters, handwritten letters in {tmp_path}/letters.npy, '
+                                  '180 training and 20 held-out images\n')
+    images = tmp_path / 'results' / 'images'
+    assert len(list(images.glob('DenseVAE_on_letters/*/strip.png'))) == 1
+    assert (images / 'letters_test_images' / '9.png').exists()
+    for words in (['strips', '--match', '*'], ['verify'], ['report']):
+        done = call(*words)
+        assert done.returncode == 0, done.stderr

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import data
-from data import fetch, mnist
+from data import DataError, MissingDataError, fetch, mnist
+from data.loading import load
 
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -72,7 +72,7 @@ def test_first_mirror_with_the_right_file_serves(mirror, tmp_path):
 
 def test_no_mirror_with_the_right_file_leaves_nothing(mirror, tmp_path):
     mirrors = tuple(mirror(kind) for kind in ('gone', 'bad', 'cut'))
-    with pytest.raises(data.DataError) as error:
+    with pytest.raises(DataError) as error:
         fetch.download('file', (*mirrors, 'http://127.0.0.1:1/'), DIGEST, tmp_path)
     for address in mirrors:
         assert address in str(error.value)
@@ -86,7 +86,7 @@ def test_mirror_that_answers_oddly_is_passed_over(mirror, tmp_path, monkeypatch,
     fetch.download('file', (mirror(kind), mirror('good')), DIGEST, tmp_path)
     assert (tmp_path / 'file').read_bytes() == CONTENT
     assert Mirror.asked == [f'/{kind}/file', '/good/file']
-    with pytest.raises(data.DataError) as error:
+    with pytest.raises(DataError) as error:
         fetch.download('other', (mirror(kind),), DIGEST, tmp_path)
     assert mirror(kind) in str(error.value) and '\n' not in str(error.value)
     assert [p.name for p in tmp_path.iterdir()] == ['file']
@@ -104,24 +104,24 @@ def served_mnist(mirror, mnist_root, monkeypatch):
 
 
 def test_mnist_is_downloaded_once(served_mnist):
-    assert len(data.load('MNIST').train) == 160
+    assert len(load('MNIST').train) == 160
     assert len(Mirror.asked) == 4
-    assert len(data.load('MNIST').train) == 160
+    assert len(load('MNIST').train) == 160
     assert len(Mirror.asked) == 4
 
 
 def test_download_that_was_cut_off_goes_on(served_mnist):
-    data.load('MNIST')
+    load('MNIST')
     (fetch.cache_dir() / 'mnist' / 't10k-labels-idx1-ubyte.gz').unlink()
-    assert len(data.load('MNIST').test) == 20
+    assert len(load('MNIST').test) == 20
     assert len(Mirror.asked) == 5
 
 
 def test_cache_that_cannot_be_written_is_one_line(served_mnist, monkeypatch, tmp_path):
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    with pytest.raises(data.MissingDataError, match='not to be downloaded'):
-        data.load('MNIST')
+    with pytest.raises(MissingDataError, match='cannot be downloaded'):
+        load('MNIST')
 
 
 def test_there_is_more_than_one_mirror():

@@ -151,8 +151,6 @@ class VaeGan(Pictures, Balance, LayerVariants, Balanced, SimilarityObjective, Ne
         if self.schedule != 'constant' and not self.n_validation:
             self.refuse('n_validation', f'some images, for schedule {self.schedule} goes by '
                         'losses on them')
-        if self.n_classified and self.data != 'MNIST':
-            self.refuse('n_classified', '0, for only MNIST has classes')
         if self.disc_batches == 'together' and self.similarity_pass == 'same':
             self.refuse('similarity_pass', 'own where batches are together, or samples would '
                         'have a part in the similarity')
