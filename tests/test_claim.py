@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from training.experiments import naming, registry
-from training.reporting import tables
 from training.reporting.statistics import read_csv
 from training.storage import run_folder
 from training.studies import convvae_flaws, sharpness
@@ -22,7 +21,7 @@ def test_seeds_differ_in_nothing_else():
 def lines() -> list[dict]:
     rng = np.random.default_rng(0)
     return [{'nets': nets, 'seed': seed, **{measure: str(rng.normal(i, 0.1 * (1 + i)))
-                                            for measure in tables.EVALUATED}}
+                                            for measure in sharpness.MEASURES}}
             for i, nets in enumerate((sharpness.ALONE, sharpness.WITH_DISC)) for seed in range(5)]
 
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from training.commands import wiring
-from training.reporting import page, pictures, tables
+from training.evaluation.measures import MEASURES
+from training.reporting import page, pictures
 from training.reporting.published import our_numbers, published_numbers
 from training.reporting.statistics import read_csv
 from training.storage import run_folder
@@ -195,5 +196,5 @@ def test_runs_without_an_evaluation_show_what_the_gallery_measured(committed):
     shown = articles(committed)[0]
     for line in read_csv(RESULTS / 'gallery.csv'):
         for k in ('sharpness', 'noise'):
-            assert (f'<td>{tables.MEASURES[k]}, first 1000</td><td>{float(line[k]):.4f}'
+            assert (f'<td>{MEASURES[k].header}, first 1000</td><td>{float(line[k]):.4f}'
                     in shown[line['run']])

@@ -527,7 +527,6 @@ def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     faces = {name: replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **small,
                            vae_base_channels=2, disc_base_channels=2, n_validation=8)
              for name in ('lr1', 'lr2')}
-    monkeypatch.setattr(learned_similarity, 'N_DIVERSITY', 8)
     monkeypatch.setattr(learned_similarity, 'studies', lambda: {
         'Digits': {'B': digits, 'alone': alone}, learned_similarity.SCHEDULES_TITLE: faces})
     where = ['--results-root', str(tmp_path / 'out'), '--data-root', str(root), '--ctx', 'cpu']

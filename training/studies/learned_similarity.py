@@ -5,6 +5,7 @@ MXNet.
 """
 from dataclasses import replace
 
+from training.evaluation.measures import MEASURES as MEASURED
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, Experiment
 from training.reporting import tables
@@ -12,12 +13,10 @@ from training.reporting import tables
 MEASURES = {  # a table's header, and digits
     'enc_loss': ('encoder loss', 3), 'dec_loss': ('decoder loss', 3),
     'disc_loss': ('disc loss', 3),
-    **{k: tables.EVALUATED[k] for k in (
+    **{name: (MEASURED[name].header, MEASURED[name].digits) for name in (
         'mean_squared_error', 'sharpness', 'accuracy', 'frechet_reconstructions',
-        'frechet_samples')},
-    'diversity': ('diversity of samples', 2)}
+        'frechet_samples', 'diversity')}}
 COLUMNS = ('run', 'solo_epochs', 'combo_epochs', *MEASURES, 'minutes')  # of vaegan.csv
-N_DIVERSITY = 500  # samples whose differences are measured
 A_EPOCHS = 25      # of 100, on digits: as many as an hour and a half allows
 FLAW_EPOCHS = 10   # of B as published
 # Faces: all 100 epochs, for the rules of the learning rates count them

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
+from training.evaluation import measures
 from training.experiments.registry import EXPERIMENTS, Experiment
 from training.reporting import tables
 
@@ -15,7 +16,9 @@ SEEDS, EPOCHS = range(5), 10
 ALONE, WITH_DISC = 'DenseVAE', 'DenseVAE + DenseLogReg'
 MEASURES = ('sharpness', 'mean_squared_error', 'ssim', 'accuracy', 'frechet_reconstructions')
 CONFIDENCE = 0.95  # as the figure says
-COLUMNS = ('run', 'nets', 'seed', *tables.EVALUATED)
+COLUMNS = ('run', 'nets', 'seed', 'mean_squared_error', 'psnr', 'ssim', 'sharpness', 'kl',
+           'active_latents', 'accuracy', 'frechet_reconstructions', 'sample_sharpness',
+           'frechet_samples')
 
 
 def rows() -> list[Experiment]:
@@ -48,7 +51,7 @@ def markdown(lines: list[dict]) -> str:
               f'{CONFIDENCE:.0%} interval']]
     for measure, samples in values(lines).items():
         alone, judged = samples.values()
-        header, digits = tables.EVALUATED[measure]
+        header, digits = measures.MEASURES[measure].header, measures.MEASURES[measure].digits
         low, high = stats.ttest_rel(judged, alone).confidence_interval(CONFIDENCE)
         digits = max(digits, 3)
         table.append([header, *(f'{mean:.{digits}f} ± {width:.{digits}f}'
