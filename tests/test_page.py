@@ -15,7 +15,7 @@ from training.reporting import page, pictures
 from training.reporting.published import our_numbers, published_numbers
 from training.reporting.statistics import read_csv
 from training.storage import run_folder
-from training.studies import anime, study
+from training.studies import anime, compared
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 VOID = {'meta', 'img', 'input', 'br', 'link'}
@@ -54,7 +54,7 @@ def committed(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('page') / 'results'
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
         '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
-    return page.write(root, root / 'images', study.compared())
+    return page.write(root, root / 'images', compared())
 
 
 def test_every_run_is_a_card_with_pictures_that_are_there(committed):
@@ -90,8 +90,7 @@ def test_filters_and_studies_are_those_of_the_runs(committed):
     options = [text for tag, text in parsed.texts if tag == 'option']
     for card in parsed.all('article'):
         assert card['data-data'] in options and card['data-net'] in options
-    for title in anime.STUDIES:
-        title = f'Faces, reduced: {title.lower()}'
+    for title in anime.COMPARED:
         assert options.count(title) == 2  # to compare, to filter
 
 
@@ -100,7 +99,7 @@ def test_runs_to_compare_are_in_the_order_of_their_study(committed):
     finished = {card['data-name'] for card in parsed.all('article')}
     offered = [json.loads(option['value']) for option in parsed.all('option')
                if option.get('value')]
-    there = [[name for name in names if name in finished] for names in study.compared().values()]
+    there = [[name for name in names if name in finished] for names in compared().values()]
     there = [names for names in there if len(names) > 1]
     assert offered == 2 * there != [*map(sorted, offered)]  # to compare, to filter
 
