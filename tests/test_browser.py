@@ -8,7 +8,7 @@ from data import table
 from training.commands import wiring
 from training.reporting import page
 from training.storage import run_folder
-from training.studies import study
+from training.studies import compared
 
 webdriver = pytest.importorskip('selenium.webdriver')
 By = pytest.importorskip('selenium.webdriver.common.by').By
@@ -27,7 +27,7 @@ def url(tmp_path_factory) -> str:
     root = tmp_path_factory.mktemp('page') / 'results'
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
         '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
-    return page.write(root, root / 'images', study.compared(), wiring.published_rows(),
+    return page.write(root, root / 'images', compared(), wiring.published_rows(),
                       table.kinds()).as_uri()
 
 
@@ -104,7 +104,7 @@ def test_two_runs_of_a_study_are_compared_by_a_slider(opened):
     title = 'Faces, reduced: weight of the discriminator'
     chosen(opened, 'comparison', 'study').select_by_visible_text(title)
     left, right = (chosen(opened, 'comparison', side) for side in ('left', 'right'))
-    names = study.compared()[title]
+    names = compared()[title]
     assert [option.text for option in right.options] == names
     assert (left.first_selected_option.text, right.first_selected_option.text) == (
         names[0], names[-1])

@@ -87,11 +87,11 @@ def test_rows_of_pictures_are_whole_and_where_their_labels_are(figures, columns,
     assert (sheet[:64, :64] == 0).all() and (sheet[68:132, -68:-4] == 200).all()
 
 
-def test_claim_and_classes_are_whole(figures):
+def test_seeds_and_classes_are_whole(figures):
     rng = np.random.default_rng(0)
-    charts.draw_claim(Path(), {measure: {sharpness.ALONE: rng.normal(0, 1, 5),
+    charts.draw_seeds(Path(), {measure: {sharpness.ALONE: rng.normal(0, 1, 5),
                                          sharpness.WITH_DISC: rng.normal(3, 1, 5)}
-                               for measure in sharpness.MEASURES}, sharpness.interval)
+                               for measure in sharpness.SHOWN}, sharpness.interval)
     counts = [{'epoch': e, **{str(d): 10 * (d + 1) for d in range(10)}} for e in (1, 2, 3)]
     charts.draw_classes(Path(), counts)
     for figure in figures:
@@ -99,11 +99,11 @@ def test_claim_and_classes_are_whole(figures):
     assert list(figures[1].axes[0].lines[9].get_ydata()) == pytest.approx(3 * [100 / 550])
 
 
-def test_schedules_and_repairs_are_whole(figures):
+def test_schedules_and_losses_over_minutes_are_whole(figures):
     pictures = sorted((IMAGES / 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50').glob('samples_*.png'))
     charts.draw_schedules(Path(), {f'lr{i}_as_logged': (vaegan_statistics(50, True), pictures)
                                    for i in range(2)})
-    charts.draw_repairs(Path(), {label: [{'seconds': 60.0, 'val_loss': 9000.0 - i}
+    charts.draw_loss_over_minutes(Path(), {label: [{'seconds': 60.0, 'val_loss': 9000.0 - i}
                                          for i in range(4)] for label in 'abcdef'})
     for figure in figures:
         assert_whole(figure)

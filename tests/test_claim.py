@@ -1,51 +1,57 @@
 """`gallery claim` and `gallery repairs`: what is trained, the statistics, the commands."""
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from training.experiments import naming, registry
-from training.reporting import tables
 from training.reporting.statistics import read_csv
 from training.storage import run_folder
-from training.studies import convvae_flaws, sharpness
+from training.studies import STUDIES, convvae_flaws, sharpness
+from training.studies.study import Runs
 
 
 def test_seeds_differ_in_nothing_else():
-    rows = sharpness.rows()
+    rows = sharpness.STUDY.rows()
     assert len({naming.run_name(row) for row in rows}) == len(rows) == 10
     assert len({replace(row, seed=0) for row in rows}) == 2
     assert {row.epochs for row in rows} == {10}
 
 
 def lines() -> list[dict]:
+    """Lines of claim.csv with drawn numbers, in its order."""
     rng = np.random.default_rng(0)
-    return [{'nets': nets, 'seed': seed, **{measure: str(rng.normal(i, 0.1 * (1 + i)))
-                                            for measure in tables.EVALUATED}}
-            for i, nets in enumerate((sharpness.ALONE, sharpness.WITH_DISC)) for seed in range(5)]
+    numbers = [{'nets': nets, 'seed': seed, **{measure: str(rng.normal(i, 0.1 * (1 + i)))
+                                            for measure in sharpness.SHOWN}}
+            for seed in range(5) for i, nets in enumerate((sharpness.ALONE, sharpness.WITH_DISC))]
+    return [{'run': naming.run_name(row), **line}
+            for row, line in zip(sharpness.STUDY.rows(), numbers, strict=True)]
 
 
 def test_intervals_are_students():
-    alone, judged = sharpness.values(lines())['sharpness'].values()
+    alone, with_disc = sharpness.values(lines())['sharpness'].values()
     mean, width = sharpness.interval(alone)
     # 2.776445: the 97.5th percentile of Student's t with four degrees of freedom, from tables
     expected = 2.776445 * np.sqrt(((alone - alone.mean()) ** 2).sum() / 4 / 5)
     assert (mean, width) == pytest.approx((alone.mean(), expected), rel=1e-6)
-    table = sharpness.markdown(lines())
+    table = sharpness.STUDY.block('Digits: five seeds', lines(), Runs(Path()))
     assert f'{alone.mean():.3f} ± {expected:.3f}' in table
-    apart = judged - alone
+    apart = with_disc - alone
     width = 2.776445 * np.sqrt(((apart - apart.mean()) ** 2).sum() / 4 / 5)
     assert (f'| {apart.mean():+.3f} | {apart.mean() - width:+.3f} to {apart.mean() + width:+.3f} |'
             in table)
-    assert table.count('\n') == 2 + len(sharpness.MEASURES)
+    assert table.count('\n') == 2 + len(sharpness.SHOWN)
 
 
 def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
-    small = [replace(row, n_hnodes=8, limit=64, solo_epochs=min(1, row.solo_epochs),
-                     combo_epochs=min(1, row.combo_epochs))
-             for row in sharpness.rows() if row.seed < 2]
-    monkeypatch.setattr(sharpness, 'rows', lambda: small)
+    small = {label: replace(row, n_hnodes=8, limit=64, solo_epochs=min(1, row.solo_epochs),
+                            combo_epochs=min(1, row.combo_epochs))
+             for rows in sharpness.comparisons().values() for label, row in rows.items()
+             if row.seed < 2}
+    monkeypatch.setitem(STUDIES, 'claim', replace(sharpness.STUDY,
+                                                  comparisons=lambda: {'Digits': small}))
     status, _, err = cli(['gallery', 'claim', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
@@ -60,35 +66,36 @@ def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
 
 
 def test_repairs_change_what_their_names_say():
-    rows = convvae_flaws.labelled()
+    rows, = convvae_flaws.comparisons().values()
     published = rows['as published']
     for label, row in rows.items():
         changed = {k: v for k, v in row.configuration().items()
                    if v != published.configuration()[k] and k != 'solo_epochs'}
         assert changed == convvae_flaws.CHANGES[label]
     assert all(row.epochs == published.epochs for label, row in rows.items()
-               if label.endswith('equal epochs'))
+               if label.endswith(convvae_flaws.EQUAL))
 
 
 def test_recommended_row_is_the_net_without_flaws():
-    compared = convvae_flaws.labelled()['all three, smaller']
+    rows, = convvae_flaws.comparisons().values()
+    compared = rows['all three, smaller']
     recommended = registry.EXPERIMENTS['ConvVAE_on_anime/128_16_100_repaired']
     assert recommended.configuration() == compared.configuration() | {
         'limit': None, 'solo_epochs': 100}
 
 
 def test_command_compares_repairs(cli, tmp_path, data_root, monkeypatch):
-    small = {label: replace(row, n_latent=4, vae_base_channels=2, limit=16, batch_size=8,
-                            solo_epochs=1)
-             for label, row in convvae_flaws.labelled().items()
-             if label in ('as published', 'all three')}
-    monkeypatch.setattr(convvae_flaws, 'labelled', lambda: small)
+    rows, = convvae_flaws.comparisons().values()
+    small = {label: replace(rows[label], n_latent=4, vae_base_channels=2, limit=16, batch_size=8,
+                            solo_epochs=1) for label in ('as published', 'all three')}
+    monkeypatch.setitem(STUDIES, 'repairs', replace(convvae_flaws.STUDY,
+                                                    comparisons=lambda: {'Flaws': small}))
     status, _, err = cli(['gallery', 'repairs', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
     found = read_csv(tmp_path / 'repairs.csv')
     assert len(found) == 2 and all(float(line['minutes']) > 0 and float(line['psnr']) > 0
                                    for line in found)
-    table = convvae_flaws.markdown(found)
-    assert '[all three](results/images/' in table and f'{float(found[1]["psnr"]):.2f}' in table
+    _, table, _ = cli(['gallery', 'repairs', '--markdown', '--results-root', str(tmp_path)])
+    assert '[all three](ConvVAE_on_anime/' in table and f'{float(found[1]["psnr"]):.2f}' in table
     assert np.asarray(Image.open(tmp_path / 'repairs.png')).std() > 10

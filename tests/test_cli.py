@@ -167,7 +167,7 @@ def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
     monkeypatch.setattr(train, 'DEMO_EPOCHS', 1)
     status, out, err = run('demo')
     assert status == 0, err
-    assert 'MNIST' in err and 'edge sharpness' in out and 'discriminator loss' in out
+    assert 'MNIST' in err and '| sharpness, held out |' in out and 'discriminator loss' in out
     for path in [line.strip() for line in out.splitlines() if line.endswith('strip.png')]:
         assert Image.open(path).size == (1156, 228)
     assert run('demo')[0] == 0  # again, over its own results

@@ -10,9 +10,9 @@ from scipy import linalg, ndimage
 
 from data.images import Images
 from models.classifier import Classifier
-from training.evaluation import classifier, evaluate, metrics
+from training.evaluation import classifier, evaluate, measures, metrics
 from training.experiments.registry import EXPERIMENTS
-from training.reporting import tables
+from training.reporting import page, run_readme
 from training.reporting.statistics import STATISTICS
 from training.storage import run_folder
 
@@ -57,13 +57,16 @@ def test_pixel_measures_are_means_over_images_of_plain_formulas():
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (3, 16, 16, 3), np.uint8)
     y = np.clip(x + rng.normal(0, [[[[9]]], [[[30]]], [[[60]]]], x.shape), 0, 255).astype(np.uint8)
-    found = evaluate._pixels(x, y)
+    found = measures.take(measures.Outputs(x, y, x, y))
     of_each = ((x / 255 - y / 255) ** 2).mean(axis=(1, 2, 3))
     assert found['mean_squared_error'] == pytest.approx(of_each.mean())
     assert found['psnr'] == pytest.approx(np.mean(-10 * np.log10(of_each)))
     assert found['ssim'] == pytest.approx(np.mean(
         [[plain_ssim(x[i, ..., c], y[i, ..., c]) for c in range(3)] for i in range(3)]))
-    assert evaluate._pixels(x, x // 2)['sharpness'] == pytest.approx(0.5, rel=0.02)
+    halved = measures.take(measures.Outputs(x, x // 2, x, x // 2))
+    assert halved['sharpness'] == pytest.approx(0.5, rel=0.02)
+    assert halved['noise'] == pytest.approx(0.5, rel=0.02)
+    assert (halved['diversity'], halved['sample_sharpness']) == (1, 1)  # samples: the originals
 
 
 def test_measures_are_taken_some_images_at_a_time(monkeypatch):
@@ -84,9 +87,6 @@ class Stub:
     def __call__(self, pixels):
         mean = pixels.mean(axis=(1, 2, 3))
         return np.stack([mean, mean ** 2], axis=1), np.rint(mean).astype(int)
-
-    def accuracy(self, pixels, labels):
-        return float(np.mean(self(pixels)[1] == labels))
 
 
 def test_measures_of_a_classifier_are_of_the_pictures_their_names_say(monkeypatch):
@@ -117,7 +117,21 @@ def test_perfect_pictures_have_no_psnr(monkeypatch):
     monkeypatch.setattr(evaluate.inference, 'generate', lambda *_: pixels)
     monkeypatch.setattr(evaluate.inference, 'sample', lambda *_: pixels)
     found = evaluate.evaluate(run)['measures']
-    assert 'psnr' not in found and found['ssim'] == found['sharpness'] == 1
+    assert 'psnr' not in found and found['ssim'] == found['sharpness'] == found['noise'] == 1
+
+
+def test_first_images_alone_are_measured_where_that_is_asked(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1), np.uint8)
+    asked = []
+    run = SimpleNamespace(row=EXPERIMENTS[SOLO], vae=None, ctx=None, dataset=SimpleNamespace(
+        test=Images(pixels)), codes=lambda n: asked.append(n) or 2 * (np.zeros((n, 5)),))
+    monkeypatch.setattr(evaluate.inference, 'generate', lambda *of: pixels[:of[-1]] // 2)
+    monkeypatch.setattr(evaluate.inference, 'sample', lambda *of: pixels[:of[-2]])
+    few, whole = evaluate.evaluate(run, n_images=2), evaluate.evaluate(run, n_images=60)
+    assert (few['images'], whole['images'], asked) == (2, 6, [2, 6])
+    assert few['protocol'].startswith('The first 2 held-out') and whole['protocol'][:4] == 'All '
+    assert few['measures']['mean_squared_error'] == pytest.approx(
+        ((pixels[:2] / 255 - pixels[:2] // 2 / 255) ** 2).mean())
 
 
 def test_classifier_learns(data_root, tmp_path):
@@ -128,8 +142,7 @@ def test_classifier_learns(data_root, tmp_path):
         pixels[i, 5 * (label // 2):5 * (label // 2) + 5, 14 * (label % 2):][:, :14] = 255
     pixels -= np.random.default_rng(0).integers(0, 200, pixels.shape, np.uint8) * (pixels > 0)
     trained = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
-    assert trained.accuracy(pixels, labels) > 0.9
-    assert trained.accuracy(pixels, (labels + 1) % 10) < 0.1
+    assert (trained(pixels)[1] == labels).mean() > 0.9
     again = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
     assert (again(pixels[:9])[0] == trained(pixels[:9])[0]).all()
 
@@ -149,15 +162,47 @@ def test_command_writes_what_verify_accepts(cli, results):
     (name, found), = json.loads(out).items()
     folder = run_folder.finished_runs(Path(results[1]))[name]
     assert run_folder.read_evaluation(folder) == found and found['images'] == 20
-    measures = found['measures']
-    assert {*tables.EVALUATED} < {*measures} and len(measures['kl_per_latent']) == 5
-    assert measures['kl'] == pytest.approx(sum(measures['kl_per_latent']), abs=1e-3)
-    assert 0 <= measures['accuracy'] <= 1 and measures['frechet_samples'] > 0
+    taken = found['measures']
+    assert {*measures.MEASURES} == {*taken} and len(taken['kl_per_latent']) == 5
+    assert taken['kl'] == pytest.approx(sum(taken['kl_per_latent']), abs=1e-3)
+    assert 0 <= taken['accuracy'] <= 1 and taken['frechet_samples'] > 0 and taken['noise'] > 0
     readme = (folder / 'README.md').read_text()
-    assert '## Evaluation' in readme and f'{measures["psnr"]:.2f}' in readme
+    assert '## Evaluation' in readme and f'{taken["psnr"]:.2f}' in readme
     assert cli(['verify', *results, '--ctx', 'cpu'])[0] == 0
     again = cli(['evaluate', '--match', '*bce*', *results, '--ctx', 'cpu'])[1]
-    assert f'{measures["ssim"]:.3f}' in again and '| squared error |' in again
+    assert f'{taken["ssim"]:.3f}' in again and '| squared error |' in again
+
+
+def test_evaluation_of_before_a_measure_was_added_is_read_verified_and_shown(cli, results):
+    folder, = run_folder.finished_runs(Path(results[1])).values()
+    assert cli(['evaluate', '--match', '*', *results, '--ctx', 'cpu'])[0] == 0
+    before = run_folder.read_evaluation(folder)
+    del before['measures']['noise'], before['measures']['diversity']
+    run_folder.write_evaluation(folder, before)
+    run_readme.write_readme(folder, {})
+    run_folder.update_checksums(folder, run_folder.EVALUATION, 'README.md')
+    assert cli(['verify', *results, '--ctx', 'cpu'])[0] == 0
+    assert cli(['report', *results[:2]])[0] == 0
+    for text in ((folder / 'README.md').read_text(),
+                 (Path(results[1]) / page.NAME).read_text()):
+        assert f'{before["measures"]["psnr"]:.2f}' in text and 'oise' not in text.split(
+            'Configuration')[0].split('Evaluation')[-1]
+
+
+def test_measure_that_is_added_in_one_line_is_everywhere(cli, results, monkeypatch):
+    monkeypatch.setitem(measures.MEASURES, 'brightness', measures.Measure(
+        lambda outputs: float(outputs.drawn.mean()), (), 'brightness', 1,
+        'Brightness is a mean over pixels.'))
+    folder, = run_folder.finished_runs(Path(results[1])).values()
+    status, out, err = cli(['evaluate', '--match', '*', *results, '--ctx', 'cpu'])
+    assert status == 0 and '| brightness |' in out, err
+    shown = f'{run_folder.read_evaluation(folder)["measures"]["brightness"]:.1f}'
+    readme = (folder / 'README.md').read_text()
+    assert f'| {shown} |' in readme and 'Brightness is a mean over pixels.' in readme
+    assert cli(['report', *results[:2]])[0] == 0
+    html = (Path(results[1]) / page.NAME).read_text()
+    assert f'<td>brightness</td><td>{shown}</td>' in html
+    assert cli(['verify', *results, '--ctx', 'cpu'])[0] == 0
 
 
 def test_latents_are_those_of_the_encoder(cli, results):
@@ -175,9 +220,9 @@ def test_latents_are_those_of_the_encoder(cli, results):
     mean, logvar = code[:, :5], code[:, 5:]
     kl = (mean ** 2 + np.exp(logvar) - 1 - logvar).mean(axis=0) / 2
     assert cli(['evaluate', '--match', '*bce*', *results, '--ctx', 'cpu'])[0] == 0
-    measures = run_folder.read_evaluation(folder)['measures']
-    assert measures['kl_per_latent'] == pytest.approx(kl, abs=1e-3)
-    assert measures['active_latents'] == (mean.var(axis=0) > 0.01).sum()
+    taken = run_folder.read_evaluation(folder)['measures']
+    assert taken['kl_per_latent'] == pytest.approx(kl, abs=1e-3)
+    assert taken['active_latents'] == (mean.var(axis=0) > 0.01).sum()
 
 
 def test_plain_gan_has_samples_only(cli, tmp_path, data_root):
@@ -190,7 +235,8 @@ def test_plain_gan_has_samples_only(cli, tmp_path, data_root):
     assert status == 0, err
     folder, = run_folder.finished_runs(tmp_path).values()
     found = run_folder.read_evaluation(folder)
-    assert {*found['measures']} == {'sample_sharpness'} and 'drawn again' not in found['protocol']
+    assert {*found['measures']} == {'sharpness', 'noise', 'sample_sharpness', 'diversity'}
+    assert 'drawn again' not in found['protocol']
     assert 'latent is active' not in (folder / 'README.md').read_text()
     assert 'sharpness of samples' in out and 'PSNR' not in out
 

@@ -1,4 +1,6 @@
 """The anime rows at one scale: what is reduced, and the command with a scale of minutes less."""
+import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -6,18 +8,20 @@ import pytest
 from PIL import Image
 
 from training.experiments import naming, registry
-from training.reporting.published import published_numbers
-from training.reporting.statistics import read_csv
-from training.studies import anime
+from training.reporting.published import RESULTS, published_numbers
+from training.reporting.statistics import read_csv, write_csv
+from training.storage import run_folder
+from training.studies import STUDIES, anime
+from training.studies.study import reduction
 
 ANIME = [name for name, row in registry.EXPERIMENTS.items()
          if row.data == 'anime' and name in published_numbers() and row.step != 'vaegan']
 
 
 def test_every_anime_row_is_in_a_study_and_trained_once():
-    shown = {name for study in anime.STUDIES.values() for name in study}
+    shown = {name for names in anime.COMPARED.values() for name in names}
     assert shown == set(ANIME) and len(ANIME) == 27
-    trained = [naming.run_name(row) for row in anime.rows()]
+    trained = [naming.run_name(row) for row in anime.STUDY.rows()]
     assert len(set(trained)) == len(trained) == 27  # one pair is equal, one is transposed
     for name in ANIME:
         scaled = anime.at_scale(registry.canonical(registry.EXPERIMENTS[name]))
@@ -36,30 +40,123 @@ def test_scale_keeps_what_is_studied(name):
     assert (scaled.limit, scaled.batch_size, scaled.step) == (1792, 32, 'shared')
 
 
-def test_command_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch):
+@pytest.fixture
+def small(tmp_path, data_root, monkeypatch):
+    """The study of two nets and two layouts at a scale of seconds, and the options for it."""
     scale = anime.at_scale
     names = ['ConvDecoder_ResNet_on_anime/512_32_200', anime.TRANSPOSED]
     monkeypatch.setattr(anime, 'at_scale', lambda row: replace(
         scale(row), n_latent=4, vae_base_channels=2, limit=8, batch_size=8,
         disc=row.disc and 'ConvDisc', disc_base_channels=row.disc and 2,
         solo_epochs=min(1, row.solo_epochs), combo_epochs=min(1, row.combo_epochs)))
-    monkeypatch.setattr(anime, 'STUDIES', {'Two': names})
-    where = ['--results-root', str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu']
-    status, _, err = cli(['gallery', *where])
+    monkeypatch.setattr(anime, 'COMPARED', {'Two': names})
+    return ['--results-root', str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu']
+
+
+def test_command_trains_measures_and_draws(cli, tmp_path, small):
+    status, _, err = cli(['gallery', *small])
     assert status == 0, err
     gan, vae, transposed = read_csv(tmp_path / 'gallery.csv')
     assert gan['mean_squared_error'] is None and float(gan['noise']) > 0
     assert 0 < float(vae['mean_squared_error']) < 1 and 'transpose' in transposed['run']
     assert np.asarray(Image.open(tmp_path / 'layout.png')).std() > 10
     before = (tmp_path / 'gallery.csv').read_bytes()
-    assert cli(['gallery', *where])[0] == 0  # nothing is trained again
+    assert cli(['gallery', *small])[0] == 0  # nothing is trained again
     assert (tmp_path / 'gallery.csv').read_bytes() == before
     (tmp_path / gan['run'] / 'vae.params').unlink()  # as in a fresh clone
-    status, out, err = cli(['gallery', '--keep', *where])
+    status, out, err = cli(['gallery', '--keep', *small])
     assert status == 0 and 'epochs on cpu' not in out, out + err
     assert (tmp_path / 'gallery.csv').read_bytes() == before
-    status, out, err = cli(['gallery', *where])
+    status, out, err = cli(['gallery', *small])
     assert status == 0, err
     assert out.count('epochs on cpu') == 1 and (tmp_path / gan['run'] / 'vae.params').exists()
-    shown = anime.markdown(read_csv(tmp_path / 'gallery.csv'))
-    assert shown.count('/strip.png)') == 3 and names[0] in shown
+
+
+@pytest.mark.slow
+def test_strips_stand_in_tables_whose_links_lead_from_where_the_text_stands(cli, tmp_path, small):
+    assert cli(['gallery', *small])[0] == 0
+    status, text, err = cli(['gallery', '--markdown', '--results-root', str(tmp_path)])
+    assert status == 0, err
+    links = re.findall(r'src="([^"]+)"|\]\(([^)]+)\)', text)
+    assert len(links) == 8 and all((tmp_path / (a or b)).is_file() for a, b in links)
+    assert text.count('All runs are reduced alike') == 1 and 'NOT' not in text
+    assert text.count('/strip.png" alt=') == 4 and text.count('| experiment |') == 2
+    assert '[512_32_200](ConvDecoder_ResNet_on_anime/' in text
+
+
+def test_links_of_the_projects_own_results_lead_from_results(cli):
+    for name in STUDIES:
+        status, text, err = cli(['gallery', name, '--markdown'])
+        assert status == 0, err
+        links = re.findall(r'src="([^"]+)"|\]\(([^)]+)\)', text)
+        assert all((RESULTS / (a or b)).is_file() for a, b in links)
+        assert bool(links) == (name != 'claim') and 'NOT' not in text
+        assert len(links) > len(text.split('<img')) - 1 or not links
+
+
+def without_parameters(root):
+    """A copy of the committed results as a root of its own, without any parameters."""
+    shutil.copytree(RESULTS / 'images', root, ignore=shutil.ignore_patterns(
+        '*.params', f'*{run_folder.UNFINISHED}'))
+    for study in STUDIES.values():
+        shutil.copy(RESULTS / study.table, root)
+    return root
+
+
+@pytest.mark.parametrize('name', ['anime', 'claim', 'repairs',
+                                  pytest.param('vaegan', marks=pytest.mark.slow)])
+def test_committed_tables_come_again_from_a_clone_without_parameters(cli, tmp_path, name):
+    root = without_parameters(tmp_path / 'root')
+    status, out, err = cli(['gallery', name, '--keep', '--results-root', str(root), '--ctx',
+                            'cpu'])
+    assert status == 0 and 'epochs on' not in out, err
+    study = STUDIES[name]
+    assert (root / study.table).read_bytes() == (RESULTS / study.table).read_bytes()
+    if name == 'anime':  # its figure needs parameters
+        assert f'{study.figure}: left as it was' in err and not (root / study.figure).exists()
+    else:
+        assert (np.asarray(Image.open(root / study.figure))
+                == np.asarray(Image.open(RESULTS / study.figure))).all()
+
+
+def test_statistics_are_those_of_the_folder_not_of_an_old_table(cli, tmp_path):
+    root = without_parameters(tmp_path / 'root')
+    path, first = root / 'gallery.csv', read_csv(RESULTS / 'gallery.csv')
+    write_csv(path, anime.STUDY.columns, [line | {'vae_loss': 1, 'solo_epochs': 999}
+                                          for line in first])
+    status, _, err = cli(['gallery', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
+    assert status == 0, err
+    assert read_csv(path) == first
+
+
+def test_measures_come_from_the_folder_where_there_is_no_table(cli, tmp_path):
+    root = without_parameters(tmp_path / 'root')
+    (root / 'claim.csv').unlink()
+    status, _, err = cli(['gallery', 'claim', '--keep', '--results-root', str(root), '--ctx',
+                          'cpu'])
+    assert status == 0, err
+    assert (root / 'claim.csv').read_bytes() == (RESULTS / 'claim.csv').read_bytes()
+
+
+@pytest.mark.parametrize('content', [None, 'run,seed\n', 'run\nnone\n', b'\xff\xfe'])
+def test_run_without_parameters_and_without_measures_is_one_line(cli, tmp_path, content):
+    root = without_parameters(tmp_path / 'root')
+    path = root / 'gallery.csv'
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
+    status, out, err = cli(['gallery', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
+    last = err.splitlines()[-1]
+    assert status == 2 and 'epochs on' not in out and last.startswith('error: ')
+    assert ('not a table' if isinstance(content, bytes) else 'no measures to keep') in last
+    assert {p: p.read_bytes() for p in root.rglob('*') if p.is_file()} == before
+
+
+def test_reduction_is_said_once_for_all_and_then_for_each():
+    whole = registry.EXPERIMENTS['DenseVAE_on_MNIST/5_3_400_bce_50']
+    few, seed = replace(whole, limit=64), replace(whole, limit=64, seed=1)
+    assert reduction({'a': whole}) == 'All of these are whole experiments.'
+    text = reduction({'a': few, 'b': seed})
+    assert text.count('`limit` 64') == 1 and 'The run "b" besides has `seed` 1.' in text
+    assert '"a"' not in text and '`limit` 64' in reduction({'a': whole, 'b': few})

@@ -11,11 +11,12 @@ from PIL import Image
 
 from data import table
 from training.commands import wiring
-from training.reporting import page, pictures, tables
+from training.evaluation.measures import MEASURES
+from training.reporting import page, pictures
 from training.reporting.published import our_numbers, published_numbers
 from training.reporting.statistics import read_csv
 from training.storage import run_folder
-from training.studies import anime, study
+from training.studies import anime, compared
 
 RESULTS = Path(__file__).resolve().parent.parent / 'results'
 VOID = {'meta', 'img', 'input', 'br', 'link'}
@@ -54,7 +55,7 @@ def committed(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('page') / 'results'
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
         '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
-    return page.write(root, root / 'images', study.compared(), wiring.published_rows(),
+    return page.write(root, root / 'images', compared(), wiring.published_rows(),
                       table.kinds())
 
 
@@ -91,8 +92,7 @@ def test_filters_and_studies_are_those_of_the_runs(committed):
     options = [text for tag, text in parsed.texts if tag == 'option']
     for card in parsed.all('article'):
         assert card['data-data'] in options and card['data-net'] in options
-    for title in anime.STUDIES:
-        title = f'Faces, reduced: {title.lower()}'
+    for title in anime.COMPARED:
         assert options.count(title) == 2  # to compare, to filter
 
 
@@ -101,7 +101,7 @@ def test_runs_to_compare_are_in_the_order_of_their_study(committed):
     finished = {card['data-name'] for card in parsed.all('article')}
     offered = [json.loads(option['value']) for option in parsed.all('option')
                if option.get('value')]
-    there = [[name for name in names if name in finished] for names in study.compared().values()]
+    there = [[name for name in names if name in finished] for names in compared().values()]
     there = [names for names in there if len(names) > 1]
     assert offered == 2 * there != [*map(sorted, offered)]  # to compare, to filter
 
@@ -197,5 +197,5 @@ def test_runs_without_an_evaluation_show_what_the_gallery_measured(committed):
     shown = articles(committed)[0]
     for line in read_csv(RESULTS / 'gallery.csv'):
         for k in ('sharpness', 'noise'):
-            assert (f'<td>{tables.MEASURES[k]}, first 1000</td><td>{float(line[k]):.4f}'
+            assert (f'<td>{MEASURES[k].header}, first 1000</td><td>{float(line[k]):.4f}'
                     in shown[line['run']])

@@ -22,7 +22,7 @@ from training.steps import losses, vaegan
 from training.steps.networks import make_networks
 from training.steps.solo_combo import Weights
 from training.storage import run_folder
-from training.studies import learned_similarity
+from training.studies import STUDIES, learned_similarity
 
 TOLERANCE = 1e-5  # relative to each array's largest value
 ROWS = [name for name, row in EXPERIMENTS.items() if isinstance(row, VaeGan)]
@@ -529,9 +529,8 @@ def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     faces = {name: replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **small,
                            vae_base_channels=2, disc_base_channels=2, n_validation=8)
              for name in ('lr1', 'lr2')}
-    monkeypatch.setattr(learned_similarity, 'N_DIVERSITY', 8)
-    monkeypatch.setattr(learned_similarity, 'studies', lambda: {
-        'Digits': {'B': digits, 'alone': alone}, learned_similarity.SCHEDULES_TITLE: faces})
+    monkeypatch.setitem(STUDIES, 'vaegan', replace(learned_similarity.STUDY, comparisons=lambda: {
+        'Digits': {'B': digits, 'alone': alone}, learned_similarity.SCHEDULES_TITLE: faces}))
     where = ['--results-root', str(tmp_path / 'out'), '--data-root', str(root), '--ctx', 'cpu']
     status, _, err = cli(['gallery', 'vaegan', *where])
     assert status == 0, err
@@ -541,5 +540,6 @@ def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     assert [line['enc_loss'] is None for line in lines] == [False, True, False, False]
     with Image.open(tmp_path / 'out' / 'schedules.png') as figure:
         assert np.asarray(figure).std() > 10
-    shown = learned_similarity.markdown(lines)
-    assert shown.count('/strip.png)') == 4 and shown.count('/samples.gif)') == 3
+    shown = cli(['gallery', 'vaegan', '--markdown', '--results-root', str(tmp_path / 'out')])[1]
+    assert [shown.count(f'/{name}" alt=') for name in (
+        pictures.STRIP, pictures.ANIMATION, pictures.LOSSES)] == [4, 3, 4]

@@ -18,7 +18,7 @@ from training.experiments import naming
 from training.experiments.row import ExperimentError
 from training.reporting import page, pictures, run_readme, tables, verify
 from training.storage import run_folder
-from training.studies import study
+from training.studies import compared
 
 
 def strips_command(args) -> None:
@@ -59,7 +59,7 @@ def explore_command(args) -> None:
 
 def report_command(args) -> None:
     """`report`: one page of all finished runs."""
-    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), study.compared(),
+    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), compared(),
                      published_rows(), table.kinds()))
 
 

@@ -1,4 +1,8 @@
 """`gallery`: the runs of a study, trained, measured and compared."""
+import os
+import sys
+from pathlib import Path
+
 from training.commands.wiring import (
     load_data,
     load_run,
@@ -8,91 +12,103 @@ from training.commands.wiring import (
     train_row,
 )
 from training.experiments import naming
-from training.reporting import pictures
+from training.experiments.row import Experiment
 from training.reporting.statistics import TableError, read_csv, read_statistics, write_csv
 from training.storage import run_folder
-from training.studies import anime, convvae_flaws, learned_similarity, sharpness
-
-N_IN_LAYOUTS = 3  # faces in the figure
+from training.studies import STUDIES
+from training.studies.study import Runs, Study
 
 
 def gallery_command(args) -> None:
-    """`gallery`: train the rows of a comparison, measure them, write a table and a figure."""
-    chosen, table, measures, draw = GALLERIES[args.which]
+    """`gallery`: train the rows of a study, measure them, write its table and figure."""
+    study, root = STUDIES[args.which], tables_root(args)
+    path = root / study.table
     if args.markdown:
-        path = tables_root(args) / table
-        try:
-            print(chosen.markdown(read_csv(path)))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise TableError(f'{path}: not of the runs that are compared now ({error!r}); '
-                                    f'again with: python -m training gallery {args.which}'
-                                    ) from None
+        print(_markdown(study, path, Runs(args.results_root, _prefix(args.results_root, root))))
         return
-    ctx, lines, path = resolve_devices(args), [], tables_root(args) / table
-    before = ({line.get('run'): line for line in read_csv(path)}
-              if args.keep and path.exists() else {})
-    for row in chosen.rows():
-        name = naming.run_name(row)
-        folder, run, measured = args.results_root / name, None, before.get(name, {})
-        if (folder / run_folder.PARAMETERS).exists():
-            run = load_run(folder, ctx[0], args)
-        elif not (args.keep and folder.exists()):
-            args.force = folder.exists()
-            run = train_row(row, load_data(row, args), ctx, args)
-        if run is not None:
-            measured = measures(run)
-        statistics = read_statistics(folder)
-        lines.append({'run': name, 'solo_epochs': row.solo_epochs,
-                      'combo_epochs': row.combo_epochs, 'seed': row.seed,
-                      'nets': ' + '.join(filter(None, (row.vae, row.disc))), **statistics[-1],
-                      'minutes': sum(line['seconds'] for line in statistics) / 60,
-                      **measured})
-    write_csv(path, chosen.COLUMNS, lines)
-    draw(args, ctx[0])
+    ctx, rows = resolve_devices(args), study.rows()
+    kept = _kept(study, rows, path, args.results_root) if args.keep else {}
+    lines = [_line(study, row, ctx, args, kept) for row in rows]
+    write_csv(path, study.columns, lines)
+    _draw(study, root / study.figure, lines, ctx[0], args)
 
 
-def _draw_schedules(args, _) -> None:
-    """The figure of system A's runs on faces, one for each rule of the learning rates."""
-    from training.reporting import charts
-    drawn = {}
-    for title, row in learned_similarity.studies()[learned_similarity.SCHEDULES_TITLE].items():
-        folder = args.results_root / naming.run_name(row)
-        drawn[title] = read_statistics(folder), pictures.samples_in(folder)
-    charts.draw_schedules(tables_root(args) / 'schedules.png', drawn)
+def _markdown(study: Study, path: Path, runs: Runs) -> str:
+    try:
+        return study.markdown(read_csv(path), runs)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise TableError(f'{path}: not of the runs that are compared now ({error!r}); again '
+                         f'with: python -m training gallery {study.name}') from None
 
 
-def _draw_claim(args, _) -> None:
-    """The figure of a discriminator's gain and price."""
-    from training.reporting import charts
-    root = tables_root(args)
-    charts.draw_claim(root / 'claim.png', sharpness.values(read_csv(root / 'claim.csv')),
-                      sharpness.interval)
+def _prefix(results_root: Path, root: Path) -> str:
+    """Return what links from a text in `root` to a run begin with."""
+    there = os.path.relpath(results_root.resolve(), root.resolve())
+    return '' if there == os.curdir else f'{Path(there).as_posix()}/'
 
 
-def _draw_repairs(args, _) -> None:
-    """The figure of held-out losses over minutes; equal epochs begin another run's line."""
-    from training.reporting import charts
-    charts.draw_repairs(tables_root(args) / 'repairs.png', {
-        label: read_statistics(args.results_root / naming.run_name(row))
-        for label, row in convvae_flaws.labelled().items() if not label.endswith('equal epochs')})
+def _has_parameters(folder: Path) -> bool:
+    return (folder / run_folder.PARAMETERS).exists()
 
 
-def _draw_layouts(args, ctx) -> None:
-    """The figure of what reshape and transpose make of faces, and of their reconstructions."""
-    from data.images import to_channels_first
-    from training.reporting import charts
-    drawn = {}
-    for row in anime.layouts():
-        run = load_run(args.results_root / naming.run_name(row), ctx, args)
-        originals = run.dataset.test.first(N_IN_LAYOUTS)
-        drawn[row.layout] = (to_channels_first(originals, row.layout),
-                             run.pictures()[0][:N_IN_LAYOUTS])
-    charts.draw_layouts(tables_root(args) / 'layout.png', originals, drawn)
+def _kept(study: Study, rows: list[Experiment], path: Path, root: Path) -> dict[str, dict]:
+    """Return the measures of finished runs without parameters by their names.
+
+    They were recorded in evaluation.json, or else in the study's table. TableError if a run has
+    neither.
+    """
+    table = {line.get('run'): line for line in read_csv(path)} if path.exists() else {}
+    kept = {}
+    for row in rows:
+        run = naming.run_name(row)
+        folder = root / run
+        if _has_parameters(folder) or not (folder / run_folder.CONFIG).exists():
+            continue
+        evaluation = run_folder.read_evaluation(folder)
+        if evaluation and study.n_images not in (None, evaluation['images']):
+            evaluation = None  # of other images than the study's
+        if run not in table and evaluation is None:
+            raise TableError(f'{folder}: its {run_folder.PARAMETERS} is not there, and no '
+                             f'measures to keep, neither in {run_folder.EVALUATION} nor in '
+                             f'{path}; without --keep it is trained again')
+        recorded = table.get(run, {}) | (evaluation['measures'] if evaluation else {})
+        kept[run] = {name: recorded.get(name) for name in study.measures}
+    return kept
 
 
-GALLERIES = {  # what is compared, its table, the measures of a run, the figure
-    'anime': (anime, 'gallery.csv', lambda run: run.measures(), _draw_layouts),
-    'vaegan': (learned_similarity, 'vaegan.csv', lambda run: measures_of(run) | {
-        'diversity': run.diversity(learned_similarity.N_DIVERSITY)}, _draw_schedules),
-    'claim': (sharpness, 'claim.csv', measures_of, _draw_claim),
-    'repairs': (convvae_flaws, 'repairs.csv', measures_of, _draw_repairs)}
+def _line(study: Study, row: Experiment, ctx: list, args, kept: dict[str, dict]) -> dict:
+    """Return a run's line of the study's table, trained and measured where that is needed."""
+    run = naming.run_name(row)
+    folder = args.results_root / run
+    if run in kept:
+        measured = kept[run]
+    elif _has_parameters(folder):
+        measured = _measured(study, load_run(folder, ctx[0], args))
+    else:
+        args.force = folder.exists()
+        measured = _measured(study, train_row(row, load_data(row, args), ctx, args))
+    statistics = read_statistics(folder)
+    last = {column: value for column, value in statistics[-1].items()
+            if column not in study.measures}  # a training loss is no measure of the same name
+    return {'run': run, 'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
+            'seed': row.seed, 'nets': ' + '.join(filter(None, (row.vae, row.disc))), **last,
+            'minutes': sum(line['seconds'] for line in statistics) / 60, **measured}
+
+
+def _measured(study: Study, run) -> dict:
+    """Return a run's measures; those over all held-out images stay in its folder, too."""
+    if study.n_images is None:
+        return measures_of(run)
+    from training.evaluation.evaluate import evaluate
+    return evaluate(run, n_images=study.n_images)['measures']
+
+
+def _draw(study: Study, path: Path, lines: list[dict], ctx, args) -> None:
+    from training.storage.parameters import ParamsError
+    runs = Runs(args.results_root, load=lambda folder: load_run(folder, ctx, args))
+    try:
+        study.draw(path, study.comparisons(), lines, runs)
+    except ParamsError as error:
+        if not args.keep:
+            raise
+        print(f'{path}: left as it was: {error}', file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from training.commands import finished, gallery, listing, timing, train
 from training.reporting.published import RESULTS
+from training.studies import STUDIES
 from training.studies.mixes import BASELINE
 
 
@@ -175,10 +176,11 @@ def _report(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
-    sub.add_argument('which', choices=('anime', 'vaegan', 'claim', 'repairs'), nargs='?',
-                     default='anime', help='all anime rows (default), the VAE/GANs, a '
-                     "discriminator's gain over seeds, or ConvVAE without its flaws")
-    sub.add_argument('--markdown', action='store_true', help="the README's part about them")
+    about = '; '.join(f'{name}: {study.summary}' for name, study in STUDIES.items())
+    sub.add_argument('which', choices=tuple(STUDIES), nargs='?', default='anime',
+                     help=f'the study, by default anime ({about})')
+    sub.add_argument('--markdown', action='store_true',
+                     help='print what a README says of the study, and stop')
     sub.add_argument('--keep', action='store_true',
                      help='keep the numbers of finished runs whose parameters are not here, as '
                           'in a fresh clone: they are trained again otherwise')

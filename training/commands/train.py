@@ -14,7 +14,7 @@ from training.storage import run_folder
 
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
-DEMO_EPOCHS, DEMO_IMAGES = 8, 12_800
+DEMO_EPOCHS, DEMO_IMAGES, DEMO_HELD_OUT = 8, 12_800, 1000
 
 
 def run_command(args) -> None:
@@ -96,6 +96,7 @@ def _changed(row: Row, args) -> Row:
 def demo_command(args) -> None:
     """`demo`: the main job in short, and what came out side by side."""
     ctx = resolve_devices(args)
+    from training.evaluation.evaluate import evaluate
     rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],
                                 str(DEMO_EPOCHS)) for name in DEMO_ROWS]
     try:
@@ -109,7 +110,8 @@ def demo_command(args) -> None:
     finished = {title: train_row(row, dataset, ctx, args)
                 for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
-                                   {title: run.measures() for title, run in finished.items()}))
+                                   {title: evaluate(run, n_images=DEMO_HELD_OUT)['measures']
+                                    for title, run in finished.items()}))
     print('Originals above reconstructions:')
     for run in finished.values():
         print(f'  {run.folder / pictures.STRIP}')

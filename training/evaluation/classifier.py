@@ -30,10 +30,6 @@ class TrainedClassifier:
         features, classes = zip(*found, strict=True)
         return np.concatenate(features), np.concatenate(classes)
 
-    def accuracy(self, pixels: np.ndarray, labels: np.ndarray) -> float:
-        """Share of images (n, h, w, c) that are taken for their labels (n,)."""
-        return float(np.mean(self(pixels)[1] == labels))
-
 
 def file_name(sha256: str) -> str:
     """What the parameters for data of that checksum are kept as."""

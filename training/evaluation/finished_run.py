@@ -1,14 +1,12 @@
 """A finished run: its folder, row, data and trained VAE, and what can be asked of them."""
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from mxnet import autograd, nd
 
-from training.evaluation import inference, metrics
+from training.evaluation import inference
 from training.experiments.row import Experiment
-from training.steps import solo_combo
 from training.storage import parameters, run_folder
 
 
@@ -31,22 +29,6 @@ class FinishedRun:
         pixels = inference.generate(self.vae, images, self.row, self.ctx)
         return pixels, images.first(len(pixels)) if self.row.encodes else None
 
-    def measures(self) -> dict[str, float]:
-        """Of the first held-out images drawn again, or of as many samples of a plain GAN.
-
-        Error, sharpness and noise: a matter of seconds, where `evaluate` takes all images.
-        """
-        images = self.dataset.test
-        n = min(solo_combo.N_HELD_OUT, len(images))
-        drawn = inference.generate(self.vae, images, self.row, self.ctx, n)
-        originals = images.first(n)
-        found = {'sharpness': metrics.relative(metrics.edge_sharpness, drawn, originals),
-                 'noise': metrics.relative(metrics.noise, drawn, originals)}
-        if self.row.encodes:
-            found['mean_squared_error'] = metrics.mean_over(metrics.mean_squared_error, drawn,
-                                                            originals)
-        return found
-
     def codes(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and log variance (n, z) that the encoder gives the first held-out images."""
         found = []
@@ -57,13 +39,6 @@ class FinishedRun:
                               for part in self.vae.split(nd, self.vae.encoder(x))])
         mean, logvar = map(np.concatenate, zip(*found, strict=True))
         return mean, logvar
-
-    def diversity(self, n: int) -> float:
-        """How much n samples from the prior differ, held-out images = 1."""
-        images = self.dataset.test
-        drawn = inference.sample(self.vae, self.row, images, self.ctx, n, inference.FOR_CLASSES)
-        of_images = metrics.diversity(images.first(n) / 255)
-        return metrics.diversity(drawn / 255) / of_images if of_images else math.nan
 
 
 def check_data(config: dict, dataset, folder: Path) -> None:

@@ -195,7 +195,7 @@ def draw_rows(path: Path, title: str, columns: list[str] | None,
     _save(figure, path)
 
 
-def draw_claim(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -> None:
+def draw_seeds(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -> None:
     """By measure and nets: a dot a seed, and the mean with its confidence interval.
 
     interval: sample (n,) -> mean, half a width.
@@ -217,7 +217,7 @@ def draw_claim(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -
     _save(figure, path)
 
 
-def draw_repairs(path: Path, runs: dict[str, list[dict]]) -> None:
+def draw_loss_over_minutes(path: Path, runs: dict[str, list[dict]]) -> None:
     """The held-out loss of runs over the minutes they trained; by label, their statistics."""
     figure = Figure((7, 5), layout='constrained')
     axis = figure.subplots()

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import jinja2
 from PIL import Image
 
+from training.evaluation.measures import in_tables
 from training.experiments import naming
 from training.experiments.registry import Experiment
 from training.reporting import pictures, tables
@@ -54,14 +55,14 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
 
 
 def _gallery(root: Path) -> dict[str, dict]:
-    """The lines of anime.csv by run, if it is there."""
+    """The lines of gallery.csv by run, if it is there."""
     path = root / 'gallery.csv'
     return {line['run']: line for line in read_csv(path)} if path.exists() else {}
 
 
 def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
          kinds: dict[str, str]) -> dict:
-    """What the page says of a run; measured: its line of anime.csv."""
+    """What the page says of a run; measured: its line of gallery.csv."""
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
@@ -76,8 +77,8 @@ def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
             'numbers': _numbers(row, folder, published.get(row.name, {})),
             'other_images': published.get(row.name, {}).get('note', ''),
             'measures': _measures(evaluation) if evaluation else [
-                (f'{label}, first {config["n_held_out"]}', tables.number(measured[k], 4))
-                for k, label in tables.MEASURES.items() if measured.get(k)],
+                (f'{of.header}, first {config["n_held_out"]}', tables.number(measured[name], 4))
+                for name, of in in_tables().items() if measured.get(name)],
             'configuration': [(field, value) for field, value in row.configuration().items()
                               if value is not None]}
 
@@ -122,8 +123,8 @@ def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
 
 def _measures(evaluation: dict) -> list[tuple[str, str]]:
     measures = evaluation['measures']
-    return [(header, tables.measure(measures, k)) for k, (header, _) in tables.EVALUATED.items()
-            if k in measures]
+    return [(of.header, tables.measure(measures, name)) for name, of in in_tables().items()
+            if name in measures]
 
 
 def _timing(root: Path) -> dict | None:

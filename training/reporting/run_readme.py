@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.evaluation.measures import explained
 from training.experiments import naming
 from training.experiments.row import Experiment
 from training.reporting import pictures, tables
@@ -88,22 +89,11 @@ def _evaluated(folder: Path) -> list[str]:
     evaluation = run_folder.read_evaluation(folder)
     if evaluation is None:
         return []
-    measures = evaluation['measures']
-    right = measures.get('accuracy_of_originals', 0)
-    explained = {
-        'psnr': 'PSNR and SSIM (windows of 7 x 7 pixels, each channel) are means over images.',
-        'sample_sharpness': 'Sharpness is the mean brightness gradient, originals = 1.',
-        'active_latents': 'A latent is active if the variance of its mean is over 0.01.',
-        'accuracy_of_originals': 'Accuracy is that of a small classifier, trained for four epochs '
-                                 f'on the training images, which is right about {right:.2%} of '
-                                 'the originals; Frechet distances are between its 128 last '
-                                 'hidden features of drawn and of original images.'}
     return ['## Evaluation', '',
             tables.evaluations({f'{evaluation["images"]} images': evaluation}), '',
-            ' '.join([evaluation['protocol'], f'Seed {evaluation["seed"]}.',
-                      *(text for measure, text in explained.items() if measure in measures),
-                      f'All numbers are in [{run_folder.EVALUATION}]({run_folder.EVALUATION}).'
-                      ]), '']
+            f'{evaluation["protocol"]} Seed {evaluation["seed"]}. '
+            f'{explained(evaluation["measures"])} All numbers are in '
+            f'[{run_folder.EVALUATION}]({run_folder.EVALUATION}).', '']
 
 
 def _explored(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Tables of numbers for the terminal, READMEs and programs, ours beside published."""
 from pathlib import Path
 
+from training.evaluation.measures import MEASURES, in_tables
 from training.experiments import kinds
 from training.experiments.row import Experiment
 from training.reporting.published import our_numbers, pairs, published_seconds
@@ -99,10 +100,6 @@ def _published_cells(line: dict, kind: kinds.Kind) -> list[str]:
             *(number(line.get(k), kind.digits_of(k, 3)) for k in kind.shown)]
 
 
-MEASURES = {'mean_squared_error': 'mean squared error, held out',
-            'sharpness': 'edge sharpness, originals = 1', 'noise': 'noise, originals = 1'}
-
-
 def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
     """Finished runs side by side, a column each: last epoch's losses, then the measures."""
     last = {title: read_statistics(folder)[-1] for title, folder in runs.items()}
@@ -112,32 +109,25 @@ def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
                  ('- pixel loss', 'pixel', 2), ('- adversarial', 'adversarial', 3),
                  ('discriminator loss', 'disc_loss', 3),
                  ('KL + pixel loss, held out', 'val_loss', 2))]
-    lines += [[label, *(number(measures[title].get(k), 4) for title in runs)]
-              for k, label in MEASURES.items()]
+    lines += [[f'{of.header}, held out', *(measure(measures[title], name) for title in runs)]
+              for name, of in in_tables().items() if any(name in m for m in measures.values())]
     return markdown_table([['', *runs], *lines])
 
 
-EVALUATED = {  # evaluation.json's measures: a table's header, and digits
-    'mean_squared_error': ('squared error', 4), 'psnr': ('PSNR, dB', 2), 'ssim': ('SSIM', 3),
-    'sharpness': ('sharpness', 2), 'kl': ('KL', 1), 'active_latents': ('active latents', 0),
-    'accuracy': ('accuracy', 4), 'frechet_reconstructions': ('Frechet', 1),
-    'sample_sharpness': ('sharpness of samples', 2), 'frechet_samples': ('Frechet of samples', 1)}
-
-
 def measure(measures: dict, name: str) -> str:
-    """One of evaluation.json's, for a table."""
-    shown = number(measures.get(name), EVALUATED[name][1])
-    return f'{shown} of {measures["latents"]}' if name == 'active_latents' in measures else shown
+    """Return one of a run's measures for a table."""
+    of = MEASURES[name]
+    shown = number(measures.get(name), of.digits)
+    return f'{shown} of {measures[of.total]}' if of.total and name in measures else shown
 
 
-def evaluations(found: dict[str, dict]) -> str:
-    """A line for each run, by name; found: what evaluation.json holds."""
-    shown = {k: column for k, column in EVALUATED.items()
-             if any(k in evaluation['measures'] for evaluation in found.values())}
-    lines = []
-    for name, evaluation in found.items():
-        lines.append([name, *(measure(evaluation['measures'], k) for k in shown)])
-    return markdown_table([['', *(header for header, _ in shown.values())], *lines])
+def evaluations(evaluated: dict[str, dict]) -> str:
+    """Return a table with a line for each run, by name; evaluated: what evaluation.json holds."""
+    shown = {name: of for name, of in in_tables().items()
+             if any(name in evaluation['measures'] for evaluation in evaluated.values())}
+    lines = [[run, *(measure(evaluation['measures'], name) for name in shown)]
+             for run, evaluation in evaluated.items()]
+    return markdown_table([['', *(of.header for of in shown.values())], *lines])
 
 
 def timing_cells(lines: list[dict]) -> list[list[str]]:

@@ -4,10 +4,11 @@ All in about the same minutes on two cores, and once more the repaired nets in a
 as the published one.
 """
 from dataclasses import replace
+from pathlib import Path
 
-from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, REPAIRS, SMALLER, Experiment
 from training.reporting import tables
+from training.studies.study import Runs, Study, numbers, of_measures
 
 PUBLISHED = 'ConvVAE_on_anime/512_32_200_seeded'
 IMAGES = 6400
@@ -24,30 +25,42 @@ CHANGES = {
 # of the smaller nets 0.17 s and 0.05 s
 EPOCHS = dict.fromkeys(CHANGES, 2) | {'strided encoder': 13, 'all three': 13,
                                       'smaller': 12, 'all three, smaller': 44}
-COLUMNS = ('run', 'solo_epochs', 'minutes', 'val_loss', 'mean_squared_error', 'psnr',
-           'ssim', 'sharpness')
+EQUAL = ', equal epochs'  # these begin another run's line
+SHOWN = {'minutes': ('minutes', 1), 'val_loss': ('KL + pixel, held out', 0),
+         **of_measures('mean_squared_error', 'psnr', 'ssim', 'sharpness')}
 
 
-def labelled() -> dict[str, Experiment]:
-    """What is trained, by what it is called in the table."""
-    return {label: replace(EXPERIMENTS[PUBLISHED], limit=IMAGES, solo_epochs=EPOCHS[label],
-                           **changes) for label, changes in CHANGES.items()}
+def comparisons() -> dict[str, dict[str, Experiment]]:
+    """Return what is trained, by what it is called in the table."""
+    return {'Faces: the flaws of ConvVAE': {
+        label: replace(EXPERIMENTS[PUBLISHED], limit=IMAGES, solo_epochs=EPOCHS[label], **changes)
+        for label, changes in CHANGES.items()}}
 
 
-def rows() -> list[Experiment]:
-    """What is trained."""
-    return [*labelled().values()]
-
-
-def markdown(lines: list[dict]) -> str:
-    """The README's table."""
-    table = [['ConvVAE', 'epochs', 'minutes', 'KL + pixel, held out', 'squared error', 'PSNR, dB',
-              'SSIM', 'sharpness']]
-    by_run = {line['run']: line for line in lines}
-    for label, row in labelled().items():
-        line = by_run[naming.run_name(row)]
-        table.append([f'[{label}](results/images/{line["run"]}/README.md)',
-                      line['solo_epochs'], *(tables.number(line[k], digits) for k, digits in (
-                          ('minutes', 1), ('val_loss', 0), ('mean_squared_error', 4),
-                          ('psnr', 2), ('ssim', 3), ('sharpness', 2)))])
+def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
+    """Return the table: a line a net, with its strip."""
+    table = [['ConvVAE', 'strip', 'epochs', *(header for header, _ in SHOWN.values())]]
+    for label, (row, line) in compared.items():
+        table.append([runs.link(label, line['run']), runs.strip(row, line['run'], label),
+                      line['solo_epochs'], *numbers(line, SHOWN)])
     return tables.markdown_table(table)
+
+
+def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
+         runs: Runs) -> None:
+    """Draw held-out losses over the minutes of training."""
+    from training.reporting import charts  # slow to import
+    rows, = compared.values()
+    charts.draw_loss_over_minutes(path, {label: runs.statistics(row)
+                                         for label, row in rows.items()
+                                         if not label.endswith(EQUAL)})
+
+
+STUDY = Study(
+    'repairs', 'ConvVAE without its flaws', 'repairs.csv',
+    ('run', 'solo_epochs', 'minutes', 'val_loss', 'mean_squared_error', 'psnr', 'ssim',
+     'sharpness'),
+    'repairs.png', comparisons, write, draw,
+    f'All nets see {IMAGES:,} training faces; labels say what is changed, epochs are as many as '
+    'fit into about the same minutes. In strips, originals stand above and reconstructions below. '
+    'Measures are of all held-out faces; sharpness is relative to the originals.')

@@ -4,20 +4,18 @@ In full where that takes minutes, else at a scale that shows in the runs' names.
 MXNet.
 """
 from dataclasses import replace
+from pathlib import Path
 
-from training.experiments import kinds, naming
+from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, Experiment
-from training.reporting import tables
+from training.reporting import pictures, tables
+from training.studies.study import Runs, Study, numbers, of_measures, reduction
 
-MEASURES = {  # a table's header, and digits
+SHOWN = {  # column of vaegan.csv: header and digits
     'enc_loss': ('encoder loss', 3), 'dec_loss': ('decoder loss', 3),
     'disc_loss': ('disc loss', 3),
-    **{k: tables.EVALUATED[k] for k in (
-        'mean_squared_error', 'sharpness', 'accuracy', 'frechet_reconstructions',
-        'frechet_samples')},
-    'diversity': ('diversity of samples', 2)}
-COLUMNS = ('run', 'solo_epochs', 'combo_epochs', *MEASURES, 'minutes')  # of vaegan.csv
-N_DIVERSITY = 500  # samples whose differences are measured
+    **of_measures('mean_squared_error', 'sharpness', 'accuracy', 'frechet_reconstructions',
+                  'frechet_samples', 'diversity')}
 A_EPOCHS = 25      # of 100, on digits: as many as an hour and a half allows
 FLAW_EPOCHS = 10   # of B as published
 # Faces: all 100 epochs, for the rules of the learning rates count them
@@ -34,8 +32,8 @@ def _faces(name: str, **changes) -> Experiment:
     return replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **FACES | changes)
 
 
-def studies() -> dict[str, dict[str, Experiment]]:
-    """By title: rows as they are trained, by what they are called in its table."""
+def comparisons() -> dict[str, dict[str, Experiment]]:
+    """Return rows as they are trained, by title and by what they are called in its table."""
     b = EXPERIMENTS['VAEGAN_on_MNIST/B_20_50']
     flawed = EXPERIMENTS['VAEGAN_on_MNIST/B_20_50_as_published']
     a = EXPERIMENTS['VAEGAN_on_MNIST/A_64_100']
@@ -63,34 +61,38 @@ def studies() -> dict[str, dict[str, Experiment]]:
             EXPERIMENTS['VAEGAN_on_anime/paper_128_200'], **PAPER)}}
 
 
-def rows() -> list[Experiment]:
-    """What is trained: each once."""
-    return [*{naming.run_name(row): row for study in studies().values()
-              for row in study.values()}.values()]
-
-
-def markdown(lines: list[dict]) -> str:
-    """The README's part, study by study."""
-    return '\n'.join(f'#### {title}\n\n{block(title, lines)}' for title in studies())
-
-
-def block(title: str, lines: list[dict]) -> str:
-    """A study's table and pictures; lines are those of vaegan.csv.
+def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
+    """Return a comparison: what is reduced, and a table, a line a run, with its pictures.
 
     The table has no column of what none of its runs has.
     """
-    by_run = {line['run']: line for line in lines}
-    rows = {label: (row, by_run[naming.run_name(row)]) for label, row in studies()[title].items()}
-    shown = {k: of for k, of in MEASURES.items() if any(line[k] for _, line in rows.values())}
-    table = [['', 'epochs', *(header for header, _ in shown.values())]]
-    pictures = []
-    for label, (row, line) in rows.items():
-        folder = f'results/images/{line["run"]}'
-        table.append([f'[{label}]({folder}/README.md)', naming.epochs_text(row),
-                      *(tables.number(line[k], digits) for k, (_, digits) in shown.items())])
-        pictures.append(f'**{label}.** {naming.caption(row)}\n')
-        if row.kind is kinds.VAEGAN:
-            pictures.append(f'![Samples over the epochs]({folder}/{pictures.ANIMATION}) '
-                            f'![Losses]({folder}/{pictures.LOSSES})\n')
-        pictures.append(f'![Originals and reconstructions]({folder}/{pictures.STRIP})\n')
-    return '\n'.join([tables.markdown_table(table), *pictures])
+    rows = {label: row for label, (row, _) in compared.items()}
+    shown = {name: of for name, of in SHOWN.items()
+             if any(line[name] for _, line in compared.values())}
+    table = [['', 'strip; below, samples over the epochs and losses', 'epochs',
+              *(header for header, _ in shown.values())]]
+    for label, (row, line) in compared.items():
+        run = line['run']
+        below = [runs.image(run, pictures.ANIMATION, f'Samples over the epochs: {label}', 220),
+                 runs.image(run, pictures.LOSSES, f'Losses: {label}', 400)]
+        table.append([runs.link(label, run),
+                      f'{runs.strip(row, run, label)}<br>{" ".join(filter(None, below))}',
+                      naming.epochs_text(row), *numbers(line, shown)])
+    return f'{reduction(rows)}\n\n{tables.markdown_table(table)}'
+
+
+def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
+         runs: Runs) -> None:
+    """Draw system A's runs on faces, one for each rule of the learning rates."""
+    from training.reporting import charts  # slow to import
+    charts.draw_schedules(path, {
+        title: (runs.statistics(row), pictures.samples_in(runs.folder(row)))
+        for title, row in compared[SCHEDULES_TITLE].items()})
+
+
+STUDY = Study(
+    'vaegan', 'the VAE/GANs', 'vaegan.csv',
+    ('run', 'solo_epochs', 'combo_epochs', *SHOWN, 'minutes'),
+    'schedules.png', comparisons, write, draw,
+    'Losses are those of the last epoch, measures of all held-out images; sharpness and diversity '
+    'are relative to the originals. In strips, originals stand above and reconstructions below.')
