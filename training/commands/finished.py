@@ -35,7 +35,7 @@ def strips_command(args) -> None:
 def evaluate_command(args) -> None:
     """`evaluate`: measures over all held-out images, into evaluation.json and the README."""
     found = {}
-    for run in chosen_runs(args):
+    for run in chosen_runs(args, whole=True):
         found[naming.run_name(run.row)] = evaluate_run(run)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
     print(json.dumps(found, indent=2) if args.json else tables.evaluations(found))
@@ -47,10 +47,13 @@ def explore_command(args) -> None:
     from training.reporting import charts
     for run in chosen_runs(args):
         n = len(run.dataset.test)
-        if max(args.between) >= n:
+        if run.row.encodes and max(args.between) >= n:
             raise ExperimentError(f'--between {max(args.between)}: expected less than the {n} '
                                   'held-out images')
         drawn = explore(run, tuple(args.between))
+        if 'nearest' not in drawn:
+            print(f'{run.folder}: no nearest images, for the training images are not here',
+                  file=sys.stderr)
         for name, figure in drawn.items():
             charts.draw_rows(run.folder / pictures.EXPLORED[name], *figure)
         add_to_folder(run, *(pictures.EXPLORED[name] for name in drawn))
@@ -86,7 +89,7 @@ def verify_command(args) -> None:
 def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
     from training.evaluation.finished_run import OtherDataError
-    if not (folder / run_folder.PARAMETERS).exists():
+    if not run_folder.is_drawable(folder):
         found.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
         return
     try:

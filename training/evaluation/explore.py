@@ -5,10 +5,9 @@ images nearest to samples. The net draws in inference mode; latents are fixed by
 """
 
 import numpy as np
-from mxnet import autograd, nd
 
-from training.evaluation import inference, metrics
-from training.steps import phases, solo_combo
+from training.evaluation import inference
+from training.steps import phases
 
 SIDE = 8            # of the square of samples
 N_STEPS = 9         # pictures of a way or of a traversal
@@ -30,47 +29,43 @@ def explore(run, between: tuple[int, int] = (0, 1)) -> dict[str, tuple]:
                          [('', part) for part in np.split(square, SIDE)])}
     if row.encodes:
         drawn |= _ways(run, between)
-    train = run.dataset.train
-    nearest, apart = nearest_images(square[:N_NEAREST], train, phases.n_images(len(train), row))
-    drawn['nearest'] = (
-        'Samples, and the training image nearest to each',
-        [f'{d:.3f}' for d in apart],
-        [('sample', square[:N_NEAREST]), ('nearest; above:\nsquared error', nearest)])
+    n_train = phases.n_images(len(run.dataset.train), row)
+    if n_train:
+        nearest, apart = nearest_images(square[:N_NEAREST], run.dataset.train, n_train)
+        drawn['nearest'] = (
+            'Samples, and the training image nearest to each',
+            [f'{d:.3f}' for d in apart],
+            [('sample', square[:N_NEAREST]), ('nearest; above:\nsquared error', nearest)])
     return drawn
 
 
 def _ways(run, between: tuple[int, int]) -> dict:
     """Between two images, and along single latents from the first of them."""
     images = run.dataset.test
-    n = min(solo_combo.N_HELD_OUT, len(images))
-    mean, logvar = run.codes(max(n, *(i + 1 for i in between)))         # (n, z)
-    start, end = mean[[*between]]
-    kl = metrics.kl_per_latent(mean[:n], logvar[:n])                    # (z,)
+
+    def decode(z: np.ndarray) -> np.ndarray:
+        return inference.decode(run.vae, images, run.ctx, z.astype(np.float32))
+
+    kl = run.kl_per_latent()                                            # (z,)
+    start, end = run.codes(max(between) + 1)[0][[*between]]             # (z,) each
     parts = np.linspace(0, 1, N_STEPS)
     path = start + parts[:, None] * (end - start)                       # (steps, z)
     first, last = (images.between(i, i + 1) for i in between)
-    way = np.concatenate([first, _decoded(run, path), last])
+    way = np.concatenate([first, decode(path), last])
     most = np.argsort(-kl, kind='stable')[:N_TRAVERSED]
     values = np.linspace(-REACH, REACH, N_STEPS)
     rows = []
     for latent in most:
         z = np.tile(start, (N_STEPS, 1))
         z[:, latent] = values
-        rows.append((f'latent {latent}\nKL {kl[latent]:.2f}', _decoded(run, z)))
+        rows.append((f'latent {latent}\nKL {kl[latent]:.2f}', decode(z)))
     return {
         'interpolation': (f'From held-out image {between[0]} to {between[1]}, by their means',
                           ['original', *(f'{part:.0%}' for part in parts), 'original'],
                           [('', way)]),
         'traversals': (f'Held-out image {between[0]} with one latent changed, to so many standard '
-                       f'deviations of the prior; KL: a mean over {n} images',
+                       f'deviations of the prior; KL: a mean over {run.n_measured} images',
                        [f'{value:+.1f}' for value in values], rows)}
-
-
-def _decoded(run, z: np.ndarray) -> np.ndarray:
-    """Latents (n, z) as pictures (n, h, w, c) uint8."""
-    with autograd.predict_mode():
-        return run.dataset.test.to_pixels(
-            run.vae.decoder(nd.array(z.astype(np.float32), run.ctx)).asnumpy())
 
 
 def nearest_images(pictures: np.ndarray, images,

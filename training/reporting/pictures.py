@@ -54,6 +54,20 @@ def write_originals(folder: Path, pixels: np.ndarray, file_name: str, data: str)
     _save(grid([pixels]), folder / STRIP)
 
 
+def read_originals(folder: Path, file_name: str, data: str,
+                   size: tuple[int, int]) -> np.ndarray | None:
+    """Return the validation images (10, h, w, c) uint8 that `write_originals` wrote, if it did.
+
+    size: height and width in pixels.
+    """
+    for place in (folder.with_name(f'{folder.name}_{data}'), folder):
+        if (place / STRIP).exists():
+            shown = [_read(place / file_name.format(i)) for i in range(10)]
+            step = shown[0].shape[0] // size[0]
+            return np.stack([picture[::step, ::step] for picture in shown])
+    return None
+
+
 def write_samples(folder: Path, epoch: int, pixels: np.ndarray) -> None:
     """A square of samples (n * n, h, w, c) uint8, after an epoch."""
     side = math.isqrt(len(pixels))

@@ -132,6 +132,7 @@ def _finish(run: FinishedRun, networks: Networks, n_devices: int, options: Optio
         parameters.save(networks.disc, run.folder / 'disc.params')
     if n_devices > 1:  # pictures are of what the file holds: the mean of running statistics
         parameters.load(run.vae, run.folder / run_folder.PARAMETERS, run.ctx)
+    run.keep_pictures()
     pixels, originals = run.pictures()
     pictures.write_pictures(run.folder, pixels, originals)
     if originals is not None:

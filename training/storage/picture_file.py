@@ -11,7 +11,6 @@ from safetensors import SafetensorError, safe_open
 
 from training.storage import files, tensors
 
-NAME = 'pictures.safetensors'
 N_KEPT = 100      # held-out images whose latents are kept, at most
 DECODER = 'decoder/'  # before the names of the decoder's parameters
 LATENTS = ('strip_mean', 'strip_logvar', 'mean', 'logvar', 'kl')
@@ -22,13 +21,14 @@ class PictureFileError(ValueError):
 
 
 def save(path: Path, decoder: dict[str, np.ndarray], latents: dict[str, np.ndarray]) -> None:
-    """Write the decoder's parameters by name, and LATENTS (none of a plain GAN); float32.
+    """Write the decoder's parameters by name, and LATENTS (none of a plain GAN).
 
     strip_mean, strip_logvar (10, z): of the validation images, in a batch of their own. mean,
-    logvar (n, z): of the first n held-out images. kl (z,): of each latent, a mean over images.
+    logvar (n, z): of the first n held-out images. kl (z,) float64: of each latent, a mean over
+    images.
     """
     arrays = {f'{DECODER}{name}': array for name, array in decoder.items()} | latents
-    files.write(path, tensors.pieces({}, {name: np.ascontiguousarray(array, np.float32)
+    files.write(path, tensors.pieces({}, {name: np.ascontiguousarray(array)
                                           for name, array in arrays.items()}))
 
 

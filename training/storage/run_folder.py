@@ -11,7 +11,7 @@ from training.experiments import naming, registry
 from training.experiments.row import ExperimentError, Row
 from training.storage import files
 
-CONFIG, PARAMETERS = 'config.json', 'vae.params'
+CONFIG, PARAMETERS, PICTURES = 'config.json', 'vae.params', 'pictures.safetensors'
 EVALUATION = 'evaluation.json'
 IN_THE_WAY = 'a finished run is there; --force replaces it'
 CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
@@ -130,8 +130,8 @@ def _write_checksums(folder: Path, sums: dict[str, str]) -> None:
 def belonging(folder: Path) -> list[Path]:
     """The files of a result folder that have checksums."""
     return [path for path in folder.iterdir()
-            if path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
-            and not path.name.startswith('.')]
+            if (path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
+                or path.name == PICTURES) and not path.name.startswith('.')]
 
 
 def finished_runs(root: Path) -> dict[str, Path]:
@@ -147,6 +147,11 @@ def matching(root: Path, pattern: str) -> list[Path]:
     if not found:
         raise ExperimentError(f'no finished run in {root} matches {pattern!r}')
     return found
+
+
+def is_drawable(folder: Path, whole: bool = False) -> bool:
+    """Return whether a run's pictures can be drawn again; whole: from its parameters."""
+    return (folder / PARAMETERS).exists() or not whole and (folder / PICTURES).exists()
 
 
 def named(root: Path, name: str) -> Path:
