@@ -2,6 +2,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -54,9 +55,10 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def building(folder: Path) -> Iterator[None]:
-    """Alone, among processes, while a folder of the cache is filled; it is made if need be.
+    """Hold a folder of the cache alone, among processes, while it is filled; make it if need be.
 
-    The others wait. Of one that was killed nothing but hidden files stays, and they go here.
+    The others wait. The system unlocks it when this process ends, however it ends. Of one that
+    was killed nothing but hidden files stays, and they go here.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, 'a') as file:
@@ -79,7 +81,12 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
     failures = []
     for mirror in mirrors:
         try:
-            _download_once(mirror + name, expected, folder / name)
+            with whole(folder / name) as file:
+                with urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as response:
+                    shutil.copyfileobj(response, file, CHUNK)
+                file.flush()
+                if sha256(Path(file.name)) != expected:
+                    raise DataError('its sha256 is not the expected one')
             return
         # urllib's URLError and every time-out are OSErrors; answers that are not HTTP and
         # redirections to no address are the others. DataError is a ValueError
@@ -89,19 +96,9 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
     raise DataError('; '.join(failures))
 
 
-def _download_once(url: str, expected: str, path: Path) -> None:
-    digest = hashlib.sha256()
-    with urlopen(url, timeout=TIMEOUT_SECONDS) as response, whole(path) as file:
-        while chunk := response.read(CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-        if digest.hexdigest() != expected:
-            raise DataError('its sha256 is not the expected one')
-
-
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file of the cache to write, which gets its name when all of it is on the disk."""
+    """Open a file of the cache to write, which gets its name when all of it is on the disk."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         try:
             yield file

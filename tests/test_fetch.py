@@ -1,9 +1,13 @@
 """Downloads from mirrors on this machine: whole and right, or not at all."""
 import gzip
 import hashlib
+import signal
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from data import DataError, MissingDataError, fetch, mnist
 from data.loading import load
 
+ROOT = Path(__file__).resolve().parent.parent
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 MIRRORS = mnist.MIRRORS  # the tests run without them
@@ -115,6 +120,43 @@ def test_download_that_was_cut_off_goes_on(served_mnist):
     (fetch.cache_dir() / 'mnist' / 't10k-labels-idx1-ubyte.gz').unlink()
     assert len(load('MNIST').test) == 20
     assert len(Mirror.asked) == 5
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from data import fetch
+with fetch.building(Path(sys.argv[1])), fetch.whole(Path(sys.argv[1], 'file')) as file:
+    file.write(b'half of it')
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_download_leaves_no_lock_and_nothing_after_the_next(tmp_path):
+    killed = subprocess.run([sys.executable, '-c', KILLED, str(tmp_path)], cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    assert all(path.name.startswith('.') for path in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 2
+    with fetch.building(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [fetch.LOCK]
+
+
+def test_others_wait_while_the_cache_is_filled(tmp_path, capsys):
+    done = []
+    other = threading.Thread(target=lambda: fill(tmp_path, done))
+    with fetch.building(tmp_path):
+        other.start()
+        other.join(0.2)
+        assert other.is_alive() and not done
+    other.join(10)
+    assert done == ['filled']
+    assert f'{tmp_path}: waiting for another process' in capsys.readouterr().err
+
+
+def fill(folder, done: list) -> None:
+    with fetch.building(folder):
+        done.append('filled')
 
 
 def test_cache_that_cannot_be_written_is_one_line(served_mnist, monkeypatch, tmp_path):
