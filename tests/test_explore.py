@@ -7,7 +7,7 @@ import pytest
 from mxnet import cpu, nd
 from PIL import Image
 
-from data import Images
+from data.images import Images
 from training.evaluation import explore
 from training.reporting import charts, pictures
 from training.storage import run_folder

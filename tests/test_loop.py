@@ -6,7 +6,7 @@ import pytest
 from mxnet import cpu, nd
 
 import models
-from data import Images
+from data.images import Images
 from training.evaluation import inference
 from training.experiments.registry import Experiment
 from training.run import loop

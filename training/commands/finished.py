@@ -3,26 +3,27 @@ import json
 import sys
 from pathlib import Path
 
+from data import DataError, table
 from training.commands import errors
 from training.commands.wiring import (
     add_to_folder,
     chosen_runs,
     evaluate_run,
     load_run,
+    published_rows,
     resolve_devices,
     tables_root,
 )
 from training.experiments import naming
 from training.experiments.row import ExperimentError
 from training.reporting import page, pictures, run_readme, tables, verify
-from training.reporting.published import published_numbers
 from training.storage import run_folder
 from training.studies import study
 
 
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
-    published = published_numbers()
+    published = published_rows()
     for run in chosen_runs(args):
         pixels, originals = run.pictures()
         drawn = pictures.write_pictures(run.folder, pixels, originals)
@@ -58,7 +59,8 @@ def explore_command(args) -> None:
 
 def report_command(args) -> None:
     """`report`: one page of all finished runs."""
-    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), study.compared()))
+    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), study.compared(),
+                     published_rows(), table.kinds()))
 
 
 def verify_command(args) -> None:
@@ -69,7 +71,7 @@ def verify_command(args) -> None:
     if not chosen:
         raise verify.VerifyError(f'{root}: no finished runs')
     ctx, n_wrong = resolve_devices(args)[0], 0
-    published = published_numbers()
+    published = published_rows()
     for folder in chosen:
         found = verify.check(folder, published)
         if not found.problems:
@@ -83,7 +85,6 @@ def verify_command(args) -> None:
 
 def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
-    from data import DataError
     from training.evaluation.finished_run import OtherDataError
     if not (folder / run_folder.PARAMETERS).exists():
         found.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')

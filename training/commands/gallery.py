@@ -79,13 +79,13 @@ def _draw_repairs(args, _) -> None:
 
 def _draw_layouts(args, ctx) -> None:
     """The figure of what reshape and transpose make of faces, and of their reconstructions."""
-    import data
+    from data.images import to_channels_first
     from training.reporting import charts
     drawn = {}
     for row in anime.layouts():
         run = load_run(args.results_root / naming.run_name(row), ctx, args)
         originals = run.dataset.test.first(N_IN_LAYOUTS)
-        drawn[row.layout] = (data.to_channels_first(originals, row.layout),
+        drawn[row.layout] = (to_channels_first(originals, row.layout),
                              run.pictures()[0][:N_IN_LAYOUTS])
     charts.draw_layouts(tables_root(args) / 'layout.png', originals, drawn)
 

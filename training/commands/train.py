@@ -2,7 +2,8 @@
 import json
 import sys
 
-from training.commands.wiring import load_data, resolve_devices, train_row
+from data import MissingDataError
+from training.commands.wiring import check_data, load_data, resolve_devices, train_row
 from training.experiments import naming, registry
 from training.experiments.row import Experiment, ExperimentError
 from training.reporting import pictures, tables
@@ -48,6 +49,7 @@ def _asked(args) -> dict[str, Experiment]:
             print(f'{row.name}: same configuration as {first.name}, trained under that name',
                   file=sys.stderr)
         changed = naming.changes(first)
+        check_data(first)
         first.check_changes(changed)
         models.check_fields(first, changed)
         chosen[naming.run_name(first)] = first
@@ -75,7 +77,6 @@ def _changed(row: Experiment, args) -> Experiment:
 
 def demo_command(args) -> None:
     """`demo`: the main job in short, and what came out side by side."""
-    from data import MissingDataError
     ctx = resolve_devices(args)
     rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],
                                 str(DEMO_EPOCHS)) for name in DEMO_ROWS]

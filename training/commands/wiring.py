@@ -3,6 +3,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from data import DataError, table
+from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Experiment, ExperimentError
 from training.reporting import run_readme
 from training.reporting.published import RESULTS, published_numbers
@@ -22,16 +24,32 @@ def resolve_devices(args) -> list:
     return device.resolve_all(args.ctx)
 
 
+def check_data(row: Experiment) -> None:
+    """Refuse a row whose data set is not in the table, or has no classes that it counts."""
+    entry = table.get(row.data)
+    if getattr(row, 'n_classified', 0) and not entry.n_classes:
+        row.refuse('n_classified', f'0, for {row.data} has no classes')
+
+
 def load_data(row: Experiment, args):
-    """The row's data set."""
-    import data
-    dataset = data.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
-    if row.data in ('anime', 'adult') and len(dataset.train) < row.batch_size:
-        raise data.DataError(f'{", ".join(dataset.source["files"])}: {len(dataset.train)} '
-                             f'training images, expected a batch of {row.batch_size} or more')
-    print(f'data: {row.data}, {dataset.source["description"]}, {len(dataset.train)} training '
-          f'and {len(dataset.test)} held-out images', file=sys.stderr)
+    """Return the row's data set, and say on stderr where it came from."""
+    from data import loading
+    dataset = loading.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
+    place = f' in {dataset.path}' if dataset.path else ''
+    if len(dataset.train) < row.batch_size:
+        raise DataError(f'{dataset.path or row.data}: {len(dataset.train)} training images, '
+                        f'expected a batch of {row.batch_size} or more')
+    left_out = dataset.source.get('left_out')
+    print(f'data: {row.data}, {dataset.source["description"]}{place}, {len(dataset.train)} '
+          f'training and {len(dataset.test)} held-out images'
+          + (f' (broken images left out: {left_out})' if left_out else ''), file=sys.stderr)
     return dataset
+
+
+def published_rows() -> dict[str, dict]:
+    """Return what was published, by experiment, each with the note on the data it was of."""
+    return {name: numbers | {'note': table.get(EXPERIMENTS[name].data).note}
+            for name, numbers in published_numbers().items()}
 
 
 def load_classifier(dataset, ctx):
@@ -83,7 +101,8 @@ def train_row(row: Experiment, dataset, ctx: list, args, workers=None):
         classifier = load_classifier(dataset, ctx[0])
     options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
                            args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
-                           getattr(args, 'tensorboard', None))
+                           getattr(args, 'tensorboard', None),
+                           published_rows().get(row.name, {}))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
                       classifier)
 
@@ -93,7 +112,7 @@ def chosen_runs(args) -> Iterator:
     root = args.results_root
     found = ([run_folder.named(root, args.name)] if args.match is None else
              run_folder.matching(root, args.match))
-    ctx, published, n_passed_over = resolve_devices(args)[0], published_numbers(), 0
+    ctx, published, n_passed_over = resolve_devices(args)[0], published_rows(), 0
     for folder in found:
         if args.match is not None and not (folder / run_folder.PARAMETERS).exists():
             print(f'{folder}: passed over, its {run_folder.PARAMETERS} is not there',
@@ -113,7 +132,7 @@ def chosen_runs(args) -> Iterator:
 
 def add_to_folder(run, *names: str) -> None:
     """Let a finished run's README and checksums know what else is in its folder now."""
-    run_readme.write_readme(run.folder, published_numbers().get(run.row.name, {}))
+    run_readme.write_readme(run.folder, published_rows().get(run.row.name, {}))
     run_folder.update_checksums(run.folder, 'README.md', *names)
 
 

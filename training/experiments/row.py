@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
-DATASETS = ('MNIST', 'anime', 'adult', 'sketch_digits', 'sketch_faces')
 CHOICES = {  # none is for fields that may be none
-    'data': DATASETS,
     'vae': ('DenseVAE', 'ConvVAE', 'DeepConvVAE', 'ConvDecoder', 'VAE_A', 'VAE_B', 'VAE_paper'),
     'pixel_loss': ('bce', 'l2'),
     'layout': ('reshape', 'transpose'),
@@ -57,7 +55,7 @@ class Experiment:
     losses that are summed over pixels and averaged over images.
     """
     name: str                            # published id
-    data: str                            # a name of DATASETS
+    data: str                            # a data set's name
     vae: str                             # a name of models.VAES
     n_latent: int
     n_hlayers: int | None = None         # dense nets: hidden layers, and nodes in each

@@ -11,12 +11,7 @@ from PIL import Image
 from training.experiments import naming
 from training.experiments.registry import Experiment
 from training.reporting import pictures, tables
-from training.reporting.published import (
-    OTHER_IMAGES,
-    our_numbers,
-    published_numbers,
-    published_seconds,
-)
+from training.reporting.published import our_numbers, published_seconds
 from training.reporting.statistics import family_of_row, read_csv
 from training.storage import files, run_folder
 
@@ -32,14 +27,16 @@ MORE = {  # pictures that stand behind a click: file name to what it shows
     **{path: f'exploration: {name}' for name, path in pictures.EXPLORED.items()}}
 
 
-def write(root: Path, images: Path, studies: dict[str, list[str]]) -> Path:
+def write(root: Path, images: Path, studies: dict[str, list[str]], published: dict[str, dict],
+          kinds: dict[str, str]) -> Path:
     """Write the page of all finished runs below `images`: `root` or a folder in it.
 
-    studies: the names of the runs that are compared, by title. FolderError if there are no
+    studies: the names of the runs that are compared, by title. published: numbers and a note, by
+    experiment. kinds: what a data set's pictures show, by its name. FolderError if there are no
     finished runs, or one cannot be read.
     """
-    published, measured = published_numbers(), _gallery(root)
-    runs = [_run(name, folder, root, published, measured.get(name, {}))
+    measured = _gallery(root)
+    runs = [_run(name, folder, root, published, measured.get(name, {}), kinds)
             for name, folder in run_folder.finished_runs(images).items()]
     if not runs:
         raise run_folder.FolderError(f'{images}: no finished runs')
@@ -64,7 +61,8 @@ def _gallery(root: Path) -> dict[str, dict]:
     return {line['run']: line for line in read_csv(path)} if path.exists() else {}
 
 
-def _run(name: str, folder: Path, root: Path, published: dict, measured: dict) -> dict:
+def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
+         kinds: dict[str, str]) -> dict:
     """What the page says of a run; measured: its line of anime.csv."""
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
@@ -73,12 +71,12 @@ def _run(name: str, folder: Path, root: Path, published: dict, measured: dict) -
             'caption': naming.caption(row), 'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _picture(folder / pictures.STRIP, root),
-            'alt': _shown(row),
+            'alt': _shown(row, kinds.get(row.data, 'images')),
             'more': [(_picture(folder / path, root), text) for path, text in MORE.items()
                      if (folder / path).exists()],
             'readme': _link(folder / 'README.md', root),
             'numbers': _numbers(row, folder, published.get(row.name, {})),
-            'other_images': OTHER_IMAGES.get(row.data, '') if row.name in published else '',
+            'other_images': published.get(row.name, {}).get('note', ''),
             'measures': _measures(evaluation) if evaluation else [
                 (f'{label}, first {config["n_held_out"]}', tables.number(measured[k], 4))
                 for k, label in tables.MEASURES.items() if measured.get(k)],
@@ -99,8 +97,7 @@ def _link(path: Path, root: Path) -> str:
     return quote(path.relative_to(root).as_posix())
 
 
-def _shown(row: Experiment) -> str:
-    kind = 'digits' if row.data in ('MNIST', 'sketch_digits') else 'faces'
+def _shown(row: Experiment, kind: str) -> str:
     if not row.encodes:
         return f'Ten {kind} that the net made of noise'
     return f'Ten {kind} that were held out, and below them what the net made of them'

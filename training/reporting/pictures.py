@@ -40,16 +40,17 @@ def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
     return grid([pixels] if originals is None else [originals, pixels])
 
 
-def write_originals(folder: Path, pixels: np.ndarray, data: str) -> None:
-    """The validation images themselves, in a folder beside the results: test_0.png ..
+def write_originals(folder: Path, pixels: np.ndarray, file_name: str, data: str) -> None:
+    """Write the validation images themselves into a folder beside the results.
 
-    And strip.png, all in a row. If that folder has others, in one with the data's name.
+    file_name: of each of them, with {} for its number; strip.png has all in a row. If that
+    folder has others, they go into one with the data's name.
     """
     if (folder / STRIP).exists() and not np.array_equal(_read(folder / STRIP), grid([pixels])):
         folder = folder.with_name(f'{folder.name}_{data}')
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
-        _save(scale_up(picture), folder / f'test_{i}.png')
+        _save(scale_up(picture), folder / file_name.format(i))
     _save(grid([pixels]), folder / STRIP)
 
 

@@ -8,11 +8,6 @@ from pathlib import Path
 from training.reporting.statistics import VAE, VAEGAN, family_of, read_csv, read_statistics
 
 RESULTS = Path(__file__).resolve().parents[2] / 'results'
-OTHER_IMAGES = {  # what stands beside published losses, by data
-    'anime': 'Published losses of anime faces are of other images, unless yours are the 17,240 '
-             'that the original was trained with: they compare roughly only.',
-    'adult': 'Published losses of photographs are of other images, unless yours are the 8,500 '
-             'US Adult Faces that system A was trained with: they compare roughly only.'}
 
 
 def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:

@@ -18,7 +18,7 @@ from training.reporting.pictures import (
     samples_in,
     snapshots_in,
 )
-from training.reporting.published import OTHER_IMAGES, pairs, sources
+from training.reporting.published import pairs, sources
 from training.reporting.statistics import (
     STATISTICS,
     VAEGAN,
@@ -53,8 +53,7 @@ def readme(folder: Path, published: dict) -> str:
     family = family_of_row(experiment)
     curve = naming.comparable_curve(experiment, published)
     lines += ['## Losses', '', tables.losses_table(statistics, curve), '',
-              *([OTHER_IMAGES[experiment.data], '']
-                if experiment.data in OTHER_IMAGES and pairs(statistics, curve)
+              *([published['note'], ''] if published.get('note') and pairs(statistics, curve)
                 else []),
               *(f'Published: {source}.\n' for source in sources(statistics, curve)),
               f'Means over the batches of an epoch; epochs count from 0; all of them in '

@@ -6,7 +6,7 @@ import gc
 import math
 import mmap
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mxnet
@@ -16,7 +16,6 @@ from training.evaluation.finished_run import FinishedRun
 from training.experiments import naming
 from training.experiments.registry import Experiment, ExperimentError
 from training.reporting import pictures, run_readme
-from training.reporting.published import published_numbers
 from training.reporting.statistics import VAEGAN, family_of_row, write_statistics
 from training.run import loop, samples
 from training.run.progress_bar import ProgressBar
@@ -39,6 +38,7 @@ class Options:
     checkpoint_minutes: float
     snapshot_every: int | None = None  # epochs
     tensorboard: Path | None = None
+    published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
 
 
 def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
@@ -66,8 +66,7 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
             _train_epochs(row, dataset, networks, ctx, folder, config, options, workers,
                           classifier)
             reserve.close()
-            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, len(ctx),
-                    options.results_root)
+            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, len(ctx), options)
             run_folder.finish(folder, final)
         except Exception as error:
             reserve.close()
@@ -127,7 +126,7 @@ def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folde
                 board.close()
 
 
-def _finish(run: FinishedRun, networks: Networks, n_devices: int, results_root: Path) -> None:
+def _finish(run: FinishedRun, networks: Networks, n_devices: int, options: Options) -> None:
     """All that a finished run leaves besides its statistics."""
     parameters.save(run.vae, run.folder / run_folder.PARAMETERS)
     if networks.disc:
@@ -137,12 +136,11 @@ def _finish(run: FinishedRun, networks: Networks, n_devices: int, results_root: 
     pixels, originals = run.pictures()
     pictures.write_pictures(run.folder, pixels, originals)
     if originals is not None:
-        pictures.write_originals(results_root / naming.originals_name(run.row), originals,
-                               run.dataset.source['sha256'][:8])
+        pictures.write_originals(options.results_root / naming.originals_name(run.row), originals,
+                                 run.dataset.originals, run.dataset.source['sha256'][:8])
     pictures.write_animations(run.folder)
-    published = published_numbers().get(run.row.name, {})
-    run_readme.draw_curves(run.folder, run.row, published)
-    run_readme.write_readme(run.folder, published)
+    run_readme.draw_curves(run.folder, run.row, options.published)
+    run_readme.write_readme(run.folder, options.published)
 
 
 def _config(row: Experiment, dataset, device_name: str) -> dict:
