@@ -71,6 +71,16 @@ def broken_links(document: Path) -> list[str]:
     return found
 
 
+def commands(text: str) -> list[str]:
+    """Return the lines of a document's code that are commands of the project.
+
+    Code below `<!-- example -->` is left out: it is of things that have to be added first.
+    """
+    code = ''.join(FENCE.findall(re.sub(r'<!-- example -->\n```.*?```', '', text,
+                                        flags=re.DOTALL)))
+    return re.findall(r'^python -m training .*', code, re.MULTILINE)
+
+
 def blocks(text: str) -> Iterator[tuple[str, str]]:
     """Yield the command and the content of each block of a document."""
     for command, _, content in BLOCK.findall(text):

@@ -1,4 +1,6 @@
 """The READMEs say what is there: links, headings, and all that a command prints."""
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from training.commands import parser
 ROOT, DOCUMENTS = readmes.ROOT, readmes.documents()
 BLOCKS = [pytest.param(path, command, content, id=f'{path.relative_to(ROOT)}: {command}')
           for path in DOCUMENTS for command, content in readmes.blocks(path.read_text())]
+EXAMPLES = sorted({line for path in DOCUMENTS for line in readmes.commands(path.read_text())})
 MOST_LINES = 200
 
 
@@ -47,6 +50,19 @@ def test_every_command_is_shown():
     text = (ROOT / 'training/README.md').read_text()
     for command in parser.COMMANDS:
         assert f'python -m training {command}' in text, command
+
+
+@pytest.mark.parametrize('line', EXAMPLES)
+def test_example_is_a_command_that_is_understood(cli, line, tmp_path, monkeypatch):
+    """Rows to train, with their changes, are resolved as well."""
+    monkeypatch.chdir(tmp_path)
+    Path('my_faces').mkdir()
+    words = shlex.split(line, comments=True)[3:]
+    args = parser.parser().parse_args(words)
+    job = args.job if args.name_of_command == 'launch' else words
+    if job[0] == 'run':
+        status, out, err = cli([*job, '--dry-run'])
+        assert status == 0 and json.loads(out), err
 
 
 def test_broken_links_are_found(tmp_path):

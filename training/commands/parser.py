@@ -134,9 +134,9 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='train together with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
     sub.add_argument('--snapshot-every', metavar='N', type=_count,
-                     help='keep the strip after every Nth epoch, and all of them as strip.gif')
+                     help='keep the strip of every Nth epoch, and all of them as strip.gif')
     sub.add_argument('--tensorboard', metavar='DIR', type=_folder,
-                     help='also log losses and strips there, epoch by epoch')
+                     help='log losses and strips there too, epoch by epoch')
     _add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
     _add_places(sub, images)
