@@ -64,7 +64,7 @@ def test_nothing_is_imported_when_off_and_nothing_else_changes(cli, where, tmp_p
     assert cli(run_command(where, '--tensorboard', str(tmp_path / 'board')))[0] == 0
     with_board = (tmp_path / 'results' / RUN / run_folder.PARAMETERS).read_bytes()
     monkeypatch.setitem(sys.modules, 'tensorboardX', None)  # importing it is an error
-    monkeypatch.delitem(sys.modules, 'training.board')
+    monkeypatch.delitem(sys.modules, 'training.run.tensorboard')
     status, _, err = cli(run_command(where, '--force'))
     assert status == 0, err
     assert (tmp_path / 'results' / RUN / run_folder.PARAMETERS).read_bytes() == with_board

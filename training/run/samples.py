@@ -9,17 +9,17 @@ from training.reporting import pictures
 from training.reporting.statistics import CLASS_COLUMNS, read_classes, write_csv
 
 
-def due(row: VaeGan, epoch: int) -> bool:
-    """Whether samples are kept after that epoch, counted from 1."""
-    return epoch >= row.grid_from and (epoch - row.grid_from) % row.grid_every == 0
+def due(row: VaeGan, n_epochs: int) -> bool:
+    """Return whether samples are kept after so many epochs."""
+    return n_epochs >= row.grid_from and (n_epochs - row.grid_from) % row.grid_every == 0
 
 
-def keep(folder: Path, vae, row: VaeGan, images, ctx, epoch: int, classifier) -> None:
-    """Write what samples look like after an epoch, and count their classes.
+def keep(folder: Path, vae, row: VaeGan, images, ctx, n_epochs: int, classifier) -> None:
+    """Write what samples look like after so many epochs, and count their classes.
 
     classifier: (n, h, w, c) uint8 -> features, classes (n,); or none.
     """
-    pictures.write_samples(folder, epoch,
+    pictures.write_samples(folder, n_epochs,
                          inference.sample(vae, row, images, ctx, row.grid_side ** 2,
                                           inference.FOR_GRID))
     if classifier is not None:
@@ -28,6 +28,6 @@ def keep(folder: Path, vae, row: VaeGan, images, ctx, epoch: int, classifier) ->
         _, classes = classifier(inference.sample(vae, row, images, ctx, row.n_classified,
                                                  inference.FOR_CLASSES))
         counts = np.bincount(classes, minlength=10)
-        lines = [line for line in lines if line['epoch'] < epoch]
+        lines = [line for line in lines if line['epoch'] < n_epochs]
         write_csv(path, CLASS_COLUMNS, [*lines, dict(zip(
-            CLASS_COLUMNS, [epoch, *counts.tolist()], strict=True))])
+            CLASS_COLUMNS, [n_epochs, *counts.tolist()], strict=True))])
