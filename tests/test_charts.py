@@ -107,6 +107,9 @@ def test_schedules_and_losses_over_minutes_are_whole(figures):
                                          for i in range(4)] for label in 'abcdef'})
     for figure in figures:
         assert_whole(figure)
+    titles = [axis.get_title() for axis in figures[0].axes]
+    assert [title for title in titles if 'epoch' in title] == [
+        f'after {n} epochs' for n in (5, 20, 35, 50) for _ in range(2)]
     assert list(figures[1].axes[0].lines[0].get_xdata()) == [1, 2, 3, 4]
 
 

@@ -1,6 +1,7 @@
 """The command line, end to end, on small idx files in a temporary folder."""
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,8 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
         [f'{i}.png' for i in range(10)] + [
             'strip.png', 'losses.png', 'training_statistics.csv', 'config.json', 'README.md',
             'vae.params', 'disc.params', 'SHA256SUMS'])
+    assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2\)$', out, re.MULTILINE)
+    assert re.search(r'^epoch 1 combo vae_loss .* s \(2 of 2\)$', out, re.MULTILINE)
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
     assert [line['phase'] for line in lines] == ['solo', 'combo']
     assert lines[0]['disc_loss'] == '' and float(lines[1]['disc_loss']) > 0

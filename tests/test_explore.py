@@ -9,7 +9,7 @@ from PIL import Image
 
 from data.images import Images
 from training.evaluation import explore
-from training.reporting import charts, pictures
+from training.reporting import charts, pictures, run_readme
 from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -85,7 +85,8 @@ def test_ways_and_traversals_change_what_their_labels_say():
     images = Images(rng.integers(0, 256, (20, 28, 28, 1), np.uint8))
     run = SimpleNamespace(dataset=SimpleNamespace(test=images), ctx=cpu(),
                           vae=SimpleNamespace(decoder=decoder),
-                          codes=lambda n: (mean[:n], np.zeros((n, 5))))
+                          codes=lambda n: (mean[:n], np.zeros((n, 5))), n_measured=20,
+                          kl_per_latent=lambda: (mean ** 2).mean(axis=0) / 2)
     found = explore._ways(run, (3, 5))
     _, columns, ((_, way),) = found['interpolation']
     assert columns == ['original', '0%', '12%', '25%', '38%', '50%', '62%', '75%', '88%', '100%',
@@ -120,6 +121,38 @@ def test_every_kind_of_run_is_explored(cli, tmp_path, data_root, name, small):
     assert status == 0 and len(out.split()) == (4 if 'MNIST' in name else 2), err
 
 
+def test_foreign_pictures_in_a_folder_are_left_alone(cli, results):
+    """Names that begin like ours, but have no number or another form of it."""
+    folder, foreign = Path(results[1]) / RUN, ('samples_mine.png', 'strip_x.png',
+                                               'strip_2.png', 'samples_.png', 'strip_0002.png')
+    for name in foreign:
+        (folder / name).write_bytes(b'no picture')
+    assert [path.name for path in pictures.snapshots_in(folder)] == [
+        'strip_002.png', 'strip_004.png']
+    assert pictures.samples_in(folder) == []
+    before = (folder / 'README.md').read_text()
+    for command in (['strips', RUN, *results], ['explore', RUN, *results],
+                    ['report', *results[:2]]):
+        status, _, err = cli(command)
+        assert status == 0, err
+    assert [(folder / name).read_bytes() for name in foreign] == len(foreign) * [b'no picture']
+    assert 'mine' not in (folder / 'README.md').read_text() and 'strip.gif' in before
+    for name in foreign:
+        (folder / name).unlink()
+
+
+def test_readme_is_given_what_was_published_of_its_own_row(cli, results, monkeypatch):
+    given = []
+    readme = run_readme.readme
+    monkeypatch.setattr(run_readme, 'readme', lambda folder, published: given.append(
+        published) or readme(folder, published))
+    for command in ('strips', 'explore', 'evaluate', 'verify'):
+        before = len(given)
+        assert cli([command, RUN, *results])[0] == 0
+        assert given[before:] and all(published['name'] == SOLO and published['curve']
+                                      for published in given[before:])
+
+
 def test_images_that_are_not_there_are_one_line(cli, results):
     status, _, err = cli(['explore', RUN, '--between', '0', '20', *results])
     assert status == 2 and err.splitlines()[-1] == (
@@ -135,4 +168,17 @@ def test_snapshots_are_the_strips_of_their_epochs(results):
     assert (last != np.asarray(Image.open(folder / strips[0]))).any()
     with Image.open(folder / pictures.STRIP_ANIMATION) as animation:
         assert animation.n_frames == 2
-    assert pictures.STRIP_ANIMATION in (folder / 'README.md').read_text()
+    readme = (folder / 'README.md').read_text()
+    assert pictures.STRIP_ANIMATION in readme and 'The ten pictures after 2, 4 epochs:' in readme
+    assert 'Epochs are numbered from 0' in readme
+
+
+@pytest.mark.parametrize('n, text', [(1, 'after 1 epoch'), (5, 'after 5 epochs')])
+def test_animations_say_how_many_epochs_were_trained(tmp_path, monkeypatch, n, text):
+    written = []
+    labelled = pictures._labelled
+    monkeypatch.setattr(pictures, '_labelled', lambda picture, label: written.append(
+        label) or labelled(picture, label))
+    pictures.write_samples(tmp_path, n, np.zeros((4, 8, 8, 1), np.uint8))
+    pictures.write_animations(tmp_path)
+    assert written == [text] and (tmp_path / pictures.ANIMATION).exists()

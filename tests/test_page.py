@@ -11,7 +11,7 @@ from PIL import Image
 
 from data import table
 from training.commands import wiring
-from training.evaluation.measures import MEASURES
+from training.evaluation.measures import MEASURES, in_tables
 from training.reporting import page, pictures
 from training.reporting.published import our_numbers, published_numbers
 from training.reporting.statistics import read_csv
@@ -106,6 +106,13 @@ def test_runs_to_compare_are_in_the_order_of_their_study(committed):
     assert offered == 2 * there != [*map(sorted, offered)]  # to compare, to filter
 
 
+def test_measures_and_epochs_are_explained_once(committed):
+    text = committed.read_text()
+    assert text.count('Epochs are numbered from 0.') == 1
+    for measure in in_tables().values():
+        assert text.count(f'<strong>{measure.header}</strong>: ') == 1
+
+
 def test_numbers_are_ours_beside_published(committed):
     text = committed.read_text()
     numbers = our_numbers(
@@ -113,7 +120,7 @@ def test_numbers_are_ours_beside_published(committed):
         published_numbers()['DenseVAE_on_MNIST/5_3_400_bce_50']['curve'])
     assert (f'VAE loss, epoch 40</td><td>{numbers["our_vae_loss"]:.2f}</td><td>108.19</td>'
             in text)
-    assert 'in full, at epoch 199: not to be compared' in text
+    assert 'for the whole experiment, at epoch 199, which does not compare' in text
 
 
 def test_names_are_text_not_markup(tmp_path, cli, data_root):

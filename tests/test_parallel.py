@@ -190,7 +190,7 @@ def test_a_process_that_dies_ends_the_job(role, tmp_path, shell):
                            stderr=subprocess.PIPE, text=True)
     try:
         line = ''
-        while not line.startswith('epoch 1/'):
+        while not line.startswith('epoch 0 '):
             line = job.stdout.readline()
             assert line, job.stderr.read()
         os.kill(processes_of(role, str(tmp_path))[0], signal.SIGKILL)

@@ -25,7 +25,8 @@ def images(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize('name', [CONV, GAN])
-def test_pictures_come_again_to_the_bit_without_parameters_and_data(cli, tmp_path, data_root, name):
+def test_pictures_come_again_to_the_bit_without_parameters_and_data(cli, tmp_path, data_root,
+                                                                     name):
     folder, where = train(cli, tmp_path, data_root, name)
     at_hand = [*where, '--data-root', str(data_root)]
     run = f'{folder.parent.name}/{folder.name}'

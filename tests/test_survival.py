@@ -81,7 +81,7 @@ def test_full_disk_when_the_run_is_finished(tmp_path, data_root, cli, monkeypatc
         assert status == 2 and f'{failing.pop(0)}: No space left' in err.splitlines()[-1]
         assert not list(tmp_path.glob('*/*/SHA256SUMS'))
     status, out, err = cli(['run', COMBO, '--epochs', '1', *SMALL, *where])
-    assert status == 0 and 'going on after epoch 1/1' in out and 'disc_loss' not in out
+    assert status == 0 and 'going on after 1 of 1 epochs' in out and 'disc_loss' not in out
     assert cli(['verify', *where])[0] == 0
 
 
@@ -161,7 +161,8 @@ def test_divergence_names_epoch_batch_and_term(cli, tmp_path, data_root, name, c
     status, _, err = cli(['run', name, *SMALL, '--epochs', '3', '--set', change,
                           '--results-root', str(tmp_path), '--data-root', str(data_root)])
     last = err.splitlines()[-1]
-    assert status == 2 and 'diverged in epoch 1/3 (' in last and 'batch ' in last and term in last
+    assert status == 2 and 'diverged in epoch 0 (' in last and '1 of 3), batch ' in last
+    assert term in last
     folder = next(tmp_path.glob('*/*.unfinished'))
     line = (folder / STATISTICS).read_text().splitlines()[-1]
     assert 'diverged"' in line and ('nan' in line or 'inf' in line)
@@ -178,7 +179,7 @@ def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, data_root, mon
                 networks.arrays()['vae/encoder.0.weight'][0, 0] = np.nan
     monkeypatch.setattr(loop, 'train', poisoned)
     status, _, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
-    assert status == 2 and 'diverged in epoch 3/4 (solo), batch 1' in err
+    assert status == 2 and 'diverged in epoch 2 (solo, 3 of 4), batch 1' in err
     folder = next(tmp_path.glob('*/*.unfinished'))
     assert [p.name for p in checkpoints.found(folder)] == [
         'checkpoint-000001-000000.safetensors', 'checkpoint-000002-000000.safetensors']
@@ -186,7 +187,7 @@ def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, data_root, mon
             ] == ['phase', 'solo', 'solo', '"solo']
     monkeypatch.setattr(loop, 'train', train)
     status, out, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
-    assert status == 0 and 'going on after epoch 2/4' in out
+    assert status == 0 and 'going on after 2 of 4 epochs' in out
 
 
 @pytest.mark.parametrize('whose', ['vae', 'vae.mean', 'vae.variance'])
@@ -197,7 +198,8 @@ def test_value_that_no_loss_shows_is_found_by_name(whose):
     def poison(phase, progress, n_batches):
         if progress.batch == n_batches and len(progress.records) == 1:
             nets.arrays()[f'{whose}/encoder.0.weight'][0, 0] = np.inf
-    with pytest.raises(phases.Diverged, match=f'epoch 2/4 .*{whose}/encoder.0.weight not finite'):
+    with pytest.raises(phases.Diverged,
+                       match=rf'epoch 1 .*2 of 4\).*{whose}/encoder.0.weight not finite'):
         train(nets, ROW, on_batch=poison)
 
 

@@ -93,7 +93,8 @@ def parser(images: Path = RESULTS / 'images') -> argparse.ArgumentParser:
     top = _Parser(
         prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Rerun the published VAE and VAE + discriminator experiments.',
-        epilog='examples:\n'
+        epilog='Epochs are numbered from 0, in tables, on the page and in messages.\n\n'
+               'examples:\n'
                '  python -m training list\n'
                '  python -m training run DenseVAE_on_MNIST/5_3_400_bce_50\n'
                '  python -m training strips --match "*_on_MNIST/*"\n'
@@ -134,7 +135,7 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='train together with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
     sub.add_argument('--snapshot-every', metavar='N', type=_count,
-                     help='keep the strip of every Nth epoch, and all of them as strip.gif')
+                     help='keep the strip after every N epochs, and all of them as strip.gif')
     sub.add_argument('--tensorboard', metavar='DIR', type=_folder,
                      help='log losses and strips there too, epoch by epoch')
     _add_checkpoints(sub)

@@ -112,24 +112,23 @@ MEASURES = {  # in the order of a table's columns
     'active_latents': Measure(
         _n_active, ('mean',), 'active latents', 0, 'A latent is active if the variance of its '
         f'mean over images is above {ACTIVE_VARIANCE}.', 'latents'),
-    'accuracy_of_originals': Measure(
-        lambda o: _accuracy(o, 'originals'), ('classified',), explanation='A small classifier, '
-        'trained for four epochs on the training images, is right about {:.2%} of the '
-        'originals.'),
     'accuracy': Measure(
         lambda o: _accuracy(o, 'reconstructions'), ('classified', 'reconstructions'), 'accuracy',
-        4, 'Accuracy is the share of reconstructions about which that classifier is right.'),
+        4, 'Accuracy is the share of reconstructions that a small classifier names rightly.'),
+    'accuracy_of_originals': Measure(
+        lambda o: _accuracy(o, 'originals'), ('classified',), explanation='The classifier, '
+        'trained for four epochs on the training images, names {:.2%} of the originals rightly.'),
     'frechet_reconstructions': Measure(
         lambda o: _frechet(o, 'reconstructions'), ('classified', 'reconstructions'), 'Frechet',
-        1, "The Frechet distance is taken between that classifier's 128 last hidden features of "
-        'reconstructions and of originals.'),
+        1, 'The Frechet distance is taken between reconstructions and originals, by the 128 last '
+        'hidden features of the classifier.'),
     'sample_sharpness': Measure(
         lambda o: metrics.relative(metrics.edge_sharpness, o.samples, o.originals), (),
         'sharpness of samples', 2, 'The sharpness of samples is that of as many samples from the '
         'prior.'),
     'frechet_samples': Measure(
         lambda o: _frechet(o, 'samples'), ('classified',), 'Frechet of samples', 1, 'The Frechet '
-        'distance of samples is taken between the same features of samples and of originals.'),
+        'distance of samples is taken between these and originals, by the same features.'),
     'diversity': Measure(
         _diversity, (), 'diversity of samples', 2, 'The diversity of samples is the mean standard '
         f'deviation of a pixel over the first {N_DIVERSITY} samples, originals = 1: it counts '

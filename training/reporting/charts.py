@@ -10,6 +10,7 @@ from PIL import Image
 
 from training.experiments import kinds
 from training.experiments.kinds import NETS
+from training.reporting.pictures import after, n_epochs_of
 from training.storage import files
 
 matplotlib.use('Agg')
@@ -153,11 +154,11 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
             column[1].plot(epochs, [s[f'{net}_lr'] for s in statistics], f'C{i}',
                            drawstyle='steps-mid', linewidth=1)
         column[0].set(title=title, ylim=(0, min(1.05 * highest, 12)))  # A's own diverged
-        column[1].set(yscale='log', ylim=(3e-6, 8e-4), xlabel='epoch')
+        column[1].set(yscale='log', ylim=(3e-6, 8e-4), xlabel='epoch, from 0')
         for axis, i in zip(column[2:], shown, strict=True):
             axis.imshow(_read(pictures[i]))
             axis.set_axis_off()
-            axis.set_title(f'after epoch {int(pictures[i].stem.partition("_")[2])}', fontsize=8)
+            axis.set_title(after(n_epochs_of(pictures[i])), fontsize=8)
     axes[0, 0].set_ylabel('loss')
     axes[0, 0].legend(fontsize=7, frameon=False)
     axes[1, 0].set_ylabel('learning rate')
@@ -230,15 +231,18 @@ def draw_loss_over_minutes(path: Path, runs: dict[str, list[dict]]) -> None:
 
 
 def draw_classes(path: Path, counts: list[dict[str, int]]) -> None:
-    """How many samples a classifier takes for each digit, over epochs; lines of classes.csv."""
-    epochs = [line['epoch'] for line in counts]
+    """Draw how many samples a classifier takes for each digit, over the epochs trained.
+
+    counts: the lines of classes.csv.
+    """
+    n_epochs = [line['epoch'] for line in counts]
     figure = Figure((8, 4), layout='constrained')
     axis = figure.subplots()
     for digit in range(10):
         shares = [line[str(digit)] / sum(line[str(d)] for d in range(10)) for line in counts]
-        axis.plot(epochs, shares, 'o-', color=f'C{digit}', markersize=3, label=str(digit))
+        axis.plot(n_epochs, shares, 'o-', color=f'C{digit}', markersize=3, label=str(digit))
     axis.axhline(0.1, color='black', linewidth=0.5, linestyle=':')
-    axis.set(xlabel='epoch', ylabel='share of samples', ylim=(0, None))
+    axis.set(xlabel='epochs trained', ylabel='share of samples', ylim=(0, None))
     axis.legend(ncols=2, fontsize=8, frameon=False, title='digit')
     _save(figure, path)
 

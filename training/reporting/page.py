@@ -1,6 +1,6 @@
-"""results/index.html: every finished run on one page that needs nothing but its folder.
+"""The page that `report` writes, index.html: every finished run, for a browser without network.
 
-Made of the same records as the READMEs; pictures are files beside it. Never imports MXNet.
+It is made of the same records as the READMEs; pictures are files beside it. Never imports MXNet.
 """
 from pathlib import Path
 from urllib.parse import quote
@@ -19,11 +19,11 @@ from training.storage import files, run_folder
 NAME = 'index.html'
 TEMPLATES = Path(__file__).parent / 'templates'
 MORE = {  # pictures that stand behind a click: file name to what it shows
-    pictures.LOSSES: 'losses over the epochs',
-    pictures.STRIP_ANIMATION: 'the strip over the epochs',
-    pictures.ANIMATION: 'samples over the epochs',
-    pictures.CLASSES_CHART: 'which digits the samples show, over the epochs',
-    **{path: f'exploration: {name}' for name, path in pictures.EXPLORED.items()}}
+    pictures.LOSSES: 'Losses over the epochs',
+    pictures.STRIP_ANIMATION: 'The strip over the epochs',
+    pictures.ANIMATION: 'Samples over the epochs',
+    pictures.CLASSES_CHART: 'Which digits the samples show, by epochs trained',
+    **{path: pictures.EXPLAINED[name] for name, path in pictures.EXPLORED.items()}}
 
 
 def write(root: Path, images: Path, studies: dict[str, list[str]], published: dict[str, dict],
@@ -49,20 +49,21 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
         runs=runs, studies={title: found for title, found in compared.items() if len(found) > 1},
         choices={field: sorted({run[field] for run in runs if run[field]})
                  for field in ('data', 'net')},
+        measures={of.header: of.explanation for of in in_tables().values()},
         timing=_timing(root))
     files.write_text(root / NAME, page)
     return root / NAME
 
 
 def _gallery(root: Path) -> dict[str, dict]:
-    """The lines of gallery.csv by run, if it is there."""
+    """Return the lines of gallery.csv by run, if it is there."""
     path = root / 'gallery.csv'
     return {line['run']: line for line in read_csv(path)} if path.exists() else {}
 
 
 def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
          kinds: dict[str, str]) -> dict:
-    """What the page says of a run; measured: its line of gallery.csv."""
+    """Return what the page says of a run; measured: its line of gallery.csv."""
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
@@ -84,7 +85,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
 
 
 def _picture(path: Path, root: Path) -> dict[str, str | int]:
-    """Where it is, and its size in pixels, so that nothing on the page moves when it comes."""
+    """Return where a picture is, and its size in pixels, so that nothing moves when it comes."""
     try:
         with Image.open(path, formats=['PNG', 'GIF']) as image:
             return {'src': _link(path, root), 'width': image.width, 'height': image.height}
@@ -98,12 +99,12 @@ def _link(path: Path, root: Path) -> str:
 
 def _shown(row: Experiment, kind: str) -> str:
     if not row.encodes:
-        return f'Ten {kind} that the net made of noise'
-    return f'Ten {kind} that were held out, and below them what the net made of them'
+        return f'Ten {kind}, sampled from the prior'
+    return f'Ten {kind} that were held out, and below them their reconstructions'
 
 
 def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
-    """Losses, ours beside published: of the same epoch, or of the whole published run."""
+    """Return losses, ours beside published: of the same epoch, or of the whole published run."""
     curve, found = naming.comparable_curve(row, published), []
     ours, seconds = our_numbers(folder, curve), published_seconds(published)
     for loss, named in row.kind.losses.items():
@@ -128,7 +129,7 @@ def _measures(evaluation: dict) -> list[tuple[str, str]]:
 
 
 def _timing(root: Path) -> dict | None:
-    """The chart of timed mixes and its table, if they were timed."""
+    """Return the chart of timed mixes and its table, if they were timed."""
     path = root / 'timing.csv'
     if not path.exists() or not path.with_suffix('.png').exists():
         return None

@@ -11,11 +11,15 @@ from training.storage import files
 STRIP = 'strip.png'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
 GAP = 4           # white pixels between the pictures of a strip
-SAMPLES = 'samples_{:03d}.png'  # after that epoch, from 1
+SAMPLES = 'samples_{:03d}.png'  # after so many epochs
 SNAPSHOTS = 'strip_{:03d}.png'  # likewise
 ANIMATION, STRIP_ANIMATION, LOSSES = 'samples.gif', 'strip.gif', 'losses.png'
 EXPLORED = {'samples': 'explore_samples.png', 'interpolation': 'explore_interpolation.png',
             'traversals': 'explore_traversals.png', 'nearest': 'explore_nearest.png'}
+EXPLAINED = {'samples': 'Samples from the prior',
+             'interpolation': 'Interpolation between two held-out images',
+             'traversals': 'Traversals of the latents that say most',
+             'nearest': 'Samples, and the training image nearest to each'}
 CLASSES, CLASSES_CHART = 'classes.csv', 'classes.png'
 SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
 FRAME_MILLISECONDS = 400
@@ -68,33 +72,52 @@ def read_originals(folder: Path, file_name: str, data: str,
     return None
 
 
-def write_samples(folder: Path, epoch: int, pixels: np.ndarray) -> None:
-    """A square of samples (n * n, h, w, c) uint8, after an epoch."""
+def write_samples(folder: Path, n_epochs: int, pixels: np.ndarray) -> None:
+    """Write a square of samples (n * n, h, w, c) uint8, as they are after so many epochs."""
     side = math.isqrt(len(pixels))
     _save(grid([*pixels.reshape(side, side, *pixels.shape[1:])], SAMPLE_SIDE),
-          folder / SAMPLES.format(epoch))
+          folder / SAMPLES.format(n_epochs))
 
 
-def write_snapshot(folder: Path, epoch: int, pixels: np.ndarray,
+def write_snapshot(folder: Path, n_epochs: int, pixels: np.ndarray,
                    originals: np.ndarray | None) -> None:
-    """The strip as it is after an epoch."""
-    _save(strip(pixels, originals), folder / SNAPSHOTS.format(epoch))
+    """Write the strip as it is after so many epochs."""
+    _save(strip(pixels, originals), folder / SNAPSHOTS.format(n_epochs))
 
 
 def samples_in(folder: Path) -> list[Path]:
-    """The pictures of samples, the earliest first."""
-    return sorted(folder.glob('samples_*.png'), key=epoch_of)
+    """Return the pictures of samples, the earliest first."""
+    return _numbered(folder, SAMPLES)
 
 
 def snapshots_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob('strip_*.png'), key=epoch_of)
+    """Return the strips that were kept, the earliest first."""
+    return _numbered(folder, SNAPSHOTS)
+
+
+def _numbered(folder: Path, name: str) -> list[Path]:
+    """Return the files of such a name, in the order of their numbers; no others."""
+    start = name.partition('{')[0]
+    return sorted((path for path in folder.glob(f'{start}*.png')
+                   if (number := path.stem.removeprefix(start)).isdecimal()
+                   and path.name == name.format(int(number))), key=n_epochs_of)
+
+
+def n_epochs_of(path: Path) -> int:
+    """Return after how many epochs a picture of samples or a strip was drawn."""
+    return int(path.stem.partition('_')[2])
+
+
+def after(n_epochs: int) -> str:
+    """Return 'after 1 epoch', 'after 2 epochs' .."""
+    return f'after {n_epochs} epoch{"s" * (n_epochs != 1)}'
 
 
 def write_animations(folder: Path) -> None:
-    """samples.gif and strip.gif: what was kept of epochs, one after another, if there is any."""
+    """Write samples.gif and strip.gif: what was kept, one after another, if there is any."""
     for name, paths in ((ANIMATION, samples_in(folder)),
                         (STRIP_ANIMATION, snapshots_in(folder))):
-        frames = [_labelled(_read(path), f'after epoch {epoch_of(path)}') for path in paths]
+        frames = [_labelled(_read(path), after(n_epochs_of(path))) for path in paths]
         if frames:
             content = io.BytesIO()
             frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
@@ -143,7 +166,3 @@ def _save(picture: np.ndarray, path: Path) -> None:
 
 def _image(picture: np.ndarray) -> Image.Image:
     return Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
-
-
-def epoch_of(path: Path) -> int:
-    return int(path.stem.partition('_')[2])

@@ -1,4 +1,5 @@
 """README.md of a result folder, and its curves."""
+
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from training.reporting.pictures import (
     ANIMATION,
     CLASSES,
     CLASSES_CHART,
+    EXPLAINED,
     EXPLORED,
     LOSSES,
     STRIP,
     STRIP_ANIMATION,
-    epoch_of,
+    after,
+    n_epochs_of,
     samples_in,
     snapshots_in,
 )
@@ -32,82 +35,109 @@ N_SHOWN_SAMPLES = 11  # pictures of samples in a result folder's README
 
 
 def write_readme(folder: Path, published: dict) -> None:
-    """README.md of a result folder."""
+    """Write README.md of a result folder; published: what was published of its row."""
     files.write_text(folder / 'README.md', readme(folder, published))
 
 
 def readme(folder: Path, published: dict) -> str:
-    """What was trained, how, what came out, beside published."""
-    statistics, config = read_statistics(folder), run_folder.read_config(folder)
-    name, row = config['run'], config['row']
-    source, experiment = config['data'], run_folder.row_of(config, folder)
-    lines = [f'# {name}', '',
-             f'{config["caption"]}', '',
-             f'![ten pictures]({STRIP})', '',
-             ('Above: the first ten held-out images. Below: their reconstructions, from one '
-              'sampled latent each.' if experiment.encodes else 'Ten samples.'), '',
-             f'Data: {source["data"]}, {source["description"]}, {config["n_train"]} training '
-             f'images. Device: {config["device"]}. Again with:', '', '```',
-             config['command'], '```', '']
+    """Return what was trained, how, and what came out, beside what was published of that row."""
+    config = run_folder.read_config(folder)
+    experiment = run_folder.row_of(config, folder)
+    sections = [_trained(config, experiment), _losses(folder, config, experiment, published),
+                _strips(folder), _samples(folder), _classes(folder), _evaluated(folder),
+                _explored(folder),
+                ['## Configuration', '',
+                 markdown_table([['field', 'value'], *([k, str(v)] for k, v in
+                                                       config['row'].items() if v is not None)])]]
+    return '\n'.join(line for section in sections for line in section)
+
+
+def _trained(config: dict, experiment: Experiment) -> list[str]:
+    source = config['data']
+    shown = ('The first ten held-out images stand above, their reconstructions below, from one '
+             'sampled latent each.' if experiment.encodes else
+             'These are ten samples from the prior.')
+    return [f'# {config["run"]}', '',
+            f'{config["caption"]}', '',
+            f'![{"Originals and reconstructions" if experiment.encodes else "Ten samples"}]'
+            f'({STRIP})', '',
+            shown, '',
+            f'The run was trained on {config["n_train"]:,} images of {source["data"]} '
+            f'({source["description"]}), on {config["device"]}. This command repeats it:', '',
+            '```', config['command'], '```', '']
+
+
+def _losses(folder: Path, config: dict, experiment: Experiment, published: dict) -> list[str]:
+    statistics = read_statistics(folder)
     curve = naming.comparable_curve(experiment, published)
-    lines += ['## Losses', '', tables.losses_table(statistics, curve), '',
-              *([published['note'], ''] if published.get('note') and pairs(statistics, curve)
-                else []),
-              *(f'Published: {source}.\n' for source in sources(statistics, curve)),
-              f'Means over the batches of an epoch; epochs count from 0; all of them in '
-              f'[{STATISTICS}]({STATISTICS}). '
-              + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
-              *([f'![losses over the epochs]({LOSSES})', '']
-                if (folder / LOSSES).exists() else [])]
-    if (folder / STRIP_ANIMATION).exists():
-        epochs = ', '.join(str(epoch_of(path)) for path in snapshots_in(folder))
-        lines += [f'The ten pictures after epochs {epochs}:', '',
-                  f'![the ten pictures over the epochs]({STRIP_ANIMATION})', '']
-    if there := samples_in(folder):
-        shown = np.linspace(0, len(there) - 1, min(len(there), N_SHOWN_SAMPLES)).astype(int)
-        chosen = [there[i] for i in shown]
-        lines += ['## Samples', '', 'From the prior, of the same latents each time: after epochs '
-                  f'{", ".join(str(epoch_of(path)) for path in chosen)}, and all that were kept '
-                  f'in [{ANIMATION}]({ANIMATION}).', '',
-                  *(f'![after epoch {epoch_of(path)}]({path.name})' for path in chosen), '']
-    if (folder / CLASSES).exists():
-        counts = read_classes(folder / CLASSES)
-        n = sum(counts[0].values()) - counts[0]['epoch']
-        lines += [f'Of {n:,} samples a classifier '
-                  'takes for each digit:', '', f'![shares of the digits]({CLASSES_CHART})', '',
-                  markdown_table([[*counts[0]], *([str(v) for v in line.values()]
-                                                  for line in counts)])]
-    lines += [*_evaluated(folder), *_explored(folder)]
-    lines += ['## Configuration', '',
-              markdown_table([['field', 'value'], *([k, str(v)] for k, v in row.items()
-                                                    if v is not None)])]
-    return '\n'.join(lines)
+    return ['## Losses', '', tables.losses_table(statistics, curve), '',
+            *([published['note'], ''] if published.get('note') and pairs(statistics, curve)
+              else []),
+            *(f'The published numbers are from {source}.\n'
+              for source in sources(statistics, curve)),
+            'Losses are means over the batches of an epoch, seconds those of training alone. '
+            'Epochs are numbered from 0; the table shows every tenth, the last one and those '
+            f'that were published, and [{STATISTICS}]({STATISTICS}) shows all. '
+            + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
+            *([f'![Losses over the epochs]({LOSSES})', ''] if (folder / LOSSES).exists() else [])]
+
+
+def _strips(folder: Path) -> list[str]:
+    """Return what was kept of strips, if any were."""
+    if not (folder / STRIP_ANIMATION).exists():
+        return []
+    counts = ', '.join(str(n_epochs_of(path)) for path in snapshots_in(folder))
+    return [f'The ten pictures after {counts} epochs:', '',
+            f'![The ten pictures over the epochs]({STRIP_ANIMATION})', '']
+
+
+def _samples(folder: Path) -> list[str]:
+    """Return what was kept of samples, if any were; of many pictures some."""
+    there = samples_in(folder)
+    if not there:
+        return []
+    shown = np.linspace(0, len(there) - 1, min(len(there), N_SHOWN_SAMPLES)).astype(int)
+    chosen = [there[i] for i in shown]
+    counts = ', '.join(str(n_epochs_of(path)) for path in chosen)
+    return ['## Samples', '',
+            f'These are samples from the prior, of the same latents each time, after {counts} '
+            f'epochs; [{ANIMATION}]({ANIMATION}) shows all that were kept.', '',
+            *(f'![{after(n_epochs_of(path)).capitalize()}]({path.name})' for path in chosen), '']
+
+
+def _classes(folder: Path) -> list[str]:
+    """Return which digits samples show, if they were counted."""
+    if not (folder / CLASSES).exists():
+        return []
+    counts = read_classes(folder / CLASSES)
+    n = sum(counts[0].values()) - counts[0]['epoch']
+    return [f'A classifier takes so many of {n:,} samples for each digit, by how many epochs the '
+            'run had been trained:', '', f'![Shares of the digits]({CLASSES_CHART})', '',
+            markdown_table([['epochs trained', *list(counts[0])[1:]],
+                            *([str(v) for v in line.values()] for line in counts)])]
 
 
 def _evaluated(folder: Path) -> list[str]:
-    """What `evaluate` found, if it was there."""
+    """Return what `evaluate` measured, if it was called."""
     evaluation = run_folder.read_evaluation(folder)
     if evaluation is None:
         return []
     return ['## Evaluation', '',
-            tables.evaluations({f'{evaluation["images"]} images': evaluation}), '',
+            tables.evaluations({f'{evaluation["images"]:,} images': evaluation}), '',
             f'{evaluation["protocol"]} Seed {evaluation["seed"]}. '
             f'{explained(evaluation["measures"])} All numbers are in '
             f'[{run_folder.EVALUATION}]({run_folder.EVALUATION}).', '']
 
 
 def _explored(folder: Path) -> list[str]:
-    """What `explore` drew, if it was there."""
+    """Return what `explore` drew, if it was called."""
     there = [(name, path) for name, path in EXPLORED.items() if (folder / path).exists()]
-    return ['## Exploration', '', *(f'![{name}]({path})\n' for name, path in there)
+    return ['## Exploration', '', *(f'![{EXPLAINED[name]}]({path})\n' for name, path in there)
             ] if there else []
 
 
 def draw_curves(folder: Path, row: Experiment, published: dict) -> list[str]:
-    """What a finished run's tables look like: losses, and the classes of samples.
-
-    Returns the files' names.
-    """
+    """Draw a finished run's losses, and the classes of its samples; return the files' names."""
     from training.reporting import charts
     statistics, title = read_statistics(folder), naming.run_name(row)
     both = pairs(statistics, naming.comparable_curve(row, published))

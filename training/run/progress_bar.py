@@ -1,4 +1,7 @@
-"""What a user sees of a run: bars on a terminal, one line an epoch elsewhere."""
+"""What a user sees of a run: bars on a terminal, one line an epoch elsewhere.
+
+Epochs are numbered from 0, as in all tables.
+"""
 import sys
 import time
 
@@ -30,16 +33,19 @@ class ProgressBar:
             self.next_refresh = time.monotonic() + REFRESH_SECONDS
             losses = {k: f'{self.n_workers * v:.4g}' for k, v in progress.means(phase).items()
                       if k.endswith('_loss')}
-            self.bar.set_description(f'{phase.name} epoch {epoch + 1}/{self.total_epochs}')
+            self.bar.set_description(f'epoch {epoch} {phase.name} ({self._count(epoch)})')
             self.bar.set_postfix(losses)
 
     def on_epoch(self, record: dict) -> None:
         """Print the epoch's line."""
         shown = ' '.join(f'{k} {record[k]:.4f}' for k in record
                          if k.endswith('_loss') and record[k] is not None)
-        tqdm.write(f'epoch {record["epoch"] + 1}/{self.total_epochs} {record["phase"]} '
-                   f'{shown} {record["seconds"]:.1f} s')
+        tqdm.write(f'epoch {record["epoch"]} {record["phase"]} {shown} '
+                   f'{record["seconds"]:.1f} s ({self._count(record["epoch"])})')
         sys.stdout.flush()
+
+    def _count(self, epoch: int) -> str:
+        return f'{epoch + 1} of {self.total_epochs}'
 
     def close(self) -> None:
         """Take the bar away."""

@@ -1,27 +1,27 @@
 """Samples of a VAE/GAN while it trains: pictures, and which digits they show."""
+
 from pathlib import Path
 
 import numpy as np
 
 from training.evaluation import inference
-from training.experiments.row import VaeGan
+from training.experiments.row import Row
 from training.reporting import pictures
 from training.reporting.statistics import CLASS_COLUMNS, read_classes, write_csv
 
 
-def due(row: VaeGan, epoch: int) -> bool:
-    """Whether samples are kept after that epoch, counted from 1."""
-    if not row.of_pictures():
-        return False
-    return epoch >= row.grid_from and (epoch - row.grid_from) % row.grid_every == 0
+def due(row: Row, n_epochs: int) -> bool:
+    """Return whether samples are kept after so many epochs."""
+    return bool(row.of_pictures()) and n_epochs >= row.grid_from and (
+        n_epochs - row.grid_from) % row.grid_every == 0
 
 
-def keep(folder: Path, vae, row: VaeGan, images, ctx, epoch: int, classifier) -> None:
-    """Write what samples look like after an epoch, and count their classes.
+def keep(folder: Path, vae, row: Row, images, ctx, n_epochs: int, classifier) -> None:
+    """Write what samples look like after so many epochs, and count their classes.
 
     classifier: (n, h, w, c) uint8 -> features, classes (n,); or none.
     """
-    pictures.write_samples(folder, epoch,
+    pictures.write_samples(folder, n_epochs,
                          inference.sample(vae, row, images, ctx, row.grid_side ** 2,
                                           inference.FOR_GRID))
     if classifier is not None:
@@ -30,6 +30,6 @@ def keep(folder: Path, vae, row: VaeGan, images, ctx, epoch: int, classifier) ->
         _, classes = classifier(inference.sample(vae, row, images, ctx, row.n_classified,
                                                  inference.FOR_CLASSES))
         counts = np.bincount(classes, minlength=10)
-        lines = [line for line in lines if line['epoch'] < epoch]
+        lines = [line for line in lines if line['epoch'] < n_epochs]
         write_csv(path, CLASS_COLUMNS, [*lines, dict(zip(
-            CLASS_COLUMNS, [epoch, *counts.tolist()], strict=True))])
+            CLASS_COLUMNS, [n_epochs, *counts.tolist()], strict=True))])

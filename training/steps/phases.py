@@ -63,9 +63,9 @@ class Diverged(ValueError):
     """
 
     def __init__(self, what: str, progress: 'Progress', phase: Phase, n_epochs: int):
-        super().__init__(f'diverged in epoch {len(progress.records) + 1}/{n_epochs} '
-                         f'({phase.name}), batch {progress.batch}: {what} not finite '
-                         '(a smaller lr may help)')
+        epoch = len(progress.records)
+        super().__init__(f'diverged in epoch {epoch} ({phase.name}, {epoch + 1} of {n_epochs}), '
+                         f'batch {progress.batch}: {what} not finite (a smaller lr may help)')
         self.record = {'epoch': len(progress.records), 'phase': f'{phase.name}, diverged',
                        **progress.means(phase), 'seconds': progress.seconds}
 
@@ -95,8 +95,8 @@ class Progress:
         return dict(zip(phase.terms, (self.settle() / self.batch).tolist(), strict=True))
 
     def described(self, row: Row) -> str:
-        """In words, epochs counted from 1."""
-        done = f'epoch {len(self.records)}/{row.epochs}'
+        """Return how much is done, in words."""
+        done = f'{len(self.records)} of {row.epochs} epochs'
         return f'{done} and {self.batch} batches' if self.batch else done
 
     def finish_epoch(self, record: dict) -> None:
