@@ -87,6 +87,16 @@ def test_blocks_are_renewed_and_nothing_else(monkeypatch):
         assert readmes.renewed(text(choice)) == text(choice).replace('old\n', new)
 
 
+def test_runs_of_a_user_are_no_part_of_a_block(monkeypatch, tmp_path):
+    (tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_50').mkdir(parents=True)  # the READMEs link it
+    (tmp_path / 'DenseVAE_on_MNIST/own').mkdir()
+    monkeypatch.setattr(readmes, 'IMAGES', tmp_path)
+    table = '| experiment |\n| DenseVAE_on_MNIST/5_3_400_bce_50 | 1 |\n'
+    monkeypatch.setattr(readmes, '_output', lambda words: (
+        f'{table}| DenseVAE_on_MNIST/own | 2 |\n'))
+    assert readmes.printed('python -m training list') == table
+
+
 @pytest.mark.parametrize('command', [
     'python -m training list | sort', 'python -m training gone', 'python -m training list # Gone',
     'python -m training list --markdown | grep -E nothing_like_this'])
