@@ -24,6 +24,11 @@ class Entry:
     train_share: float = 0.8      # of a set that comes as one: the part of it that trains
     note: str = ''                # what stands beside published losses of it
 
+    @property
+    def comes_as_one(self) -> bool:
+        """Whether training and held-out images are split here, in an order by a seed."""
+        return bool(self.names)
+
 
 SETS = {
     'MNIST': Entry('mnist.read', 'digits', (1, 28, 28), 60_000, 10_000, 'MNIST idx files',

@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 
 from data import MissingDataError
-from training.commands.wiring import check_data, load_data, resolve_devices, train_row
+from training.commands.wiring import check_data, idle_by_data, load_data, resolve_devices, train_row
 from training.experiments import naming, registry
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import ExperimentError, Row
@@ -49,12 +49,13 @@ def _asked(args) -> dict[str, Row]:
     chosen = {}
     for row in (registry.match(args.match) if args.name is None
                 else [registry.get(args.name)]):
-        first = registry.canonical(_effective(_changed(registry.canonical(row), args)))
+        changed = _changed(registry.canonical(row), args)
+        check_data(changed)
+        first = registry.canonical(_effective(changed))
         if first.name != row.name:
             print(f'{row.name}: same configuration as {first.name}, trained under that name',
                   file=sys.stderr)
         changed = naming.changes(first)
-        check_data(first)
         first.check_changes(changed)
         models.check_fields(first, changed)
         chosen[naming.run_name(first)] = first
@@ -66,8 +67,8 @@ def _effective(row: Row) -> Row:
 
     A line says which.
     """
-    asked, idle = EXPERIMENTS[row.name], row.idle()
-    for field in naming.changes(row).keys() & idle.keys() & {*row.LEFT_OUT}:
+    asked, idle = EXPERIMENTS[row.name], row.idle() | idle_by_data(row)
+    for field in sorted(naming.changes(row).keys() & idle.keys() & {*row.LEFT_OUT}):
         print(f'{row.name}: {field}={getattr(row, field)} changes nothing, for {idle[field]}: '
               'left out', file=sys.stderr)
         row = replace(row, **{field: getattr(asked, field)})

@@ -32,6 +32,16 @@ def check_data(row: Row) -> None:
         row.refuse('n_classified', f'0, for {row.data} has no classes')
 
 
+def idle_by_data(row: Row) -> dict[str, str]:
+    """Return the fields that change nothing for images like the row's, and why."""
+    entry, reasons = table.get(row.data), {}
+    if entry.shape[0] == 1:
+        reasons['layout'] = f'{row.data} has one channel'
+    if not entry.comes_as_one:
+        reasons['shuffle_seed'] = f'{row.data} comes as training and held-out images'
+    return reasons
+
+
 def load_data(row: Row, args):
     """Return the row's data set, and say on stderr where it came from."""
     from data import loading
