@@ -31,8 +31,8 @@ def time_command(args) -> None:
         read_csv(path) if path.exists() else [], lines))
     shown = mixes.of_mixes(read_csv(path))
     if shown:
-        from training.reporting import charts
-        charts.draw_timing(path.with_suffix('.png'), shown)
+        from training.reporting import study_charts
+        study_charts.draw_timing(path.with_suffix('.png'), shown)
     print(json.dumps(lines, indent=2) if args.json else mixes.table(lines))
 
 
@@ -44,7 +44,7 @@ def _times_of_runs(args, published: dict) -> list[dict]:
 
 
 def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]:
-    """Of a solo and of a combo epoch, as far as the row's nets allow; images are random."""
+    """Return the seconds of an epoch of each kind that the row's nets allow; images are random."""
     import numpy as np
 
     import data
@@ -54,4 +54,4 @@ def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]
     pixels = np.random.default_rng(0).integers(0, 256, (row.limit, *shape[1:], shape[0]),
                                                np.uint8)
     return stopwatch.epoch_seconds(row, data.Images(pixels), data.Images(pixels[:1]),
-                              build_nets(row, shape), ctx)
+                                   build_nets(row, shape), ctx)
