@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from training.reporting import charts
+from training.reporting import charts, study_charts
 from training.reporting.statistics import read_statistics
 from training.studies import sharpness
 
@@ -19,7 +19,8 @@ LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/1024_32_64_8+8_10_1_n1792_shared_n_
 def figures(monkeypatch):
     """The figures that were drawn, in place of files."""
     found = []
-    monkeypatch.setattr(charts, '_save', lambda figure, path: found.append(figure))
+    for module in (charts, study_charts):
+        monkeypatch.setattr(module, 'save', lambda figure, path: found.append(figure))
     return found
 
 
@@ -89,9 +90,9 @@ def test_rows_of_pictures_are_whole_and_where_their_labels_are(figures, columns,
 
 def test_seeds_and_classes_are_whole(figures):
     rng = np.random.default_rng(0)
-    charts.draw_seeds(Path(), {measure: {sharpness.ALONE: rng.normal(0, 1, 5),
-                                         sharpness.WITH_DISC: rng.normal(3, 1, 5)}
-                               for measure in sharpness.SHOWN}, sharpness.interval)
+    study_charts.draw_seeds(Path(), {
+        measure: {sharpness.ALONE: rng.normal(0, 1, 5), sharpness.WITH_DISC: rng.normal(3, 1, 5)}
+        for measure in sharpness.SHOWN}, sharpness.interval)
     counts = [{'epoch': e, **{str(d): 10 * (d + 1) for d in range(10)}} for e in (1, 2, 3)]
     charts.draw_classes(Path(), counts)
     for figure in figures:
@@ -101,10 +102,11 @@ def test_seeds_and_classes_are_whole(figures):
 
 def test_schedules_and_losses_over_minutes_are_whole(figures):
     pictures = sorted((IMAGES / 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50').glob('samples_*.png'))
-    charts.draw_schedules(Path(), {f'lr{i}_as_logged': (vaegan_statistics(50, True), pictures)
-                                   for i in range(2)})
-    charts.draw_loss_over_minutes(Path(), {label: [{'seconds': 60.0, 'val_loss': 9000.0 - i}
-                                         for i in range(4)] for label in 'abcdef'})
+    study_charts.draw_schedules(Path(), {
+        f'lr{i}_as_logged': (vaegan_statistics(50, True), pictures) for i in range(2)})
+    study_charts.draw_loss_over_minutes(Path(), {
+        label: [{'seconds': 60.0, 'val_loss': 9000.0 - i} for i in range(4)]
+        for label in 'abcdef'})
     for figure in figures:
         assert_whole(figure)
     titles = [axis.get_title() for axis in figures[0].axes]

@@ -37,7 +37,7 @@ def test_nearest_images_are_those_of_a_plain_search(monkeypatch):
         apart = ((wanted[:, None] / 255 - stored[None, :n] / 255) ** 2).mean(axis=(2, 3, 4))
         nearest, errors = explore.nearest_images(wanted, Images(stored), n)
         assert (nearest == stored[apart.argmin(axis=1)]).all()
-        assert errors == pytest.approx(apart.min(axis=1), abs=1e-6)
+        assert errors == pytest.approx(apart.min(axis=1), abs=1e-12)
 
 
 def test_command_draws_four_pictures_that_verify_accepts(cli, results):
@@ -64,11 +64,11 @@ def test_latents_are_traversed_from_the_most_active(cli, results, monkeypatch):
     rows = drawn[pictures.EXPLORED['traversals']]
     kl = [float(label.rsplit(' ', 1)[1]) for label, _ in rows]
     assert len(rows) == 5 and kl == sorted(kl, reverse=True)
-    way, = (shown for _, shown in drawn[pictures.EXPLORED['interpolation']])
-    assert way.shape == (explore.N_STEPS + 2, 28, 28, 1)
+    steps, = (shown for _, shown in drawn[pictures.EXPLORED['interpolation']])
+    assert steps.shape == (explore.N_STEPS + 2, 28, 28, 1)
 
 
-def test_ways_and_traversals_change_what_their_labels_say():
+def test_interpolation_and_traversals_change_what_their_labels_say():
     """Of a decoder that draws latent i as brightness of pixel i: 127.5 + 25.5 a unit."""
     rng = np.random.default_rng(0)
     mean, spread = rng.normal(0, 1, (20, 5)), np.array([1, 0.1, 2, 0.5, 0])
@@ -87,14 +87,15 @@ def test_ways_and_traversals_change_what_their_labels_say():
                           vae=SimpleNamespace(decoder=decoder),
                           codes=lambda n: (mean[:n], np.zeros((n, 5))), n_measured=20,
                           kl_per_latent=lambda: (mean ** 2).mean(axis=0) / 2)
-    found = explore._ways(run, (3, 5))
-    _, columns, ((_, way),) = found['interpolation']
+    figures = explore._of_latents(run, (3, 5))
+    _, columns, ((_, steps),) = figures['interpolation']
     assert columns == ['original', '0%', '12%', '25%', '38%', '50%', '62%', '75%', '88%', '100%',
                        'original']
-    assert (way[0] == images.between(3, 4)[0]).all() and (way[-1] == images.between(5, 6)[0]).all()
+    assert (steps[0] == images.between(3, 4)[0]).all()
+    assert (steps[-1] == images.between(5, 6)[0]).all()
     for place, z in ((1, mean[3]), (5, (mean[3] + mean[5]) / 2), (9, mean[5])):
-        np.testing.assert_allclose(way[place, 0, :5, 0], 127.5 + 25.5 * z, atol=1)
-    title, values, rows = found['traversals']
+        np.testing.assert_allclose(steps[place, 0, :5, 0], 127.5 + 25.5 * z, atol=1)
+    title, values, rows = figures['traversals']
     assert 'Held-out image 3' in title and values[0] == '-3.0' and values[-1] == '+3.0'
     assert [label.split('\n')[0] for label, _ in rows] == [
         f'latent {i}' for i in np.argsort(-(mean ** 2).mean(axis=0))]

@@ -42,7 +42,7 @@ def evaluate_command(args) -> None:
 
 
 def explore_command(args) -> None:
-    """`explore`: pictures of samples, of ways between images, of latents, of nearest images."""
+    """`explore`: pictures of samples, interpolations, traversals, nearest images."""
     from training.evaluation.explore import explore
     from training.reporting import charts
     for run in chosen_runs(args):

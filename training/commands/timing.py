@@ -32,8 +32,8 @@ def time_command(args) -> None:
         read_csv(path) if path.exists() else [], lines))
     shown = mixes.of_mixes(read_csv(path))
     if shown:
-        from training.reporting import charts
-        charts.draw_timing(path.with_suffix('.png'), shown)
+        from training.reporting import study_charts
+        study_charts.draw_timing(path.with_suffix('.png'), shown)
     print(json.dumps(lines, indent=2) if args.json else mixes.table(lines))
 
 
@@ -45,7 +45,7 @@ def _times_of_runs(args, published: dict) -> list[dict]:
 
 
 def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]:
-    """Of a solo and of a combo epoch, as far as the row's nets allow; images are random."""
+    """Return the seconds of an epoch of each kind that the row's nets allow; images are random."""
     import numpy as np
 
     from data.images import Images

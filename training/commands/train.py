@@ -4,7 +4,13 @@ import sys
 from dataclasses import replace
 
 from data import MissingDataError
-from training.commands.wiring import check_data, idle_by_data, load_data, resolve_devices, train_row
+from training.commands.wiring import (
+    check_data,
+    idle_by_data,
+    load_data,
+    resolve_devices,
+    train_row,
+)
 from training.experiments import naming, registry
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import ExperimentError, Row

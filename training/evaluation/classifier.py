@@ -1,4 +1,4 @@
-"""The classifier of digits: trained once for a data set, and what it says of pictures."""
+"""The classifier of digits: trained once for a data set, then asked about pictures."""
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,25 +21,25 @@ class TrainedClassifier:
     ctx: Context
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features (n, f) float32 of its last hidden layer, and classes (n,)."""
-        found = []
+        """Return features (n, f) float32 of its last hidden layer, and classes (n,)."""
+        parts = []
         for part in np.split(pixels, range(AT_ONCE, len(pixels), AT_ONCE)):
             x = nd.array(part.transpose(0, 3, 1, 2) / np.float32(255), self.ctx)
             features, logits = self.net(x)
-            found.append((features.asnumpy(), logits.argmax(axis=1).asnumpy().astype(int)))
-        features, classes = zip(*found, strict=True)
+            parts.append((features.asnumpy(), logits.argmax(axis=1).asnumpy().astype(int)))
+        features, classes = zip(*parts, strict=True)
         return np.concatenate(features), np.concatenate(classes)
 
 
 def file_name(sha256: str) -> str:
-    """What the parameters for data of that checksum are kept as."""
+    """Return the name of the file that keeps the parameters for data of that checksum."""
     return f'classifier-{VERSION}-{sha256[:16]}.params'
 
 
 def fit(net, images, labels: np.ndarray, ctx: Context, path: Path) -> TrainedClassifier:
-    """The net, trained on images (indexed, floats in [0, 1]) and labels (n,), or read from path.
+    """Return the net, trained on images (indexed, floats in [0, 1]) and labels (n,).
 
-    From a fixed seed; written to path.
+    It is read from path, or trained from a fixed seed and written there.
     """
     net.hybridize(static_alloc=True)
     if path.exists():

@@ -1,16 +1,17 @@
 """Pictures of what a finished run's net has learned, beside its reconstructions.
 
-Samples from the prior, the way between two images, what single latents do, and the training
-images nearest to samples. The net draws in inference mode; latents are fixed by the run's seed.
+Samples from the prior, the interpolation between two images, traversals of single latents, and the
+training images nearest to samples. The net is in inference mode; latents are fixed by the run's
+seed.
 """
-
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from training.evaluation import inference
 from training.steps import phases
 
 SIDE = 8            # of the square of samples
-N_STEPS = 9         # pictures of a way or of a traversal
+N_STEPS = 9         # pictures of an interpolation or of a traversal
 N_TRAVERSED = 8     # latents
 REACH = 3.0         # standard deviations of the prior to either side
 N_NEAREST = 10      # samples
@@ -25,22 +26,22 @@ def explore(run, between: tuple[int, int] = (0, 1)) -> dict[str, tuple]:
     """
     images, row = run.dataset.test, run.row
     square = inference.sample(run.vae, row, images, run.ctx, SIDE ** 2, inference.FOR_GRID)
-    drawn = {'samples': (f'{SIDE ** 2} samples from the prior', None,
-                         [('', part) for part in np.split(square, SIDE)])}
+    figures = {'samples': (f'{SIDE ** 2} samples from the prior', None,
+                           [('', part) for part in np.split(square, SIDE)])}
     if row.encodes:
-        drawn |= _ways(run, between)
+        figures |= _of_latents(run, between)
     n_train = phases.n_images(len(run.dataset.train), row)
     if n_train:
-        nearest, apart = nearest_images(square[:N_NEAREST], run.dataset.train, n_train)
-        drawn['nearest'] = (
+        nearest, errors = nearest_images(square[:N_NEAREST], run.dataset.train, n_train)
+        figures['nearest'] = (
             'Samples, and the training image nearest to each',
-            [f'{d:.3f}' for d in apart],
+            [f'{error:.3f}' for error in errors],
             [('sample', square[:N_NEAREST]), ('nearest; above:\nsquared error', nearest)])
-    return drawn
+    return figures
 
 
-def _ways(run, between: tuple[int, int]) -> dict:
-    """Between two images, and along single latents from the first of them."""
+def _of_latents(run, between: tuple[int, int]) -> dict:
+    """Return the interpolation between two images, and traversals of latents of the first."""
     images = run.dataset.test
 
     def decode(z: np.ndarray) -> np.ndarray:
@@ -51,37 +52,35 @@ def _ways(run, between: tuple[int, int]) -> dict:
     parts = np.linspace(0, 1, N_STEPS)
     path = start + parts[:, None] * (end - start)                       # (steps, z)
     first, last = (images.between(i, i + 1) for i in between)
-    way = np.concatenate([first, decode(path), last])
-    most = np.argsort(-kl, kind='stable')[:N_TRAVERSED]
+    interpolation = np.concatenate([first, decode(path), last])
+    largest = np.argsort(-kl, kind='stable')[:N_TRAVERSED]
     values = np.linspace(-REACH, REACH, N_STEPS)
-    rows = []
-    for latent in most:
+    traversals = []
+    for latent in largest:
         z = np.tile(start, (N_STEPS, 1))
         z[:, latent] = values
-        rows.append((f'latent {latent}\nKL {kl[latent]:.2f}', decode(z)))
+        traversals.append((f'latent {latent}\nKL {kl[latent]:.2f}', decode(z)))
     return {
         'interpolation': (f'From held-out image {between[0]} to {between[1]}, by their means',
                           ['original', *(f'{part:.0%}' for part in parts), 'original'],
-                          [('', way)]),
+                          [('', interpolation)]),
         'traversals': (f'Held-out image {between[0]} with one latent changed, to so many standard '
                        f'deviations of the prior; KL: a mean over {run.n_measured} images',
-                       [f'{value:+.1f}' for value in values], rows)}
+                       [f'{value:+.1f}' for value in values], traversals)}
 
 
 def nearest_images(pictures: np.ndarray, images,
                    n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each picture (n, h, w, c) uint8, which of the first images is nearest to it.
+    """Return for each picture (n, h, w, c) uint8 the nearest of the first images.
 
     Those images (n, h, w, c), and their mean squared errors (n,) of values in [0, 1].
     """
-    wanted = pictures.reshape(len(pictures), -1) / np.float32(255)      # (n, v)
-    least, found = np.full(len(pictures), np.inf), np.zeros(len(pictures), int)
+    flat = pictures.reshape(len(pictures), -1) / 255                    # (n, v)
+    squared = []
     for begin in range(0, n_images, AT_ONCE):
         part = images.between(begin, min(begin + AT_ONCE, n_images))
-        part = part.reshape(len(part), -1) / np.float32(255)            # (m, v)
-        apart = ((wanted ** 2).sum(axis=1)[:, None] + (part ** 2).sum(axis=1)
-                 - 2 * wanted @ part.T) / wanted.shape[1]               # (n, m)
-        nearer = apart.min(axis=1) < least
-        found[nearer] = begin + apart.argmin(axis=1)[nearer]
-        least = np.minimum(least, apart.min(axis=1))
-    return np.concatenate([images.between(i, i + 1) for i in found]), np.maximum(least, 0)
+        squared.append(cdist(flat, part.reshape(len(part), -1) / 255, 'sqeuclidean'))
+    errors = np.concatenate(squared, axis=1) / flat.shape[1]            # (n, images)
+    nearest = errors.argmin(axis=1)
+    return (np.concatenate([images.between(i, i + 1) for i in nearest]),
+            errors[np.arange(len(errors)), nearest])

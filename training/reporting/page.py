@@ -46,7 +46,7 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
                                      undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
     page = environment.get_template(NAME).render(
-        runs=runs, studies={title: found for title, found in compared.items() if len(found) > 1},
+        runs=runs, studies={title: names for title, names in compared.items() if len(names) > 1},
         choices={field: sorted({run[field] for run in runs if run[field]})
                  for field in ('data', 'net')},
         measures={of.header: of.explanation for of in in_tables().values()},
@@ -105,19 +105,19 @@ def _shown(row: Experiment, kind: str) -> str:
 
 def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
     """Return losses, ours beside published: of the same epoch, or of the whole published run."""
-    curve, found = naming.comparable_curve(row, published), []
+    curve, lines = naming.comparable_curve(row, published), []
     ours, seconds = our_numbers(folder, curve), published_seconds(published)
     for loss, named in row.kind.losses.items():
         same = ours.get(f'published_{loss}')
         whole = published.get(f'pub_{loss}')
         if ours[f'our_{loss}'] is not None:
-            found.append({'label': f'{named.label}, epoch {ours["our_epoch"]}',
+            lines.append({'label': f'{named.label}, epoch {ours["our_epoch"]}',
                           'ours': tables.number(ours[f'our_{loss}'], named.digits),
                           'published': '' if same is None else tables.number(same,
                                                                              named.digits),
                           'in_full': tables.number(whole, named.digits) if whole and same is None
                           else '', 'last_epoch': published.get('pub_last_epoch')})
-    return [*found, {'label': 'seconds an epoch', 'in_full': '',
+    return [*lines, {'label': 'seconds an epoch', 'in_full': '',
                      'published': tables.number(seconds, 1) if curve and seconds else '',
                      'ours': tables.number(ours['our_seconds_per_epoch'], 1)}]
 

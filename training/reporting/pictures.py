@@ -27,9 +27,9 @@ LABEL_HEIGHT = 20  # pixels
 
 
 def write_pictures(folder: Path, pixels: np.ndarray, originals: np.ndarray | None) -> list[str]:
-    """0.png .. and strip.png, from (n, h, w, c) uint8; originals stand above, if there are.
+    """Write 0.png .. and strip.png, from (n, h, w, c) uint8; return the files' names.
 
-    Returns the files' names.
+    Originals stand above, if there are.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {f'{i}.png': scale_up(picture) for i, picture in enumerate(pixels)}
@@ -40,7 +40,7 @@ def write_pictures(folder: Path, pixels: np.ndarray, originals: np.ndarray | Non
 
 
 def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
-    """The pictures in a row, (h, w, c) uint8; originals stand above, if there are."""
+    """Return the pictures in a row, (h, w, c) uint8; originals stand above, if there are."""
     return grid([pixels] if originals is None else [originals, pixels])
 
 
@@ -126,22 +126,22 @@ def write_animations(folder: Path) -> None:
 
 
 def _labelled(picture: np.ndarray, text: str) -> Image.Image:
-    """A picture (h, w, c) uint8 with a line of text above it."""
+    """Return a picture (h, w, c) uint8 with a line of text above it."""
     band = np.full((LABEL_HEIGHT, *picture.shape[1:]), 255, np.uint8)
-    found = _image(np.concatenate([band, picture]))
-    black = 0 if found.mode == 'L' else (0, 0, 0)
-    ImageDraw.Draw(found).text((GAP, GAP), text, black, ImageFont.load_default())
-    return found
+    labelled = _image(np.concatenate([band, picture]))
+    black = 0 if labelled.mode == 'L' else (0, 0, 0)
+    ImageDraw.Draw(labelled).text((GAP, GAP), text, black, ImageFont.load_default())
+    return labelled
 
 
 def scale_up(picture: np.ndarray, side: int = SHOWN_SIDE) -> np.ndarray:
-    """(h, w, c) uint8, every pixel repeated the same whole number of times, up to a side."""
+    """Return (h, w, c) uint8, every pixel repeated the same number of times, up to a side."""
     factor = max(1, side // picture.shape[0])
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def grid(rows: list[np.ndarray], side: int = SHOWN_SIDE) -> np.ndarray:
-    """Rows of n pictures, each (n, h, w, c) uint8, as one picture with white gaps."""
+    """Return rows of n pictures, each (n, h, w, c) uint8, as one picture with white gaps."""
     lines = [np.concatenate([_padded(scale_up(p, side)) for p in row], axis=1) for row in rows]
     return np.concatenate(lines)[GAP:, GAP:]
 
@@ -151,14 +151,14 @@ def _padded(picture: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
-    """A PNG file as (h, w, c) uint8."""
+    """Return a PNG file as (h, w, c) uint8."""
     with Image.open(path, formats=['PNG']) as image:
         pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def _save(picture: np.ndarray, path: Path) -> None:
-    """(h, w, c) uint8 as a PNG file."""
+    """Write (h, w, c) uint8 as a PNG file."""
     content = io.BytesIO()
     _image(picture).save(content, 'PNG')
     files.write(path, [content.getbuffer()])

@@ -1,7 +1,8 @@
 """What was published, and how our numbers stand beside it.
 
 The published numbers are in results/published.csv, read from the original's README and logs, and
-their losses along the epochs in published_curves.csv beside it; those of VAE/GANs in peers.csv.
+their losses along the epochs in published_curves.csv beside it; those of VAE/GANs by other authors
+in peers.csv.
 """
 from pathlib import Path
 
@@ -12,15 +13,15 @@ RESULTS = Path(__file__).resolve().parents[2] / 'results'
 
 
 def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
-    """What was published, by experiment; empty fields are None, others text.
+    """Return what was published, by experiment; empty fields are None, others text.
 
     Each has a `curve`: a line an epoch as far as they are known, or that of the last one only.
     """
-    found = {line['name']: line for line in read_csv(folder / 'published.csv')}
+    numbers = {line['name']: line for line in read_csv(folder / 'published.csv')}
     for line in (*read_csv(folder / 'published_curves.csv'), *read_csv(folder / 'peers.csv')):
-        published = found.setdefault(line['name'], {'name': line['name']})
+        published = numbers.setdefault(line['name'], {'name': line['name']})
         published.setdefault('curve', []).append(line)
-    for published in found.values():
+    for published in numbers.values():
         published.setdefault('curve', [{
             'epoch': published.get('pub_last_epoch'), 'source': published.get('source'),
             **{loss: published.get(f'pub_{loss}') for loss in kinds.SOLO_COMBO.losses}}])
@@ -28,20 +29,20 @@ def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
             last = published['curve'][-1]
             published |= {'pub_last_epoch': last['epoch'],
                           **{f'pub_{loss}': last[loss] for loss in kinds.VAEGAN.losses}}
-    return found
+    return numbers
 
 
 def pairs(statistics: list[dict], curve: list[dict]) -> list[tuple[dict, dict]]:
-    """Our epochs and the published ones of the same number and phase."""
-    of = {float(line['epoch']): line for line in curve if line['epoch']}
-    return [(ours, of[ours['epoch']]) for ours in statistics if ours['epoch'] in of
-            and of[ours['epoch']].get('phase') in (None, ours['phase'])]
+    """Return pairs of our epochs and the published ones of the same number and phase."""
+    by_epoch = {float(line['epoch']): line for line in curve if line['epoch']}
+    return [(ours, by_epoch[ours['epoch']]) for ours in statistics if ours['epoch'] in by_epoch
+            and by_epoch[ours['epoch']].get('phase') in (None, ours['phase'])]
 
 
 def our_numbers(folder: Path, curve: list[dict]) -> dict:
-    """A finished run's losses at the last epoch that the published curve has too, and those.
+    """Return a finished run's losses at the last epoch that the published curve has, and those.
 
-    At its own last epoch if there is none; and seconds of all epochs.
+    At its own last epoch if there is none; and the seconds of all epochs.
     """
     statistics = read_statistics(folder)
     both = pairs(statistics, curve)
@@ -55,12 +56,12 @@ def our_numbers(folder: Path, curve: list[dict]) -> dict:
 
 
 def published_seconds(published: dict) -> float | None:
-    """Of an epoch, a mean; none if they were not logged."""
+    """Return the mean seconds of a published epoch; none if they were not logged."""
     seconds = published.get('pub_seconds_logged')
     return seconds and float(seconds) / float(published['pub_logged_epochs'])
 
 
 def sources(statistics: list[dict], curve: list[dict]) -> list[str]:
-    """Where the published numbers beside ours come from."""
+    """Return where the published numbers beside ours come from."""
     return [*dict.fromkeys(line['source'] for _, line in pairs(statistics, curve)
                            if line.get('source'))]

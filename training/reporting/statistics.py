@@ -15,7 +15,7 @@ class TableError(ValueError):
 
 
 def read_statistics(folder: Path) -> list[dict]:
-    """The lines of training_statistics.csv as dicts of numbers, None where empty.
+    """Return the lines of training_statistics.csv as dicts of numbers, None where empty.
 
     TableError unless every epoch has its numbers.
     """
@@ -37,7 +37,8 @@ def read_statistics(folder: Path) -> list[dict]:
 
 
 def read_classes(path: Path) -> list[dict[str, int]]:
-    """How many samples a classifier took for each digit, a line an epoch: CLASS_COLUMNS.
+    """Return how many samples a classifier took for each digit, a line a count of epochs.
+
 
     TableError unless all are whole numbers.
     """
@@ -52,7 +53,7 @@ def read_classes(path: Path) -> list[dict[str, int]]:
 
 
 def write_csv(path: Path, columns: tuple[str, ...], lines: list[dict]) -> None:
-    """A table with these columns; what a line does not have stays empty, what is more goes."""
+    """Write a table with these columns of its lines; what a line does not have stays empty."""
     text = io.StringIO(newline='')
     writer = csv.DictWriter(text, columns, restval='', extrasaction='ignore',
                             lineterminator='\n')
@@ -72,7 +73,7 @@ def read_csv(path: Path) -> list[dict]:
 
 def write_statistics(folder: Path, records: list[dict],
                      kind: kinds.Kind = kinds.SOLO_COMBO) -> None:
-    """training_statistics.csv: a line an epoch; what a record does not have stays empty."""
+    """Write training_statistics.csv, a line an epoch; what a record has not stays empty."""
     write_csv(folder / STATISTICS, kind.columns, [
         {k: v for k, v in record.items() if v is not None}
         | {'seconds': f'{record["seconds"]:.3f}'} for record in records])

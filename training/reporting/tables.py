@@ -10,7 +10,7 @@ from training.reporting.statistics import read_statistics
 
 def listing(row: Experiment, published: dict, folder: Path | None,
             variants: dict[str, tuple[Path, list[dict]]]) -> dict:
-    """What `list` says of a row: `folder` holds a finished run of exactly that row, if any.
+    """Return what `list` says of a row: `folder` holds a finished run of exactly that row, if any.
 
     variants: finished runs that differ from it, by name, and the published curve of each.
     """
@@ -30,7 +30,7 @@ def listing(row: Experiment, published: dict, folder: Path | None,
 
 
 def text_table(lines: list[dict]) -> str:
-    """The listing for a terminal."""
+    """Return the listing for a terminal."""
     return '\n\n'.join('\n'.join(_aligned(table)) for table in listing_cells(lines))
 
 
@@ -69,18 +69,18 @@ def _cells(line: dict, kind: kinds.Kind) -> list[str]:
 
 
 def markdown_table(cells: list[list[str]]) -> str:
-    """Cells, header first, as a table that GitHub reads."""
+    """Return cells, header first, as a table that GitHub reads."""
     rows = [cells[0], ['---'] * len(cells[0]), *cells[1:]]
     return ''.join(f'| {" | ".join(row)} |\n' for row in rows)
 
 
 def number(value, digits: int = 2) -> str:
-    """A number for a table; a dash where there is none."""
+    """Return a number for a table; a dash where there is none."""
     return '-' if value is None else f'{float(value):.{digits}f}'
 
 
 def losses_table(statistics: list[dict], curve: list[dict]) -> str:
-    """First, every tenth and last epoch of ours, and published ones below theirs."""
+    """Return every tenth and the last epoch of ours, and published ones below those of ours."""
     kind = kinds.with_columns(statistics[0])
     published = {ours['epoch']: line for ours, line in pairs(statistics, curve)}
     table = [['epoch', 'phase', *kind.shown]]
@@ -101,7 +101,7 @@ def _published_cells(line: dict, kind: kinds.Kind) -> list[str]:
 
 
 def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
-    """Finished runs side by side, a column each: last epoch's losses, then the measures."""
+    """Return finished runs side by side, a column each: last losses, then measures, by title."""
     last = {title: read_statistics(folder)[-1] for title, folder in runs.items()}
     lines = [[label, *(number(last[title][k], digits) for title in runs)]
              for label, k, digits in (
@@ -131,7 +131,7 @@ def evaluations(evaluated: dict[str, dict]) -> str:
 
 
 def timing_cells(lines: list[dict]) -> list[list[str]]:
-    """The lines as a table, header first."""
+    """Return the lines of timing.csv as a table, header first."""
     header = ['experiment', 'kind', 'step', 'scale', 'epochs: solo + combo', 's / solo epoch',
               's / combo epoch', 's in all', 'of the first', 'published s', 'of the first']
     return [header, *([

@@ -32,69 +32,69 @@ class Findings:
 
 
 def check(folder: Path, published: dict[str, dict]) -> Findings:
-    """Checksums, configuration, statistics and README of a result folder.
+    """Check checksums, configuration, statistics and README of a result folder; return findings.
 
     published: results/published.csv by experiment.
     """
-    found = Findings()
+    findings = Findings()
     try:
-        _check_files(folder, found)
+        _check_files(folder, findings)
         row = run_folder.row_of(run_folder.read_config(folder), folder)
-        _check_configuration(folder, row, found)
-        _check_statistics(folder, row, found)
+        _check_configuration(folder, row, findings)
+        _check_statistics(folder, row, findings)
         readme = run_readme.readme(folder, published.get(row.name, {}))
         if readme != (folder / 'README.md').read_text():
-            found.problems.append('README.md is not what the numbers say')
+            findings.problems.append('README.md is not what the numbers say')
     except (ValueError, OSError) as error:
-        found.problems.append(' '.join(str(error).split()))
-    return found
+        findings.problems.append(' '.join(str(error).split()))
+    return findings
 
 
-def _check_files(folder: Path, found: Findings) -> None:
+def _check_files(folder: Path, findings: Findings) -> None:
     recorded = run_folder.read_checksums(folder)
     there = {path.name for path in run_folder.belonging(folder)}
     wanted = {run_folder.CONFIG, STATISTICS, pictures.STRIP, 'README.md',
               *(f'{i}.png' for i in range(10))}
     for name in sorted(there | wanted - recorded.keys()):
         if name not in recorded:
-            found.problems.append(f'{name} has no recorded checksum')
+            findings.problems.append(f'{name} has no recorded checksum')
         elif files.sha256(folder / name) != recorded[name]:
-            found.problems.append(f'{name} is not the recorded one')
+            findings.problems.append(f'{name} is not the recorded one')
     for name in sorted(recorded.keys() - there):
         # Parameters of large nets are not kept in git
-        where = found.notes if name.endswith('.params') else found.problems
+        where = findings.notes if name.endswith('.params') else findings.problems
         where.append(f'{name} is not here')
-    found.checked.append(f'{len(recorded.keys() & there)} files')
+    findings.checked.append(f'{len(recorded.keys() & there)} files')
 
 
-def _check_configuration(folder: Path, row: Experiment, found: Findings) -> None:
+def _check_configuration(folder: Path, row: Experiment, findings: Findings) -> None:
     run = f'{folder.parent.name}/{folder.name}'
     if naming.run_name(row) != naming.without_pictures(run):
-        found.problems.append(f'its configuration is that of {naming.run_name(row)}')
+        findings.problems.append(f'its configuration is that of {naming.run_name(row)}')
 
 
-def _check_statistics(folder: Path, row: Experiment, found: Findings) -> None:
+def _check_statistics(folder: Path, row: Experiment, findings: Findings) -> None:
     lines = read_statistics(folder)
     phases = [phase.name for phase in row.kind.phases
               for _ in range(getattr(row, phase.epochs_field))]
     if [line['phase'] for line in lines] != phases:
-        found.problems.append(f'{STATISTICS} has not the {row.epochs} epochs of its row')
+        findings.problems.append(f'{STATISTICS} has not the {row.epochs} epochs of its row')
     if not all(np.isfinite(value) for line in lines for column, value in line.items()
                if column.endswith('_loss') and value is not None):
-        found.problems.append(f'{STATISTICS} has losses that are not finite')
-    found.checked.append(f'{len(lines)} epochs')
+        findings.problems.append(f'{STATISTICS} has losses that are not finite')
+    findings.checked.append(f'{len(lines)} epochs')
 
 
 def compare_strip(folder: Path, pixels: np.ndarray, originals: np.ndarray | None,
-                  found: Findings) -> None:
+                  findings: Findings) -> None:
     """Compare the strip on disk with pictures (n, h, w, c) uint8 drawn again."""
     again = pictures.strip(pixels, originals)
     with Image.open(folder / pictures.STRIP, formats=['PNG']) as image:
         before = np.asarray(image).reshape(image.height, image.width, -1)
     if before.shape != again.shape:
-        found.problems.append(f'{pictures.STRIP} is {before.shape}, drawn again {again.shape}')
+        findings.problems.append(f'{pictures.STRIP} is {before.shape}, drawn again {again.shape}')
         return
     worst = int(np.abs(before.astype(int) - again).max())
     if worst > TOLERANCE:
-        found.problems.append(f'{pictures.STRIP} differs by {worst}/255 from one drawn again')
-    found.checked.append(f'strip drawn again: largest difference {worst}/255')
+        findings.problems.append(f'{pictures.STRIP} differs by {worst}/255 from one drawn again')
+    findings.checked.append(f'strip drawn again: largest difference {worst}/255')

@@ -92,14 +92,14 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
 def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
          runs: Runs) -> None:
     """Draw what reshape and transpose make of faces, and of their reconstructions."""
-    from training.reporting import charts  # slow to import
+    from training.reporting import study_charts  # slow to import
     drawn = {}
     for layout, row in compared[LAYOUTS].items():
         run = runs.load(runs.folder(row))
         images = run.dataset.test
         channels = np.rint(images[np.arange(N_DRAWN)] * 255).astype(np.uint8)  # (n, c, h, w)
         drawn[layout] = channels, run.pictures()[0][:N_DRAWN]
-    charts.draw_layouts(path, images.first(N_DRAWN), drawn)
+    study_charts.draw_layouts(path, images.first(N_DRAWN), drawn)
 
 
 STUDY = Study(

@@ -49,11 +49,10 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
 def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
          runs: Runs) -> None:
     """Draw held-out losses over the minutes of training."""
-    from training.reporting import charts  # slow to import
+    from training.reporting import study_charts  # slow to import
     rows, = compared.values()
-    charts.draw_loss_over_minutes(path, {label: runs.statistics(row)
-                                         for label, row in rows.items()
-                                         if not label.endswith(EQUAL)})
+    study_charts.draw_loss_over_minutes(path, {
+        label: runs.statistics(row) for label, row in rows.items() if not label.endswith(EQUAL)})
 
 
 STUDY = Study(

@@ -84,8 +84,8 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
 def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
          runs: Runs) -> None:
     """Draw system A's runs on faces, one for each rule of the learning rates."""
-    from training.reporting import charts  # slow to import
-    charts.draw_schedules(path, {
+    from training.reporting import study_charts  # slow to import
+    study_charts.draw_schedules(path, {
         title: (runs.statistics(row), pictures.samples_in(runs.folder(row)))
         for title, row in compared[SCHEDULES_TITLE].items()})
 

@@ -23,7 +23,7 @@ class TimingError(ValueError):
 
 
 def with_one_solo(seconds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Of each step the seconds of each phase; a solo epoch is the same in all: their mean."""
+    """Return by step the seconds of each phase; a solo epoch is the same in all: their mean."""
     solo = [phases['solo'] for phases in seconds.values() if 'solo' in phases]
     return {step: phases | ({'solo': statistics.mean(solo)} if solo else {})
             for step, phases in seconds.items()}
@@ -31,7 +31,7 @@ def with_one_solo(seconds: dict[str, dict[str, float]]) -> dict[str, dict[str, f
 
 def estimates(row: Experiment, step: str, epoch_seconds: dict[str, float],
               published: dict[str, dict]) -> list[dict]:
-    """The mixes of a row's epochs, from the seconds of a solo and of a combo epoch.
+    """Return the mixes of a row's epochs, from the seconds of a solo and of a combo epoch.
 
     A row without a discriminator, a plain GAN and a VAE/GAN have one kind of epoch and one line.
     """
@@ -52,7 +52,7 @@ def estimates(row: Experiment, step: str, epoch_seconds: dict[str, float],
 
 
 def _published(name: str, row: Experiment, n_solo: int, published: dict) -> float | None:
-    """What was published for that mix: under its own name, or that of one of the four."""
+    """Return what was published for that mix, under its own name or that of one of the four."""
     if EXPERIMENTS[name].solo_epochs != n_solo:
         return None
     seconds = published.get(name, {}).get('pub_seconds_logged')
@@ -61,7 +61,7 @@ def _published(name: str, row: Experiment, n_solo: int, published: dict) -> floa
 
 def from_runs(finished: Iterable[tuple[Experiment, list[dict]]],
               published: dict[str, dict]) -> list[dict]:
-    """The published mixes as finished runs of them took, of one scale.
+    """Return the published mixes as finished runs of them took, of one scale.
 
     finished: rows with their statistics. TimingError if no scale has all four.
     """
@@ -101,18 +101,18 @@ def _with_fractions(lines: list[dict]) -> list[dict]:
 
 
 def of_mixes(lines: list[dict]) -> list[dict]:
-    """timing.csv's lines that are of the published mixes, four by four."""
+    """Return the lines of timing.csv that are of the published mixes, four by four."""
     return [line for line in lines
             if line['experiment'] in (MIXES if line['kind'] == MEASUREMENT else (BASELINE,))]
 
 
 def merged(old: list[dict], new: list[dict]) -> list[dict]:
-    """timing.csv's lines: new ones replace those of the same experiments, step and kind."""
+    """Return old lines and new; new ones replace those of the same experiment, step and kind."""
     replaced = {(line['experiment'], line['step'], line['kind']) for line in new}
     return [line for line in old
             if (line['experiment'], line['step'], line['kind']) not in replaced] + new
 
 
 def table(lines: list[dict]) -> str:
-    """The lines for the README."""
+    """Return the lines as a table for a README."""
     return tables.markdown_table(tables.timing_cells(lines))

@@ -68,8 +68,8 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
 def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
          runs: Runs) -> None:
     """Draw each seed's measures, with means and intervals."""
-    from training.reporting import charts  # slow to import
-    charts.draw_seeds(path, values(lines), interval)
+    from training.reporting import study_charts  # slow to import
+    study_charts.draw_seeds(path, values(lines), interval)
 
 
 STUDY = Study(

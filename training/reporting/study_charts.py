@@ -1,0 +1,132 @@
+"""Figures of studies, with axes and labels, drawn by Matplotlib. Never imports MXNet."""
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from training.reporting.charts import NETS, save
+from training.reporting.pictures import after, n_epochs_of
+
+SEAMS = (64 / 3, 2 * 64 / 3)  # rows where one interleaved band ends and the next begins
+
+
+def draw_layouts(path: Path, originals: np.ndarray,
+                 layouts: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Draw what nets see of faces (n, 64, 64, 3) uint8, and their reconstructions.
+
+    layouts: by name, the channels (n, 3, 64, 64) uint8 that went in and the reconstructions
+    (n, 64, 64, 3) uint8.
+    """
+    figure = Figure((2 + 9 * 1.3, 0.6 + 1.45 * len(originals)), layout='constrained')
+    columns = ['original'] + [f'{layout}:\n{part}' for layout in layouts for part in (
+        'channel 1', 'channel 2', 'channel 3', 'drawn again')]
+    axes = figure.subplots(len(originals), len(columns), squeeze=False)
+    for i, row in enumerate(axes):
+        shown = [originals[i]]
+        for channels, again in layouts.values():
+            shown += [*channels[i], again[i]]
+        for title, picture, one in zip(columns, shown, row, strict=True):
+            one.imshow(picture, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
+            one.set_xticks([])
+            one.set_yticks(SEAMS if title == 'reshape:\ndrawn again' else [], ['seam'] * (
+                2 if title == 'reshape:\ndrawn again' else 0), fontsize=7)
+            if i == 0:
+                one.set_title(title, fontsize=9)
+    save(figure, path)
+
+
+def draw_timing(path: Path, lines: list[dict]) -> None:
+    """Draw the mixes' times as fractions of the first: published, and each of our series.
+
+    lines: timing.csv's, those of the published mixes.
+    """
+    series = {'published, on a GPU, in 2019': [line['published_fraction'] for line in lines[:4]]}
+    for line in lines:
+        title = f'{line["kind"]}, {line["step"]} step, {line["scale"]}'
+        series.setdefault(title, []).append(line['fraction'])
+    figure = Figure((8, 4), layout='constrained')
+    axis = figure.subplots()
+    width = 0.8 / len(series)
+    for i, (title, fractions) in enumerate(series.items()):
+        places = np.arange(len(fractions)) + (i - (len(series) - 1) / 2) * width
+        bars = axis.bar(places, [float(f) for f in fractions], width, label=title)
+        axis.bar_label(bars, fmt='%.2f', fontsize=7)
+    parts = ('all combo', '1/4 solo', '1/2 solo', '3/4 solo')
+    axis.set_xticks(range(len(parts)), parts)
+    axis.set(title='ConvVAE + ResNet: solo epochs first, then combo epochs',
+             ylabel='time, all combo = 1', ylim=(0, 1.35))
+    axis.legend(fontsize=8, frameon=False, loc='upper right')
+    save(figure, path)
+
+
+def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -> None:
+    """Draw runs side by side: losses (dashed: held out), learning rates, samples over epochs.
+
+    runs: by title, the statistics and the pictures of samples, the earliest first.
+    """
+    n_pictures = min(len(pictures) for _, pictures in runs.values())
+    highest = max(s[f'{kind}{net}_loss'] for statistics, _ in runs.values() for s in statistics
+                  for net in NETS for kind in ('', 'val_'))
+    shown = np.unique(np.linspace(0, n_pictures - 1, min(4, n_pictures)).astype(int))
+    figure = Figure((2.6 * len(runs), 3.6 + 2.6 * len(shown)), layout='constrained')
+    axes = figure.subplots(2 + len(shown), len(runs), squeeze=False,
+                           height_ratios=[2, 2, *[3] * len(shown)])
+    for column, (title, (statistics, pictures)) in zip(axes.T, runs.items(), strict=True):
+        epochs = [line['epoch'] for line in statistics]
+        for i, (net, name) in enumerate(NETS.items()):
+            column[0].plot(epochs, [s[f'{net}_loss'] for s in statistics], f'C{i}', label=name,
+                           linewidth=1)
+            column[0].plot(epochs, [s[f'val_{net}_loss'] for s in statistics], f'C{i}--',
+                           linewidth=0.7)
+            column[1].plot(epochs, [s[f'{net}_lr'] for s in statistics], f'C{i}',
+                           drawstyle='steps-mid', linewidth=1)
+        column[0].set(title=title, ylim=(0, min(1.05 * highest, 12)))  # A's own diverged
+        column[1].set(yscale='log', ylim=(3e-6, 8e-4), xlabel='epoch, from 0')
+        for axis, i in zip(column[2:], shown, strict=True):
+            axis.imshow(_read(pictures[i]))
+            axis.set_axis_off()
+            axis.set_title(after(n_epochs_of(pictures[i])), fontsize=8)
+    axes[0, 0].set_ylabel('loss')
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    axes[1, 0].set_ylabel('learning rate')
+    save(figure, path)
+
+
+def draw_seeds(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -> None:
+    """Draw by measure and nets a dot a seed, and the mean with its confidence interval.
+
+    values: by measure and nets, one a seed (n,). interval: (n,) -> mean, half a width.
+    """
+    figure = Figure((2.4 * len(values), 3.6), layout='constrained')
+    figure.suptitle('a dot a seed; bars: mean and 95 % confidence interval; sharpness: '
+                    'originals = 1', fontsize=9)
+    for axis, (measure, samples) in zip(figure.subplots(1, len(values)), values.items(),
+                                        strict=True):
+        for i, sample in enumerate(samples.values()):
+            mean, width = interval(sample)
+            axis.plot(i + np.linspace(-0.15, 0.15, len(sample)), sample, 'o', color=f'C{i}',
+                      markersize=4, alpha=0.6)
+            axis.errorbar(i + 0.3, mean, width, fmt='_', color='black', capsize=4)
+        axis.set(title=measure.replace('_', ' '), xlim=(-0.5, len(samples) - 0.3))
+        axis.set_xticks(range(len(samples)), [nets.replace(' + ', '\n+ ') for nets in samples],
+                        fontsize=8)
+        axis.title.set_fontsize(9)
+    save(figure, path)
+
+
+def draw_loss_over_minutes(path: Path, runs: dict[str, list[dict]]) -> None:
+    """Draw held-out losses over the minutes of training; runs: statistics by label."""
+    figure = Figure((7, 5), layout='constrained')
+    axis = figure.subplots()
+    for label, statistics in runs.items():
+        axis.plot(np.cumsum([line['seconds'] for line in statistics]) / 60,
+                  [line['val_loss'] for line in statistics], '.-', label=label)
+    axis.set(xlabel='minutes', ylabel='KL + pixel loss, held out', xlim=(0, None))
+    axis.legend(fontsize=8, frameon=False)
+    save(figure, path)
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path, formats=['PNG']) as image:
+        return np.asarray(image.convert('RGB'))
