@@ -18,7 +18,8 @@ from models.conv import SIZE, ConvDecoder, conv_disc, conv_vae
 from models.dense import dense_logreg, dense_vae
 from models.resnet import BASE_CHANNELS as RESNET_CHANNELS
 from models.resnet import resnet
-from models.vaegan import Similarity, disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
+from models.similarity import Similarity
+from models.vaegan import disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
 
 DEEP_DECODER_CHANNELS = 64  # DeepConvVAE's, whatever its encoder's
 
