@@ -1,19 +1,14 @@
 """Gluon HybridBlocks by name: `build_vae(row, shape)` and `build_discriminator(row)`.
 
-Importing this package loads MXNet, and with the CUDA build NVIDIA's libraries before it:
-import it before anything else that uses MXNet.
+Importing this package sets up MXNet, for the whole process: import it before anything else that
+uses MXNet.
 """
 import io
 from contextlib import redirect_stdout
 
-from models._cpu import flush_denormals, run_in_calling_thread, use_all_cores
+from models import mxnet_setup
 
-flush_denormals()
-use_all_cores()
-
-from models import _cuda  # noqa: F401  before MXNet is imported
-
-run_in_calling_thread()
+mxnet_setup.set_up()
 
 # isort: split
 from mxnet import MXNetError, sym
@@ -23,7 +18,8 @@ from models.conv import SIZE, ConvDecoder, conv_disc, conv_vae
 from models.dense import dense_logreg, dense_vae
 from models.resnet import BASE_CHANNELS as RESNET_CHANNELS
 from models.resnet import resnet
-from models.vaegan import Similarity, disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
+from models.similarity import Similarity
+from models.vaegan import disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
 
 DEEP_DECODER_CHANNELS = 64  # DeepConvVAE's, whatever its encoder's
 

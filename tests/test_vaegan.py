@@ -285,7 +285,7 @@ def test_gradients_are_those_behind_the_masks_of_dropout(net):
 
 @pytest.mark.parametrize('hybrid', [True, False])
 def test_dropout_drops_the_same_in_every_backward_pass(hybrid):
-    net, x = models.vaegan.Dropout(0.3), nd.ones((8, 50))
+    net, x = models.layers.Dropout(0.3), nd.ones((8, 50))
     net.initialize()
     if hybrid:
         net.hybridize(static_alloc=True, static_shape=True)
@@ -386,7 +386,7 @@ def test_features_have_the_documented_shape(name):
 
 
 def test_minibatch_discrimination_is_that_of_a_plain_computation():
-    layer = models.vaegan.MinibatchDiscrimination(4, 3)
+    layer = models.layers.MinibatchDiscrimination(4, 3)
     layer.initialize()
     x = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32)
     found = layer(nd.array(x)).asnumpy()
@@ -398,7 +398,7 @@ def test_minibatch_discrimination_is_that_of_a_plain_computation():
 
 def test_transposed_convolution_to_one_channel_is_mxnets():
     from mxnet.gluon import nn
-    ours = models.vaegan.TransposedToOne(6, 4, 2, activation='sigmoid', in_channels=5)
+    ours = models.layers.TransposedToOne(6, 4, 2, activation='sigmoid', in_channels=5)
     ours.initialize()
     ours.bias.set_data(nd.array([0.3]))
     theirs = nn.Conv2DTranspose(1, 4, 2, activation='sigmoid', in_channels=5,

@@ -213,7 +213,7 @@ def _accumulated(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Calla
     theirs. Each backward pass goes through the weights as they then stand.
     """
     for parameter in sum(networks.parameters.values(), []):
-        parameter.zero_grad()
+        parameter.grad(x.context)[:] = 0  # of this device: others may have gone on already
     with autograd.record():
         found = losses(row, networks, x, noise, scale)
         heads = {'disc': found.disc, 'decoder': found.decoder(row),
