@@ -8,6 +8,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from models.vae import VAE
 
+DEEP_DECODER_CHANNELS = 64
 SIZE = 64  # pixels a side: the decoder's four doublings of 4 x 4
 
 
@@ -53,14 +54,38 @@ class ConvDecoder(HybridBlock):
         return self.net(z.reshape((0, 0, 1, 1)))                        # (b, ch, 64, 64)
 
 
-def conv_vae(shape: tuple[int, int, int], row, decoder_channels: int | None = None) -> VAE:
-    """ConvVAE; with `decoder_channels` other than the encoder's, DeepConvVAE."""
+def conv_decoder(row, shape: tuple[int, int, int]) -> ConvDecoder:
+    """Return ConvVAE's decoder alone, the generator of the plain GAN."""
+    return ConvDecoder(shape[0], row.vae_base_channels)
+
+
+def conv_vae(row, shape: tuple[int, int, int]) -> VAE:
+    """Return ConvVAE."""
+    return _vae(row, shape, row.vae_base_channels)
+
+
+def deep_conv_vae(row, shape: tuple[int, int, int]) -> VAE:
+    """Return DeepConvVAE: ConvVAE with a decoder of 64 base channels, whatever its encoder's."""
+    return _vae(row, shape, DEEP_DECODER_CHANNELS)
+
+
+def _vae(row, shape: tuple[int, int, int], decoder_channels: int) -> VAE:
     return VAE(conv_encoder(row.n_latent, row.vae_base_channels, row.encoder, row.latent_head),
-               ConvDecoder(shape[0], decoder_channels or row.vae_base_channels))
+               ConvDecoder(shape[0], decoder_channels))
 
 
-def conv_disc(base_channels: int, stages: int = 3) -> nn.HybridSequential:
-    """ConvDisc (3 stages) and DeepConvDisc (4); images (b, c, h, w) -> logits (b, 1).
+def conv_disc(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+    """Return ConvDisc, of three stages."""
+    return _disc(row.disc_base_channels, 3)
+
+
+def deep_conv_disc(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+    """Return DeepConvDisc, of four stages."""
+    return _disc(row.disc_base_channels, 4)
+
+
+def _disc(base_channels: int, stages: int) -> nn.HybridSequential:
+    """Return a discriminator: images (b, c, h, w) -> logits (b, 1).
 
     Every stage doubles the channels and halves the side; all but the first normalise.
     """

@@ -19,11 +19,12 @@ class Residual(HybridBlock):
         return F.relu(self.body(x) + (self.skip(x) if self.skip else x))
 
 
-def resnet(base_channels: int = BASE_CHANNELS) -> nn.HybridSequential:
+def resnet(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
     """Return a ResNet-18: images (b, channels, h, w) -> logits (b, 1).
 
-    base_channels: c, the first stage's; the four stages have c, 2c, 4c and 8c.
+    Its four stages have c, 2c, 4c and 8c channels, c the row's `disc_base_channels`.
     """
+    base_channels = row.disc_base_channels or BASE_CHANNELS
     net = nn.HybridSequential()
     net.add(nn.Conv2D(base_channels, 7, 2, 3), nn.BatchNorm(), nn.Activation('relu'),
             nn.MaxPool2D(3, 2, 1))                                      # (b, c, h/4, w/4)

@@ -65,7 +65,7 @@ def vae_a(row, shape: tuple[int, int, int]) -> VAE:
     return VAE(encoder, decoder)
 
 
-def disc_a(row) -> nn.HybridSequential:
+def disc_a(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
     """System A's discriminator; minibatch discrimination and dropout as the row says."""
     net = _convolutions_a(row, row.disc_base_channels)
     if row.minibatch_kernels:
@@ -135,7 +135,7 @@ def vae_paper(row, shape: tuple[int, int, int]) -> VAE:
     return VAE(encoder, decoder)                                        # (b, c, 64, 64)
 
 
-def disc_paper(row) -> nn.HybridSequential:
+def disc_paper(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
     """The paper's discriminator."""
     base, net = row.disc_base_channels, _started(row)
     net.add(nn.Conv2D(base, 5, 1, 2), nn.Activation('relu'))

@@ -214,6 +214,7 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', SOLO, '--epochs', '0'], 'at least one epoch'),
     (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, layout'),
     (['run', SOLO, '--step', 'both'], 'one of published, shared'),
+    (['run', SOLO, '--set', 'vae=VAE'], 'unknown net'), (['run', SOLO, '--set', 'disc=D'], 'no combo'),
     (['run', SOLO, '--seed', 'x'], "seed='x': expected a whole number"),
     (['run', SOLO, '--limit', '0'], 'limit=0: expected a finite number above 0'),
     (['run', SOLO, '--ctx', 'gpu'], 'gpu'),

@@ -62,19 +62,21 @@ OPTIONS = [{'routing': 'accumulated'}, {'fakes': 'samples'}, {'fakes': 'reconstr
             'fakes': 'samples', 'similarity_pass': 'own', 'flips': 0.3}]
 
 
-def kinds() -> list:
+def kinds_of_rows() -> list:
     """A row of each kind in the registry, small, with each of its steps; and each option."""
     rows = {}
     for row in EXPERIMENTS.values():
-        epochs = {'solo_epochs': min(1, row.solo_epochs), 'combo_epochs': min(1, row.combo_epochs)}
+        epochs = {field: min(1, getattr(row, field)) for field in ('solo_epochs', 'combo_epochs')
+                  if field in row.fields()}
         small = replace(shrunk(row), batch_size=8, **epochs, **{
-            field: value for field, value in ASIDE.items() if hasattr(row, field)})
+            field: value for field, value in ASIDE.items() if field in row.fields()})
         if row.disc == 'ResNet':  # of millions of weights rounding alone moves the next gradients
             small = replace(small, disc_base_channels=2)
         for step in row.STEPS if row.combo_epochs and row.encodes else [row.step]:
-            key = row.vae, row.disc, step, row.encoder, getattr(row, 'routing', None)
-            rows['-'.join(map(str, key))] = replace(small, step=step, pbp_weight=0.7 if step in
-                                                    Experiment.STEPS else 1.0)
+            key = [row.vae, row.disc, step, *(getattr(row, field) for field in (
+                'encoder', 'routing') if field in row.fields())]
+            rows['-'.join(map(str, key))] = small if row.kind is kinds.VAEGAN else replace(
+                small, step=step, pbp_weight=0.7)
     for option in OPTIONS:
         rows['-'.join(f'{k}={v}' for k, v in option.items())] = replace(
             VAE_GAN, batch_size=8, combo_epochs=1, **option)
@@ -95,13 +97,13 @@ def networks_after_two_steps(row: Experiment, n_devices: int):
     vae, disc = models.build_vae(row, shape), None
     if row.combo_epochs:
         disc = models.build_discriminator(row, shape)
-    similarity = models.build_similarity(disc, row) if row.kind_of_combo == 'vaegan' else None
+    similarity = models.build_similarity(disc, row) if row.kind is kinds.VAEGAN else None
     nets = make_networks(row, vae, disc, shape, ctx, feature_disc=similarity)
     records = list(loop.train(nets, images, images[:9], row, ctx))
     return records, nets
 
 
-@pytest.mark.parametrize('row', kinds())
+@pytest.mark.parametrize('row', kinds_of_rows())
 def test_two_devices_train_every_kind_of_row_as_one_does(row, each_image_by_itself):
     row = replace(row, lr=LR)
     (one, alone), (two, split) = (networks_after_two_steps(row, n) for n in (1, 2))

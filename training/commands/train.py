@@ -63,7 +63,7 @@ def _asked(args) -> dict[str, Row]:
                   file=sys.stderr)
         changed = naming.changes(first)
         first.check_changes(changed)
-        models.check_fields(first, changed)
+        models.check_row(first, changed)
         chosen[naming.run_name(first)] = first
     return chosen
 

@@ -261,7 +261,10 @@ def _terms(x: NDArray, *values) -> NDArray:
     return nd.from_numpy(np.array(values, np.float32))
 
 
-COMBO_STEPS = {'published': combo_published, 'shared': combo_shared}
+COMBO_STEPS = {
+    'published': combo_published,
+    'shared': combo_shared,
+}
 
 N_HELD_OUT = 1000  # held-out images behind val_loss, at most
 
