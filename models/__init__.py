@@ -122,7 +122,7 @@ def build_similarity(disc: HybridBlock, row) -> HybridBlock:
 
 
 def check_discriminator(disc: HybridBlock, name: str, shape: tuple[int, int, int]) -> None:
-    """Raise ModelError unless the net makes logits (b, 1) of images of (channels, height, width)."""
+    """Raise ModelError unless a net makes logits (b, 1) of images (b, channels, height, width)."""
     try:
         with redirect_stdout(io.StringIO()):  # MXNet prints before it raises
             outputs = disc(sym.var('x')).infer_shape(x=(2, *shape))[1]
