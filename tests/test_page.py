@@ -187,13 +187,13 @@ def articles(path: Path) -> tuple[dict[str, str], str]:
 
 
 def test_committed_page_is_that_of_the_committed_runs(committed):
-    """Those that the README shows at the least; a user's own runs may stand beside them."""
+    """Those that the READMEs show at the least; a user's own runs may stand beside them."""
     (fresh, around), (found, found_around) = articles(committed), articles(RESULTS / page.NAME)
     assert len(found) > 30 and found.keys() <= fresh.keys()
     for name, html in found.items():
         assert html == fresh[name], name
-    readme = (RESULTS.parent / 'README.md').read_text()
-    assert {name for name in fresh if f'images/{name}/{pictures.STRIP}' in readme} <= found.keys()
+    shown = ''.join(path.read_text() for path in RESULTS.glob('*.md'))
+    assert {name for name in fresh if f'images/{name}/{pictures.STRIP}' in shown} <= found.keys()
     if found.keys() == fresh.keys():
         assert found_around == around
 

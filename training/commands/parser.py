@@ -19,9 +19,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _add_checkpoints(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--fresh', action='store_true',
-                     help='start an unfinished run over, not go on from its last checkpoint')
+                     help='start an unfinished run over instead of going on from its last '
+                          'checkpoint')
     sub.add_argument('--checkpoint-minutes', metavar='M', type=_minutes, default=10.0,
-                     help='in long epochs a checkpoint also every M minutes (default: 10)')
+                     help='also write a checkpoint every M minutes of a long epoch (default: 10)')
 
 
 def _count(text: str) -> int:
@@ -32,7 +33,7 @@ def _count(text: str) -> int:
 
 def _place(text: str) -> int:
     if not re.fullmatch(r'[0-9]{1,6}', text):
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a place, from 0')
+        raise argparse.ArgumentTypeError(f'{text!r}: expected the number of an image, from 0')
     return int(text)
 
 
@@ -61,13 +62,13 @@ def _add_names(sub: argparse.ArgumentParser) -> None:
 
 def _add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
     sub.add_argument('--results-root', metavar='DIR', type=Path, default=default,
-                     help='where result folders are (default: the project\'s '
+                     help='the folder that holds result folders (default: the project\'s '
                           f'results/{default.name})')
 
 
 def _add_ctx(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
-                     help='device; of several, with commas, each takes a part of every batch')
+                     help='the device; several, separated by commas, share every batch')
 
 
 def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
@@ -75,7 +76,7 @@ def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
     sub.add_argument('--data-root', metavar='DIR', type=Path,
                      help='folder to look for data in first, then $VAEGAN_DATA and the cache')
     sub.add_argument('--skip-bad', action='store_true',
-                     help='leave out broken images of faces, and say how many')
+                     help='leave out images of faces that cannot be read, and say how many')
     _add_results_root(sub, results)
 
 
@@ -100,26 +101,30 @@ def parser(images: Path = RESULTS / 'images') -> argparse.ArgumentParser:
 
 
 def _list(sub: argparse.ArgumentParser, images: Path) -> None:
-    sub.add_argument('--match', metavar='GLOB', default='*', help='names to show')
+    sub.add_argument('--match', metavar='GLOB', default='*',
+                     help='show only names that match a shell pattern')
     form = sub.add_mutually_exclusive_group()
-    form.add_argument('--json', action='store_true', help='as JSON, for programs')
-    form.add_argument('--markdown', action='store_true', help="as the README's table")
+    form.add_argument('--json', action='store_true', help='print JSON, for programs')
+    form.add_argument('--markdown', action='store_true', help='print a Markdown table')
     _add_results_root(sub, images)
 
 
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_names(sub)
-    sub.add_argument('--epochs', metavar='N|S+C', help='epochs, or solo + combo epochs')
-    sub.add_argument('--limit', metavar='N', help='the first N training images only')
+    sub.add_argument('--epochs', metavar='N|S+C',
+                     help='number of epochs, or of solo + combo epochs')
+    sub.add_argument('--limit', metavar='N', help='train on the first N training images only')
     sub.add_argument('--step', metavar='published|shared',
-                     help='three passes of the VAE in a combo step, or one')
+                     help='pass images through the VAE three times in a combo step, or once')
     sub.add_argument('--layout', metavar='reshape|transpose',
-                     help="how images become channel-first: the original's way, or the right one")
-    sub.add_argument('--seed', metavar='N', help='of weights, order and noise; never the split')
+                     help='how images become channel-first: reshape, as the original did, cuts '
+                          'them into bands, transpose keeps them whole')
+    sub.add_argument('--seed', metavar='N',
+                     help='seed of weights, batch order and noise; it never changes the split')
     sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
-                     help='any other field of the row; may be repeated')
+                     help='set any other field of the row; may be repeated')
     sub.add_argument('--kvstore', metavar='dist_sync',
-                     help='train with the other workers of a job (see launch)')
+                     help='train together with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
     sub.add_argument('--snapshot-every', metavar='N', type=_count,
                      help='keep the strip after every N epochs, and all of them as strip.gif')
@@ -132,13 +137,13 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
 
 def _launch(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--workers', metavar='N', type=int, default=2,
-                     help='processes that share every batch (default: 2)')
+                     help='number of processes that share every batch (default: 2)')
     sub.add_argument('--servers', metavar='N', type=int, default=1,
-                     help='processes that add up gradients (default: 1)')
+                     help='number of processes that add up gradients (default: 1)')
     sub.add_argument('--hosts', metavar='HOST,...', default='',
-                     help='machines to start them on by ssh, in turn (default: this one)')
+                     help='machines on which they are started by ssh, in turn (default: this one)')
     sub.add_argument('job', metavar='run ...', nargs=argparse.REMAINDER,
-                     help='the run, with its options')
+                     help='the run to launch, with its options')
 
 
 def _strips(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -147,20 +152,21 @@ def _strips(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
-    sub.add_argument('names', metavar='NAME', nargs='*', help='finished runs (default: all)')
+    sub.add_argument('names', metavar='NAME', nargs='*',
+                     help='finished runs to check (default: all)')
     _add_places(sub, images)
 
 
 def _evaluate(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_names(sub)
-    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+    sub.add_argument('--json', action='store_true', help='print JSON, for programs')
     _add_places(sub, images)
 
 
 def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_names(sub)
     sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=_place, default=(0, 1),
-                     help='the held-out images to go between (default: 0 1)')
+                     help='interpolate between these two held-out images (default: 0 1)')
     _add_places(sub, images)
 
 
@@ -185,12 +191,13 @@ def _time(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--match', metavar='GLOB', default=BASELINE,
                      help='rows to time (default: ConvVAE + ResNet)')
     sub.add_argument('--steps', metavar='N', type=_count, default=10,
-                     help='of each kind, after a warm-up (default: 10)')
+                     help='number of timed steps of each kind, after a warm-up (default: 10)')
     sub.add_argument('--step', choices=('published', 'shared', 'both'), default='both',
-                     help='which combo step (default: both)')
+                     help='which combo step to time (default: both)')
     sub.add_argument('--from-runs', action='store_true',
-                     help='take the seconds of finished runs of the four mixes instead')
-    sub.add_argument('--json', action='store_true', help='as JSON, for programs')
+                     help='take the seconds of finished runs of the four published mixes '
+                          'instead of timing steps')
+    sub.add_argument('--json', action='store_true', help='print JSON, for programs')
     _add_ctx(sub)
     _add_results_root(sub, images)
 
@@ -201,7 +208,7 @@ def _demo(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 COMMANDS = {  # name: its function and options, what it does, an example
-    'list': (listing.list_command, _list, 'the experiments, with published numbers and ours',
+    'list': (listing.list_command, _list, 'show the experiments, with published numbers and ours',
              'list --match "*_on_MNIST/*"'),
     'run': (train.run_command, _run, 'train an experiment and write its result folder',
             'run DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50 --epochs 2 --step shared'),
@@ -227,5 +234,5 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'time': (timing.time_command, _time,
              'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
     'demo': (train.demo_command, _demo,
-             'in short: a VAE alone, then a VAE against a discriminator', 'demo'),
+             'train a VAE alone, then a VAE against a discriminator, and compare them', 'demo'),
 }

@@ -73,7 +73,7 @@ _TABLE = [
 PUBLISHED = frozenset(name for name, *_ in _TABLE)  # by the course project; the rest is ours
 # VAE/GANs with a learned similarity. A: github.com/Shuntw6096/VAE-GAN. B:
 # github.com/edchengg/VAE_GAN. The paper: Larsen et al. (2016), arXiv:1512.09300. What their
-# sources leave open was chosen here: see "A learned similarity" in README.md.
+# sources leave open was chosen here: see results/learned_similarity.md.
 _A = VaeGan('', 'MNIST', 'VAE_A', 64, n_hnodes=1024, vae_base_channels=64, disc='Disc_A',
             disc_hnodes=1024, disc_base_channels=64, lr=5e-4, batch_size=100, combo_epochs=100,
             beta=1 / 4096, gamma=1e-8, kl_normaliser='latents')
