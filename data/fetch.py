@@ -2,6 +2,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO
 from urllib.request import urlopen
 
-from data import DataError
+from data import DataError, MissingDataError
 
 TIMEOUT_SECONDS = 20
 CHUNK = 1 << 20  # bytes
@@ -19,27 +20,45 @@ LOCK, UNFINISHED = '.lock', '.unfinished-'  # in a folder of the cache
 
 
 def cache_dir() -> Path:
-    """The project's own cache: $XDG_CACHE_HOME/vaegan, by default ~/.cache/vaegan."""
+    """Return the project's own cache: $XDG_CACHE_HOME/vaegan, by default ~/.cache/vaegan."""
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan'
 
 
 def roots(root: str | Path | None) -> list[Path]:
-    """Folders to look in, in order: the one given, $VAEGAN_DATA, the cache."""
-    given = [root, os.environ.get('VAEGAN_DATA'), cache_dir()]
-    return [Path(folder).expanduser() for folder in given if folder]
+    """Return the folders to look in: the one that a user named, else $VAEGAN_DATA and the cache.
+
+    What a user named is the only one, so that a slip of the pen never trains on other data.
+    """
+    named = [root] if root else [os.environ.get('VAEGAN_DATA'), cache_dir()]
+    return [Path(os.path.expanduser(folder)) for folder in named if folder]
+
+
+def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
+    """Return the error for data that are not where they were looked for.
+
+    wanted: what they are and how their files are called. It is a MissingDataError if the user
+    named no root.
+    """
+    places = roots(root)
+    if not root:
+        return MissingDataError(f'no {wanted} in {", ".join(map(str, places))}: {advice}')
+    if not os.path.exists(places[0]):
+        return DataError(f'{places[0]}: no such file or folder, expected {wanted}')
+    return DataError(f'{places[0]}: holds no {wanted}')
 
 
 def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal."""
+    """Return the checksum of a file, in hexadecimal."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 @contextmanager
 def building(folder: Path) -> Iterator[None]:
-    """Alone, among processes, while a folder of the cache is filled; it is made if need be.
+    """Hold a folder of the cache alone, among processes, while it is filled; make it if need be.
 
-    The others wait. Of one that was killed nothing but hidden files stays, and they go here.
+    The others wait. The system unlocks it when this process ends, however it ends. Of one that
+    was killed nothing but hidden files stays, and they go here.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, 'a') as file:
@@ -62,7 +81,12 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
     failures = []
     for mirror in mirrors:
         try:
-            _download_once(mirror + name, expected, folder / name)
+            with whole(folder / name) as file:
+                with urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as response:
+                    shutil.copyfileobj(response, file, CHUNK)
+                file.flush()
+                if sha256(Path(file.name)) != expected:
+                    raise DataError('its sha256 is not the expected one')
             return
         # urllib's URLError and every time-out are OSErrors; answers that are not HTTP and
         # redirections to no address are the others. DataError is a ValueError
@@ -72,19 +96,9 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
     raise DataError('; '.join(failures))
 
 
-def _download_once(url: str, expected: str, path: Path) -> None:
-    digest = hashlib.sha256()
-    with urlopen(url, timeout=TIMEOUT_SECONDS) as response, whole(path) as file:
-        while chunk := response.read(CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-        if digest.hexdigest() != expected:
-            raise DataError('its sha256 is not the expected one')
-
-
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file of the cache to write, which gets its name when all of it is on the disk."""
+    """Open a file of the cache to write, which gets its name when all of it is on the disk."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         try:
             yield file

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data import DataError, MissingDataError, fetch
+from data import DataError, fetch
+from data.images import Images
+from data.loading import Contents, Request
 
 FILES = {  # name: sha256 of the gzipped original
     'train-images-idx3-ubyte': '440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609',
@@ -21,18 +23,22 @@ MIRRORS = (
 )
 FOLDERS = ('.', 'mnist', 'MNIST', 'MNIST/raw')  # below a root, with torchvision's
 SIDE = 28      # pixels
-N_SHOWN = 10   # validation images
 MOST_IMAGES = 500_000
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
+ADVICE = ('put the four idx files into a folder and name it with --data-root, or train on drawn '
+          'digits with --set data=sketch_digits')
 
 
-def read(root: str | Path | None) -> tuple[list[np.ndarray], list[np.ndarray], dict]:
-    """Training and test images, (n, 28, 28, 1) uint8, their labels (n,), and a description.
+def read(request: Request) -> Contents:
+    """Return MNIST as its makers split it, (n, 28, 28, 1) uint8, with labels.
 
-    Looks under root, $VAEGAN_DATA and the cache, then downloads into the cache.
+    Where the user named no root it is downloaded into the cache, unless it is somewhere already.
     DataError if there is none, or one of the files is damaged.
     """
-    paths = find(root) or _download(root)
+    paths = find(request.root)
+    if not paths and request.root:
+        raise fetch.missing(request.root, 'MNIST (the four idx files)', ADVICE)
+    paths = paths or _download()
     splits, all_labels = [], []
     for split in ('train', 't10k'):
         images = read_idx(paths[f'{split}-images-idx3-ubyte'], IMAGES_MAGIC)
@@ -41,39 +47,36 @@ def read(root: str | Path | None) -> tuple[list[np.ndarray], list[np.ndarray], d
         if len(images) != len(labels):
             raise DataError(f'{labels_path}: {len(labels)} labels, expected {len(images)}, '
                             f'as many as images')
-        splits.append(images[..., np.newaxis])                          # (n, 28, 28, 1)
+        splits.append(Images(images[..., np.newaxis]))                  # (n, 28, 28, 1)
         all_labels.append(labels)
-    if len(splits[1]) < N_SHOWN:
-        raise DataError(f'{paths["t10k-images-idx3-ubyte"]}: {len(splits[1])} images, '
-                        f'expected {N_SHOWN} or more')
-    return splits, all_labels, {'description': 'MNIST idx files',
-                                'files': {path.name: fetch.sha256(path)
-                                          for path in paths.values()}}
+    return Contents(*splits, {path.name: fetch.sha256(path) for path in paths.values()},
+                    next(iter(paths.values())).parent, tuple(all_labels))
 
 
 def find(root: str | Path | None) -> dict[str, Path] | None:
-    """The four files, all from one folder; None if no folder has any of them.
+    """Return the four files, all from one folder; None if no folder has any of them.
 
     DataError for a folder with some of them only: to pass it over in silence would train
     on other data than the user pointed at.
     """
     for folder in (base / sub for base in fetch.roots(root) for sub in FOLDERS):
-        found = {}
+        paths = {}
         for name in FILES:
             for candidate in (name, f'{name}.gz', name.replace('-idx', '.idx')):
                 if (folder / candidate).is_file():
-                    found.setdefault(name, folder / candidate)
-        if len(found) == len(FILES):
-            return found
+                    paths.setdefault(name, folder / candidate)
+        if len(paths) == len(FILES):
+            return paths
         # The cache alone may be unfinished: a download that was cut off goes on there
-        if found and folder != fetch.cache_dir() / 'mnist':
-            missing = ', '.join(name for name in FILES if name not in found)
-            raise DataError(f'{folder}: holds {", ".join(p.name for p in found.values())} '
-                            f'but not {missing} (plain or .gz)')
+        if paths and folder != fetch.cache_dir() / 'mnist':
+            absent = ', '.join(name for name in FILES if name not in paths)
+            raise DataError(f'{folder}: holds {", ".join(p.name for p in paths.values())} '
+                            f'but not {absent} (plain or .gz)')
     return None
 
 
-def _download(root: str | Path | None) -> dict[str, Path]:
+def _download() -> dict[str, Path]:
+    """Return the four files, downloaded into the cache as far as they are not there yet."""
     folder = fetch.cache_dir() / 'mnist'
     try:
         with fetch.building(folder):
@@ -81,15 +84,13 @@ def _download(root: str | Path | None) -> dict[str, Path]:
                 if not (folder / f'{name}.gz').is_file():
                     fetch.download(f'{name}.gz', MIRRORS, digest, folder)
     except (DataError, OSError) as error:
-        looked = ', '.join(str(base) for base in fetch.roots(root))
-        raise MissingDataError(f'MNIST not found in {looked}, and not to be downloaded: {error}. '
-                        'Put the four idx files into a folder and name it with --data-root, '
-                        'or train on drawn digits with --set data=sketch_digits') from None
+        raise fetch.missing(None, 'MNIST',
+                            f'it cannot be downloaded ({error}); {ADVICE}') from None
     return {name: folder / f'{name}.gz' for name in FILES}
 
 
 def read_idx(path: Path, magic: int) -> np.ndarray:
-    """Images (n, 28, 28) or labels (n,), uint8. DataError unless the file is exactly that."""
+    """Return images (n, 28, 28) or labels (n,), uint8; DataError unless the file is just that."""
     opener = gzip.open if path.suffix == '.gz' else open
     try:
         with opener(path, 'rb') as file:
@@ -101,20 +102,21 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     except OSError as error:
         raise DataError(f'{path}: cannot be read ({error.strerror or error})') from None
     if len(values) != expected:
-        found = 'more' if len(values) > expected else len(values)
-        raise DataError(f'{path}: {found} bytes of values, expected {expected} for {dims}')
+        count = 'more' if len(values) > expected else len(values)
+        raise DataError(f'{path}: {count} bytes of values, expected {expected} for {dims}')
     return np.frombuffer(values, np.uint8).reshape(dims)
 
 
 def _read_header(path: Path, file, magic: int) -> tuple[int, ...]:
+    """Return the dimensions that an idx file claims; DataError for other files' headers."""
     header = file.read(4)
     n_dims = magic & 0xff
     sizes = file.read(4 * n_dims)
     if len(header) < 4 or len(sizes) < 4 * n_dims:
         raise DataError(f'{path}: cut off in its header')
-    found, = struct.unpack('>I', header)
-    if found != magic:
-        raise DataError(f'{path}: magic number {found}, expected {magic} '
+    number, = struct.unpack('>I', header)
+    if number != magic:
+        raise DataError(f'{path}: magic number {number}, expected {magic} '
                         f'(idx {"images" if magic == IMAGES_MAGIC else "labels"}, bytes)')
     dims = struct.unpack(f'>{n_dims}I', sizes)
     if dims[1:] not in ((), (SIDE, SIDE)) or not 0 < dims[0] <= MOST_IMAGES:
@@ -124,7 +126,7 @@ def _read_header(path: Path, file, magic: int) -> tuple[int, ...]:
 
 
 def _read_at_most(file, limit: int) -> bytes:
-    """Up to `limit` bytes, a piece at a time: a header that lies cannot claim the memory."""
+    """Return at most `limit` bytes, read piece by piece: no header can claim the memory."""
     pieces, total = [], 0
     while total < limit and (piece := file.read(min(fetch.CHUNK, limit - total))):
         pieces.append(piece)

@@ -1,13 +1,18 @@
-"""The embedded sketch set: digits from fonts, cartoon faces from shapes, drawn by code.
+"""The sketch sets: digits from fonts and cartoon faces from shapes, drawn by code.
 
-It stands in where MNIST or anime faces are not to be had. Image i depends on (seed, i) alone.
+They stand in where neither MNIST nor faces are at hand. Image i depends on (seed, i) alone.
 """
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from data import table
+from data.images import Images
+from data.loading import Contents, Request
 
 DIGIT_SIDE, FACE_SIDE = 28, 64     # pixels
 FONTS = tuple(f'{name}.ttf' for name in (
@@ -20,19 +25,37 @@ DIGIT_HEIGHT = 20                  # pixels, as in MNIST
 OVERSAMPLING = 2                   # faces are drawn larger, then made smaller smoothly
 
 
+def read_digits(request: Request) -> Contents:
+    """Return drawn digits, as many as the table says."""
+    return _split(sketch_digits, request.entry)
+
+
+def read_faces(request: Request) -> Contents:
+    """Return drawn faces, as many as the table says."""
+    return _split(sketch_faces, request.entry)
+
+
+def _split(sketch: Callable[[int], np.ndarray], entry: table.Entry) -> Contents:
+    pixels = sketch(entry.n_train + entry.n_test)
+    return Contents(Images(pixels[:entry.n_train]), Images(pixels[entry.n_train:]))
+
+
 def sketch_digits(n: int, seed: int = 0) -> np.ndarray:
-    """n digits, (n, 28, 28, 1) uint8, light on black: a font's glyph under a random affine map."""
+    """Return n digits, (n, 28, 28, 1) uint8, light on black.
+
+    Each is a font's glyph under a random affine map.
+    """
     return np.stack([_digit(np.random.default_rng((seed, i))) for i in range(n)])[..., None]
 
 
 def sketch_faces(n: int, seed: int = 0) -> np.ndarray:
-    """n cartoon faces, (n, 64, 64, 3) uint8: hair, eyes, mouth, colours and pose vary."""
+    """Return n cartoon faces, (n, 64, 64, 3) uint8; hair, eyes, mouth, colours and pose vary."""
     return np.stack([_face(np.random.default_rng((seed, i))) for i in range(n)])
 
 
 @cache
 def _glyph(font: str, digit: int) -> Image.Image:
-    """A digit in the middle of a square, as high as all others."""
+    """Return a digit in the middle of a square, as high as all others."""
     path = Path(matplotlib.get_data_path(), 'fonts', 'ttf', font)
     typeface = ImageFont.truetype(str(path), GLYPH_SIDE)
     left, top, right, bottom = typeface.getbbox(str(digit))
@@ -85,14 +108,14 @@ def _face(rng: np.random.Generator) -> np.ndarray:
 
 
 class _Canvas:
-    """Shapes by centre and radii in shares of the side, shifted and scaled together."""
+    """It draws shapes by centre and radii in shares of the side, shifted and scaled together."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, side: int, right: float, down: float,
                  scale: float):
         self.draw, self.side, self.right, self.down, self.scale = draw, side, right, down, scale
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """Of the picture, in pixels."""
+        """Return a point of the picture in pixels."""
         return (self.side * (0.5 + self.scale * (x - 0.5) + self.right),
                 self.side * (0.5 + self.scale * (y - 0.5) + self.down))
 

@@ -1,19 +1,14 @@
 """Gluon HybridBlocks by name: `build_vae(row, shape)` and `build_discriminator(row)`.
 
-Importing this package loads MXNet, and with the CUDA build NVIDIA's libraries before it:
-import it before anything else that uses MXNet.
+Importing this package sets up MXNet, for the whole process: import it before anything else that
+uses MXNet.
 """
 import io
 from contextlib import redirect_stdout
 
-from models._cpu import flush_denormals, run_in_calling_thread, use_all_cores
+from models import mxnet_setup
 
-flush_denormals()
-use_all_cores()
-
-from models import _cuda  # noqa: F401  before MXNet is imported
-
-run_in_calling_thread()
+mxnet_setup.set_up()
 
 # isort: split
 from mxnet import MXNetError, sym
@@ -21,8 +16,10 @@ from mxnet.gluon import HybridBlock, nn
 
 from models.conv import SIZE, ConvDecoder, conv_disc, conv_vae
 from models.dense import dense_logreg, dense_vae
+from models.resnet import BASE_CHANNELS as RESNET_CHANNELS
 from models.resnet import resnet
-from models.vaegan import Similarity, disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
+from models.similarity import Similarity
+from models.vaegan import disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
 
 DEEP_DECODER_CHANNELS = 64  # DeepConvVAE's, whatever its encoder's
 
@@ -42,7 +39,7 @@ DISCRIMINATORS = {
     'DenseLogReg': lambda row, shape: dense_logreg(row.disc_hlayers, row.disc_hnodes),
     'ConvDisc': lambda row, shape: conv_disc(row.disc_base_channels),
     'DeepConvDisc': lambda row, shape: conv_disc(row.disc_base_channels, stages=4),
-    'ResNet': lambda row, shape: resnet(),
+    'ResNet': lambda row, shape: resnet(row.disc_base_channels or RESNET_CHANNELS),
     'Disc_A': lambda row, shape: disc_a(row),
     'Disc_B': disc_b,
     'Disc_paper': lambda row, shape: disc_paper(row),
@@ -53,6 +50,7 @@ FIELDS = {  # of the row, from which a net is built
     'DeepConvVAE': ('vae_base_channels', 'encoder', 'latent_head'),
     'ConvDecoder': ('vae_base_channels',),
     'ConvDisc': ('disc_base_channels',), 'DeepConvDisc': ('disc_base_channels',),
+    'ResNet': ('disc_base_channels',),
     'VAE_A': ('n_hnodes', 'vae_base_channels', 'norm', 'slope', 'pixels'),
     'Disc_A': ('disc_hnodes', 'disc_base_channels', 'norm', 'slope', 'pixels', 'dropout',
                'minibatch_kernels', 'minibatch_dims'),
@@ -61,6 +59,7 @@ FIELDS = {  # of the row, from which a net is built
     'VAE_paper': ('n_hnodes', 'vae_base_channels', 'pixels'),
     'Disc_paper': ('disc_hnodes', 'disc_base_channels', 'pixels'),
 }
+WITH_DEFAULTS = ('ResNet',)  # nets whose fields may be none
 SIZES = {'ConvVAE': (SIZE,), 'DeepConvVAE': (SIZE,), 'ConvDecoder': (SIZE,),
          'VAE_A': (28, SIZE), 'VAE_paper': (SIZE,)}  # pixels a side; others take any
 
@@ -132,7 +131,8 @@ def _look_up(builders: dict, row, name: str):
     if name not in builders:
         known = list(builders) + (['gluoncv:<name>'] if builders is DISCRIMINATORS else [])
         raise ModelError(f'unknown net {name!r}: expected one of {", ".join(known)}')
-    missing = [field for field in FIELDS.get(name, ()) if getattr(row, field, None) is None]
+    needed = () if name in WITH_DEFAULTS else FIELDS.get(name, ())
+    missing = [field for field in needed if getattr(row, field, None) is None]
     if missing:
         raise ModelError(f'{name} needs a value for {", ".join(missing)}')
     return builders[name]

@@ -1,7 +1,7 @@
 """ResNet-18 (He et al., 2016) with one logit, as discriminator."""
 from mxnet.gluon import HybridBlock, nn
 
-STAGES = (64, 128, 256, 512)  # channels of each stage of two blocks
+BASE_CHANNELS = 64
 
 
 class Residual(HybridBlock):
@@ -19,12 +19,16 @@ class Residual(HybridBlock):
         return F.relu(self.body(x) + (self.skip(x) if self.skip else x))
 
 
-def resnet() -> nn.HybridSequential:
-    """Images (b, c, h, w) -> logits (b, 1)."""
+def resnet(base_channels: int = BASE_CHANNELS) -> nn.HybridSequential:
+    """Return a ResNet-18: images (b, channels, h, w) -> logits (b, 1).
+
+    base_channels: c, the first stage's; the four stages have c, 2c, 4c and 8c.
+    """
     net = nn.HybridSequential()
-    net.add(nn.Conv2D(STAGES[0], 7, 2, 3), nn.BatchNorm(), nn.Activation('relu'),
-            nn.MaxPool2D(3, 2, 1))                                      # (b, 64, h/4, w/4)
-    for i, channels in enumerate(STAGES):                               # h/4, h/8, h/16, h/32
-        net.add(Residual(channels, strided=i > 0), Residual(channels, strided=False))
+    net.add(nn.Conv2D(base_channels, 7, 2, 3), nn.BatchNorm(), nn.Activation('relu'),
+            nn.MaxPool2D(3, 2, 1))                                      # (b, c, h/4, w/4)
+    for stage in range(4):                                              # h/4, h/8, h/16, h/32
+        channels = base_channels * 2 ** stage
+        net.add(Residual(channels, strided=stage > 0), Residual(channels, strided=False))
     net.add(nn.GlobalAvgPool2D(), nn.Dense(1))                          # (b, 1)
     return net

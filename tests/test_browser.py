@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from data import table
+from training.commands import wiring
 from training.reporting import page
 from training.storage import run_folder
 from training.studies import compared
@@ -25,7 +27,8 @@ def url(tmp_path_factory) -> str:
     root = tmp_path_factory.mktemp('page') / 'results'
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
         '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
-    return page.write(root, root / 'images', compared()).as_uri()
+    return page.write(root, root / 'images', compared(), wiring.published_rows(),
+                      table.kinds()).as_uri()
 
 
 @pytest.fixture(scope='module')

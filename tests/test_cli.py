@@ -2,11 +2,13 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from data import table
 from training.commands import errors
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import pictures
@@ -38,6 +40,12 @@ def without_seconds(folder) -> list[dict]:
             for line in read_statistics(folder)]
 
 
+def resize(monkeypatch, name: str, n_train: int, n_test: int) -> None:
+    """Let a drawn set have other numbers of images."""
+    monkeypatch.setitem(table.SETS, name, replace(table.SETS[name], n_train=n_train,
+                                                  n_test=n_test))
+
+
 def test_run_writes_a_whole_result_folder(run, tmp_path):
     status, out, err = run('run', COMBO, '--epochs', '1+1', *SMALL)
     assert status == 0, err
@@ -62,13 +70,13 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
 
 
 def test_pictures_are_plain_pixels_scaled_up(run, tmp_path, mnist_root):
-    import data
+    from data import loading
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
     folder = tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'
-    test = data.load('MNIST', mnist_root).test.pixels[:10, ..., 0]
+    test = loading.load('MNIST', mnist_root).test.pixels[:10, ..., 0]
     strip = np.asarray(Image.open(folder / 'strip.png'))
     for i in range(10):
-        original = np.asarray(Image.open(tmp_path / f'MNIST_test_images/test_{i}.png'))
+        original = np.asarray(Image.open(tmp_path / f'MNIST_test_images/{i}.png'))
         assert (original == np.kron(test[i], np.ones((4, 4), np.uint8))).all()
         picture = np.asarray(Image.open(folder / f'{i}.png'))
         assert (picture == np.kron(picture[::4, ::4], np.ones((4, 4), np.uint8))).all()
@@ -169,11 +177,10 @@ def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
 
 
 def test_demo_falls_back_to_drawn_digits_and_says_so(cli, tmp_path, monkeypatch):
-    import data
     from training.commands import train
     monkeypatch.setattr(train, 'DEMO_EPOCHS', 1)
     monkeypatch.setattr(train, 'DEMO_IMAGES', 64)
-    monkeypatch.setitem(data.SKETCHES, 'sketch_digits', (128, 20))
+    resize(monkeypatch, 'sketch_digits', 128, 20)
     status, out, err = cli(['demo', '--results-root', str(tmp_path), '--ctx', 'cpu'])
     assert status == 0, err
     assert 'NOT on MNIST' in err and '_on_sketch_digits' in out
@@ -186,8 +193,7 @@ def test_demo_falls_back_to_drawn_digits_and_says_so(cli, tmp_path, monkeypatch)
     ('ConvDecoder_ResNet_on_anime/512_32_200', '1'),
 ])
 def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epochs):
-    import data
-    monkeypatch.setitem(data.SKETCHES, 'sketch_faces', (8, 10))
+    resize(monkeypatch, 'sketch_faces', 8, 10)
     small = ['n_latent=4', 'vae_base_channels=2', 'batch_size=4', 'data=sketch_faces']
     where = ['--results-root', str(tmp_path), '--ctx', 'cpu']
     status, out, err = cli(['run', name, '--epochs', epochs, *where, *(
@@ -206,7 +212,7 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', 'DenseVAE_on_MNIST/5_3_400_bce_51'], 'near names: DenseVAE_on_MNIST/5_3_400_bce_50'),
     (['run', SOLO, '--epochs', 'many'], "--epochs 'many': expected N"),
     (['run', SOLO, '--epochs', '0'], 'at least one epoch'),
-    (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, vae'),
+    (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, layout'),
     (['run', SOLO, '--step', 'both'], 'one of published, shared'),
     (['run', SOLO, '--seed', 'x'], "seed='x': expected a whole number"),
     (['run', SOLO, '--limit', '0'], 'limit=0: expected a finite number above 0'),

@@ -17,7 +17,8 @@ from training.steps.networks import make_networks
 SHAPE, BATCH, Z, LR = (3, 64, 64), 8, 3, 1e-3
 PIXEL, ADVERSARIAL, EPSILON, MOMENTUM = 0.7, 2.5, 1e-5, 0.9
 TOLERANCE = 1e-5  # relative to each array's largest value
-ROW = Experiment('', 'anime', 'ConvVAE', Z, vae_base_channels=2, disc='ConvDisc',
+ROW = Experiment(name='', data='anime', vae='ConvVAE', n_latent=Z,
+                 vae_base_channels=2, disc='ConvDisc',
                  disc_base_channels=3, combo_epochs=1, lr=LR)
 
 

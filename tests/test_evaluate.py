@@ -8,7 +8,7 @@ import pytest
 from mxnet import cpu
 from scipy import linalg, ndimage
 
-from data import Images
+from data.images import Images
 from models.classifier import Classifier
 from training.evaluation import classifier, evaluate, measures, metrics
 from training.experiments.registry import EXPERIMENTS
@@ -209,7 +209,7 @@ def test_latents_are_those_of_the_encoder(cli, results):
     from mxnet import cpu, nd
 
     import models
-    from data import load
+    from data.loading import load
     from training.storage import parameters
     folder, = run_folder.finished_runs(Path(results[1])).values()
     row = run_folder.row_of(run_folder.read_config(folder), folder)

@@ -7,7 +7,7 @@ import pytest
 from mxnet import cpu, nd
 from PIL import Image
 
-from data import Images
+from data.images import Images
 from training.evaluation import explore
 from training.reporting import charts, pictures, run_readme
 from training.storage import run_folder
@@ -85,7 +85,8 @@ def test_interpolation_and_traversals_change_what_their_labels_say():
     images = Images(rng.integers(0, 256, (20, 28, 28, 1), np.uint8))
     run = SimpleNamespace(dataset=SimpleNamespace(test=images), ctx=cpu(),
                           vae=SimpleNamespace(decoder=decoder),
-                          codes=lambda n: (mean[:n], np.zeros((n, 5))))
+                          codes=lambda n: (mean[:n], np.zeros((n, 5))), n_measured=20,
+                          kl_per_latent=lambda: (mean ** 2).mean(axis=0) / 2)
     figures = explore._of_latents(run, (3, 5))
     _, columns, ((_, steps),) = figures['interpolation']
     assert columns == ['original', '0%', '12%', '25%', '38%', '50%', '62%', '75%', '88%', '100%',

@@ -1,16 +1,21 @@
 """Downloads from mirrors on this machine: whole and right, or not at all."""
 import gzip
 import hashlib
+import signal
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-import data
-from data import fetch, mnist
+from data import DataError, MissingDataError, fetch, mnist
+from data.loading import load
 
+ROOT = Path(__file__).resolve().parent.parent
 CONTENT = bytes(range(256)) * 5000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 MIRRORS = mnist.MIRRORS  # the tests run without them
@@ -72,7 +77,7 @@ def test_first_mirror_with_the_right_file_serves(mirror, tmp_path):
 
 def test_no_mirror_with_the_right_file_leaves_nothing(mirror, tmp_path):
     mirrors = tuple(mirror(kind) for kind in ('gone', 'bad', 'cut'))
-    with pytest.raises(data.DataError) as error:
+    with pytest.raises(DataError) as error:
         fetch.download('file', (*mirrors, 'http://127.0.0.1:1/'), DIGEST, tmp_path)
     for address in mirrors:
         assert address in str(error.value)
@@ -86,7 +91,7 @@ def test_mirror_that_answers_oddly_is_passed_over(mirror, tmp_path, monkeypatch,
     fetch.download('file', (mirror(kind), mirror('good')), DIGEST, tmp_path)
     assert (tmp_path / 'file').read_bytes() == CONTENT
     assert Mirror.asked == [f'/{kind}/file', '/good/file']
-    with pytest.raises(data.DataError) as error:
+    with pytest.raises(DataError) as error:
         fetch.download('other', (mirror(kind),), DIGEST, tmp_path)
     assert mirror(kind) in str(error.value) and '\n' not in str(error.value)
     assert [p.name for p in tmp_path.iterdir()] == ['file']
@@ -104,24 +109,61 @@ def served_mnist(mirror, mnist_root, monkeypatch):
 
 
 def test_mnist_is_downloaded_once(served_mnist):
-    assert len(data.load('MNIST').train) == 160
+    assert len(load('MNIST').train) == 160
     assert len(Mirror.asked) == 4
-    assert len(data.load('MNIST').train) == 160
+    assert len(load('MNIST').train) == 160
     assert len(Mirror.asked) == 4
 
 
 def test_download_that_was_cut_off_goes_on(served_mnist):
-    data.load('MNIST')
+    load('MNIST')
     (fetch.cache_dir() / 'mnist' / 't10k-labels-idx1-ubyte.gz').unlink()
-    assert len(data.load('MNIST').test) == 20
+    assert len(load('MNIST').test) == 20
     assert len(Mirror.asked) == 5
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from data import fetch
+with fetch.building(Path(sys.argv[1])), fetch.whole(Path(sys.argv[1], 'file')) as file:
+    file.write(b'half of it')
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_download_leaves_no_lock_and_nothing_after_the_next(tmp_path):
+    killed = subprocess.run([sys.executable, '-c', KILLED, str(tmp_path)], cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    assert all(path.name.startswith('.') for path in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 2
+    with fetch.building(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [fetch.LOCK]
+
+
+def test_others_wait_while_the_cache_is_filled(tmp_path, capsys):
+    done = []
+    other = threading.Thread(target=lambda: fill(tmp_path, done))
+    with fetch.building(tmp_path):
+        other.start()
+        other.join(0.2)
+        assert other.is_alive() and not done
+    other.join(10)
+    assert done == ['filled']
+    assert f'{tmp_path}: waiting for another process' in capsys.readouterr().err
+
+
+def fill(folder, done: list) -> None:
+    with fetch.building(folder):
+        done.append('filled')
 
 
 def test_cache_that_cannot_be_written_is_one_line(served_mnist, monkeypatch, tmp_path):
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    with pytest.raises(data.MissingDataError, match='not to be downloaded'):
-        data.load('MNIST')
+    with pytest.raises(MissingDataError, match='cannot be downloaded'):
+        load('MNIST')
 
 
 def test_there_is_more_than_one_mirror():

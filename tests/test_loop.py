@@ -6,7 +6,7 @@ import pytest
 from mxnet import cpu, nd
 
 import models
-from data import Images
+from data.images import Images
 from training.evaluation import inference
 from training.experiments.registry import Experiment
 from training.run import loop
@@ -14,7 +14,8 @@ from training.steps import rng, solo_combo
 from training.steps.networks import make_networks
 
 SHAPE = (1, 6, 6)
-ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
+ROW = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=2,
+                 n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
                  disc_hlayers=1, disc_hnodes=3, solo_epochs=1, combo_epochs=1, batch_size=8)
 
 
@@ -133,7 +134,8 @@ def test_held_out_loss_is_kl_plus_pixel_loss():
                                for v in nets.vae(nd.array(part), nd.array(eps)))
         total += -0.5 * (1 + logvar - mean ** 2 - np.exp(logvar)).sum()
         total -= (part * np.log(x_hat + 1e-10) + (1 - part) * np.log(1 - x_hat + 1e-10)).sum()
-    assert solo_combo.held_out_loss(nets, x, row, cpu()) == pytest.approx(total / 9, rel=1e-5)
+    assert solo_combo.held_out_losses(nets, x, row, cpu())['val_loss'] == pytest.approx(
+        total / 9, rel=1e-5)
 
 
 def test_more_pictures_begin_with_the_same_ten():

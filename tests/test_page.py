@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
+from data import table
 from training.commands import wiring
 from training.evaluation.measures import MEASURES, in_tables
 from training.reporting import page, pictures
@@ -54,7 +55,8 @@ def committed(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('page') / 'results'
     shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
         '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
-    return page.write(root, root / 'images', compared())
+    return page.write(root, root / 'images', compared(), wiring.published_rows(),
+                      table.kinds())
 
 
 def test_every_run_is_a_card_with_pictures_that_are_there(committed):

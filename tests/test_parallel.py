@@ -1,4 +1,5 @@
 """A batch over several devices and over several workers: the same training."""
+import functools
 import json
 import os
 import signal
@@ -11,18 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mxnet import cpu, nd
+from mxnet.gluon import nn
 
 import models
 from tests.conftest import write_mnist
-from training.experiments.registry import Experiment
+from tests.test_models import shape_of, shrunk
+from training.experiments import kinds
+from training.experiments.registry import EXPERIMENTS, Experiment
 from training.run import loop
 from training.runtime import parallel
 from training.steps import solo_combo
 from training.steps.networks import make_networks
 
 ROOT = Path(__file__).resolve().parent.parent
-SHAPE, TOLERANCE = (1, 6, 6), 1e-5
-ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
+SHAPE, TOLERANCE, LR = (1, 6, 6), 1e-5, 1e-4
+ROW = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=2,
+                 n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
                  disc_hlayers=1, disc_hnodes=3, solo_epochs=1, combo_epochs=1, batch_size=8)
 NAME = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 
@@ -43,6 +48,81 @@ def trained(row: Experiment, ctx) -> tuple[list[dict], dict]:
     return records, dict(enumerate(values))
 
 
+# What is a batch's, not an image's, each device has of its part: minibatch discrimination, the
+# masks of dropout, BatchNorm's means; `equilibrium` is refused on several devices.
+ASIDE = {'dropout': 0.0, 'minibatch_kernels': 0, 'equilibrium': None, 'n_validation': 8}
+VAE_GAN = replace(EXPERIMENTS['VAEGAN_on_MNIST/paper_5_3_400_1_200_50'], n_latent=3, n_hlayers=1,
+                  n_hnodes=6, disc_hnodes=4)
+OPTIONS = [{'routing': 'accumulated'}, {'fakes': 'samples'}, {'fakes': 'reconstructions'},
+           {'similarity_pass': 'own'}, {'similarity_pass': 'own', 'disc_batches': 'together'},
+           {'similarity': 'logit', 'likelihood': 'mean_square'}, {'gan_term': 'saturating'},
+           {'kl_normaliser': 'latents'}, {'kl_normaliser': 'pixels'}, {'optimizer': 'rmsprop'},
+           {'adam_beta1': 0.5}, {'real_low': 0.8, 'fake_high': 0.2, 'flips': 0.3},
+           {'routing': 'accumulated', 'similarity': 'logit', 'kl_normaliser': 'pixels',
+            'fakes': 'samples', 'similarity_pass': 'own', 'flips': 0.3}]
+
+
+def kinds() -> list:
+    """A row of each kind in the registry, small, with each of its steps; and each option."""
+    rows = {}
+    for row in EXPERIMENTS.values():
+        epochs = {'solo_epochs': min(1, row.solo_epochs), 'combo_epochs': min(1, row.combo_epochs)}
+        small = replace(shrunk(row), batch_size=8, **epochs, **{
+            field: value for field, value in ASIDE.items() if hasattr(row, field)})
+        if row.disc == 'ResNet':  # of millions of weights rounding alone moves the next gradients
+            small = replace(small, disc_base_channels=2)
+        for step in row.STEPS if row.combo_epochs and row.encodes else [row.step]:
+            key = row.vae, row.disc, step, row.encoder, getattr(row, 'routing', None)
+            rows['-'.join(map(str, key))] = replace(small, step=step, pbp_weight=0.7 if step in
+                                                    Experiment.STEPS else 1.0)
+    for option in OPTIONS:
+        rows['-'.join(f'{k}={v}' for k, v in option.items())] = replace(
+            VAE_GAN, batch_size=8, combo_epochs=1, **option)
+    return [pytest.param(row, id=name, marks=[pytest.mark.slow] * bool(row.vae_base_channels))
+            for name, row in rows.items()]
+
+
+@pytest.fixture
+def each_image_by_itself(monkeypatch):
+    """BatchNorm normalises by its running statistics, in training too."""
+    monkeypatch.setattr(nn, 'BatchNorm', functools.partial(nn.BatchNorm, use_global_stats=True))
+
+
+def networks_after_two_steps(row: Experiment, n_devices: int):
+    """The row's nets after an epoch of 13 images: batches of 8 and 5."""
+    shape, ctx = shape_of(row), [cpu(i) for i in range(n_devices)]
+    images = np.random.default_rng(2).random((13, *shape)).astype(np.float32)
+    vae, disc = models.build_vae(row, shape), None
+    if row.combo_epochs:
+        disc = models.build_discriminator(row, shape)
+    similarity = models.build_similarity(disc, row) if row.kind_of_combo == 'vaegan' else None
+    nets = make_networks(row, vae, disc, shape, ctx, feature_disc=similarity)
+    records = list(loop.train(nets, images, images[:9], row, ctx))
+    return records, nets
+
+
+@pytest.mark.parametrize('row', kinds())
+def test_two_devices_train_every_kind_of_row_as_one_does(row, each_image_by_itself):
+    row = replace(row, lr=LR)
+    (one, alone), (two, split) = (networks_after_two_steps(row, n) for n in (1, 2))
+    expected = {name: array.asnumpy() for name, array in alone.arrays().items()}
+    assert any('.mean/' in name for name in expected)
+    for name, array in split.arrays().items():
+        if '@' in name:  # a second device's running statistics
+            continue
+        whole = expected.pop(name)
+        apart = np.abs(array.asnumpy() - whole)
+        if '.' in name.split('/')[0]:  # Adam's mean or variance
+            assert apart.max() <= 5 * TOLERANCE * np.abs(whole).max(), name
+        else:  # the step of a gradient that is next to nothing has the sign of its rounding error
+            assert np.sqrt((apart ** 2).mean()) <= 0.1 * LR, name
+    assert not expected
+    for ours, theirs in zip(two, one, strict=True):
+        for term, value in theirs.items():
+            if term != 'seconds' and isinstance(value, float):
+                assert ours[term] == pytest.approx(value, rel=1e-4, abs=1e-5), term
+
+
 @pytest.mark.parametrize('step', solo_combo.COMBO_STEPS)
 @pytest.mark.parametrize('n_devices', [2, 3])
 def test_devices_share_a_batch(step, n_devices):
@@ -50,7 +130,7 @@ def test_devices_share_a_batch(step, n_devices):
     alone, split = (trained(row, [cpu(i) for i in range(n)]) for n in (1, n_devices))
     assert_same(split[1], alone[1])
     for ours, theirs in zip(split[0], alone[0], strict=True):
-        for term in (*solo_combo.SOLO, 'val_loss'):
+        for term in (*kinds.SOLO_COMBO.phases[0].terms, 'val_loss'):
             assert ours[term] == pytest.approx(theirs[term], rel=TOLERANCE)
 
 

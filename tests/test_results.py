@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from data import mnist
+from training.commands.wiring import published_rows
 from training.experiments import registry
 from training.reporting import pictures, run_readme, tables
-from training.reporting.published import RESULTS, published_numbers
+from training.reporting.published import RESULTS
 from training.reporting.statistics import STATISTICS, read_csv, read_statistics
 from training.storage import run_folder
 from training.studies import mixes
@@ -24,7 +25,7 @@ RUNS = {run: folder for run, folder in run_folder.finished_runs(IMAGES).items()
         if f'images/{run}/{pictures.STRIP}' in RESULTS_README + LEARNED}
 SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
-PUBLISHED = published_numbers()
+PUBLISHED = published_rows()
 
 
 @pytest.mark.parametrize('run, published, epoch, column, tolerance', [

@@ -20,7 +20,8 @@ from training.steps.networks import make_networks
 from training.storage import checkpoints
 
 SHAPE = (1, 6, 6)
-ROW = Experiment('', 'MNIST', 'DenseVAE', 2, n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
+ROW = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=2,
+                 n_hlayers=1, n_hnodes=4, disc='DenseLogReg',
                  disc_hlayers=1, disc_hnodes=3, solo_epochs=2, combo_epochs=2, batch_size=8,
                  pbp_weight=2.0)
 IMAGES = np.random.default_rng(2).random((20, *SHAPE)).astype(np.float32)

@@ -105,7 +105,7 @@ def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, mess
 
 
 def test_libraries_are_loaded_in_the_order_they_need(tmp_path):
-    from models import _cuda
+    from models.mxnet_setup import cuda
     compiler = shutil.which('gcc')
     if compiler is None:
         pytest.skip('no C compiler')
@@ -115,9 +115,9 @@ def test_libraries_are_loaded_in_the_order_they_need(tmp_path):
     subprocess.run([*build, 'b.c', '-o', 'libz_b.so', '-Wl,-soname,libz_b.so'], cwd=tmp_path,
                    check=True)
     subprocess.run([*build, 'a.c', '-o', 'liba_a.so', '-L.', '-lz_b'], cwd=tmp_path, check=True)
-    assert not _cuda._load(tmp_path / 'liba_a.so')
-    _cuda.preload([tmp_path])
-    assert _cuda._load(tmp_path / 'liba_a.so')
+    assert not cuda.load(tmp_path / 'liba_a.so')
+    cuda.load_all([tmp_path])
+    assert cuda.load(tmp_path / 'liba_a.so')
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -1,7 +1,8 @@
 """Our numbers beside published ones: which epochs stand side by side."""
+from training.experiments import kinds
 from training.reporting import tables
 from training.reporting.published import our_numbers, pairs
-from training.reporting.statistics import STATISTICS, VAE, write_csv
+from training.reporting.statistics import STATISTICS, write_csv
 
 CURVE = [{'epoch': str(epoch), 'phase': 'solo' if epoch < 4 else 'combo',
           'vae_loss': f'{7000 - epoch}',
@@ -10,7 +11,7 @@ CURVE = [{'epoch': str(epoch), 'phase': 'solo' if epoch < 4 else 'combo',
 
 def statistics(phases: str) -> list[dict]:
     """Of epochs in phases such as 'sscc'."""
-    return [dict.fromkeys(VAE.columns) | {
+    return [dict.fromkeys(kinds.SOLO_COMBO.columns) | {
         'epoch': float(epoch), 'phase': {'s': 'solo', 'c': 'combo'}[phase],
         'vae_loss': 7100. - epoch, 'seconds': 2.} for epoch, phase in enumerate(phases)]
 
@@ -31,7 +32,7 @@ def test_losses_table_has_the_published_line_below_ours():
 
 
 def test_numbers_are_those_of_the_last_epoch_that_was_published(tmp_path):
-    write_csv(tmp_path / STATISTICS, VAE.columns, [
+    write_csv(tmp_path / STATISTICS, kinds.SOLO_COMBO.columns, [
         {k: v for k, v in line.items() if v is not None} | {'epoch': i}
         for i, line in enumerate(statistics('sssscccc'))])
     numbers = our_numbers(tmp_path, CURVE)

@@ -112,7 +112,7 @@ def test_folder_that_contradicts_itself_is_named(cli, folder, where, change, mes
 
 def test_without_parameters_or_data_the_rest_is_checked(cli, folder, where, tmp_path):
     status, out, _ = cli(['verify', '--results-root', str(tmp_path), '--ctx', 'cpu'])
-    assert status == 0 and '16 files, 2 epochs; strip not drawn again: MNIST not found' in out
+    assert status == 0 and '16 files, 2 epochs; strip not drawn again: no MNIST in' in out
     (folder / 'vae.params').unlink()
     status, out, _ = cli(['verify', *where])
     assert status == 0 and 'vae.params is not here; strip not drawn again' in out
@@ -159,7 +159,7 @@ def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
 def test_originals_of_other_data_stand_beside(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 10, 8, 8, 1), np.uint8)
     for which, data in ((0, 'aa'), (1, 'bb'), (0, 'aa')):
-        pictures.write_originals(tmp_path / 'faces', pixels[which], data)
+        pictures.write_originals(tmp_path / 'faces', pixels[which], 'test_{}.png', data)
     assert {path.name for path in tmp_path.iterdir()} == {'faces', 'faces_bb'}
     for folder, which in (('faces', 0), ('faces_bb', 1)):
         with Image.open(tmp_path / folder / 'test_3.png') as image:

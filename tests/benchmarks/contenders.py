@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data import table
 from training.experiments import registry
 from training.experiments.registry import Experiment
 
@@ -32,7 +33,7 @@ WARM_UP = 2  # steps that allocate, compile and choose kernels
 
 def images_of(row: Experiment) -> np.ndarray:
     """One batch (b, c, h, w) in [0, 1], as large as the row's; random, which costs the same."""
-    shape = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64)
+    shape = table.get(row.data).shape
     return np.random.default_rng(0).random((row.batch_size, *shape), np.float32)
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from mxnet import cpu
 
-from data import Images
+from data import table
+from data.images import Images
 from tests.benchmarks import ours
 from tests.benchmarks.contenders import PAIRS, images_of
 from training.experiments import registry
@@ -30,7 +31,6 @@ from training.storage import checkpoints
 BATCHES = {'DenseVAE 5-3-400 + DenseLogReg': 300, 'DenseVAE 512-5-1024 + DenseLogReg': 16}
 BATCHES_CONV = 3
 ROUNDS = 5
-TRAINING_IMAGES = {'MNIST': 60_000, 'anime': 17_240}  # as published
 
 
 def measure(pair: str, kind: str = 'shared') -> tuple[float, float, float]:
@@ -54,7 +54,7 @@ def measure(pair: str, kind: str = 'shared') -> tuple[float, float, float]:
             step()
         steps.append(time.perf_counter() - started)
     step_seconds = statistics.median(steps[1:]) / n_batches  # the first compiles
-    whole_batches = math.ceil(TRAINING_IMAGES[row.data] / row.batch_size)
+    whole_batches = math.ceil(table.get(row.data).n_train / row.batch_size)
     phase, sums = phases.plan(row)[0], np.ones(7, np.float32)
     parameters = _seconds(lambda: phases.check_finite(networks, progress, phase, row.epochs))
     losses = _seconds(lambda: [np.isfinite(sums).all() for _ in range(whole_batches)])

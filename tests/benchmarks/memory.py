@@ -20,7 +20,8 @@ from pathlib import Path
 
 from mxnet import nd
 
-import data
+from data import loading
+from data import table as data_table
 from tests.benchmarks.contenders import resident_bytes
 from training.experiments import registry
 from training.reporting import tables
@@ -38,7 +39,7 @@ LIBRARIES = resident_bytes()
 
 def foreseen_bytes(row) -> float:
     """What training/memory.py says that the row needs."""
-    shape = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64)
+    shape = data_table.get(row.data).shape
     vae = models.build_vae(row, shape)
     disc = models.build_discriminator(row, shape) if row.combo_epochs else None
     images, noise = nd.zeros((1, *shape)), nd.zeros((1, row.n_latent))
@@ -57,7 +58,7 @@ def sizes(row):
 @cache
 def image_bytes(name: str) -> int:
     """Of a whole data set."""
-    dataset = data.load(name)
+    dataset = loading.load(name)
     return (len(dataset.train) + len(dataset.test)) * prod(dataset.shape)
 
 

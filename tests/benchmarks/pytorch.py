@@ -80,14 +80,14 @@ class Residual(nn.Module):
         return torch.relu(self.body(x) + self.skip(x))
 
 
-def resnet() -> nn.Sequential:
-    layers = [nn.Conv2d(3, 64, 7, 2, 3), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-    before = 64
-    for channels in (64, 128, 256, 512):
+def resnet(c: int) -> nn.Sequential:
+    layers = [nn.Conv2d(3, c, 7, 2, 3), nn.BatchNorm2d(c), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    before = c
+    for channels in (c, 2 * c, 4 * c, 8 * c):
         layers += [Residual(before, channels, 1 if channels == before else 2),
                    Residual(channels, channels, 1)]
         before = channels
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * c, 1))
 
 
 def nets(row: Experiment, shape) -> tuple[nn.Module, nn.Module]:
@@ -99,7 +99,7 @@ def nets(row: Experiment, shape) -> tuple[nn.Module, nn.Module]:
                 nn.Flatten(), *hidden(math.prod(shape), row.disc_hlayers, row.disc_hnodes),
                 nn.Linear(row.disc_hnodes, 1)),
             'ConvDisc': lambda: conv_disc(c, 3), 'DeepConvDisc': lambda: conv_disc(c, 4),
-            'ResNet': resnet}[row.disc]()
+            'ResNet': lambda: resnet(c or 64)}[row.disc]()
     return vae, disc
 
 

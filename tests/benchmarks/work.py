@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mxnet import sym
 
+from data import table
 from training.experiments import registry
 from training.runtime import memory
 
@@ -75,7 +76,7 @@ def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
 def nets_of(name: str) -> tuple[Net, Net, Net]:
     """A row's encoder, decoder and discriminator."""
     row = registry.get(name)
-    shape, b = (1, 28, 28) if row.data == 'MNIST' else (3, 64, 64), row.batch_size
+    shape, b = table.get(row.data).shape, row.batch_size
     vae = models.build_vae(row, shape)
     return (net_work(vae.encoder, b, x=(b, *shape)), net_work(vae.decoder, b, z=(b, row.n_latent)),
             net_work(models.build_discriminator(row), b, x=(b, *shape)))

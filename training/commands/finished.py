@@ -3,26 +3,27 @@ import json
 import sys
 from pathlib import Path
 
+from data import DataError, table
 from training.commands import errors
 from training.commands.wiring import (
     add_to_folder,
     chosen_runs,
     evaluate_run,
     load_run,
+    published_rows,
     resolve_devices,
     tables_root,
 )
 from training.experiments import naming
 from training.experiments.row import ExperimentError
 from training.reporting import page, pictures, run_readme, tables, verify
-from training.reporting.published import published_numbers
 from training.storage import run_folder
 from training.studies import compared
 
 
 def strips_command(args) -> None:
     """`strips`: pictures again from saved parameters, without training."""
-    published = published_numbers()
+    published = published_rows()
     for run in chosen_runs(args):
         pixels, originals = run.pictures()
         drawn = pictures.write_pictures(run.folder, pixels, originals)
@@ -34,7 +35,7 @@ def strips_command(args) -> None:
 def evaluate_command(args) -> None:
     """`evaluate`: measures over all held-out images, into evaluation.json and the README."""
     found = {}
-    for run in chosen_runs(args):
+    for run in chosen_runs(args, whole=True):
         found[naming.run_name(run.row)] = evaluate_run(run)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
     print(json.dumps(found, indent=2) if args.json else tables.evaluations(found))
@@ -46,10 +47,13 @@ def explore_command(args) -> None:
     from training.reporting import charts
     for run in chosen_runs(args):
         n = len(run.dataset.test)
-        if max(args.between) >= n:
+        if run.row.encodes and max(args.between) >= n:
             raise ExperimentError(f'--between {max(args.between)}: expected less than the {n} '
                                   'held-out images')
         drawn = explore(run, tuple(args.between))
+        if 'nearest' not in drawn:
+            print(f'{run.folder}: no nearest images, for the training images are not here',
+                  file=sys.stderr)
         for name, figure in drawn.items():
             charts.draw_rows(run.folder / pictures.EXPLORED[name], *figure)
         add_to_folder(run, *(pictures.EXPLORED[name] for name in drawn))
@@ -58,7 +62,8 @@ def explore_command(args) -> None:
 
 def report_command(args) -> None:
     """`report`: one page of all finished runs."""
-    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), compared()))
+    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), compared(),
+                     published_rows(), table.kinds()))
 
 
 def verify_command(args) -> None:
@@ -69,7 +74,7 @@ def verify_command(args) -> None:
     if not chosen:
         raise verify.VerifyError(f'{root}: no finished runs')
     ctx, n_wrong = resolve_devices(args)[0], 0
-    published = published_numbers()
+    published = published_rows()
     for folder in chosen:
         found = verify.check(folder, published)
         if not found.problems:
@@ -83,9 +88,8 @@ def verify_command(args) -> None:
 
 def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
-    from data import DataError
     from training.evaluation.finished_run import OtherDataError
-    if not (folder / run_folder.PARAMETERS).exists():
+    if not run_folder.is_drawable(folder):
         found.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
         return
     try:

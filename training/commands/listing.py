@@ -1,9 +1,10 @@
 """`list`: the registry, with published numbers and ours."""
 import json
 
+from data import table
 from training.experiments import naming, registry
 from training.reporting import tables
-from training.reporting.published import OTHER_IMAGES, published_numbers
+from training.reporting.published import published_numbers
 from training.storage import run_folder
 
 
@@ -27,7 +28,7 @@ def list_command(args) -> None:
         print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
     else:
         print(tables.text_table(lines))
-    for data, sentence in OTHER_IMAGES.items():
-        if any('our_epoch' in ours for line in lines if line['data'] == data
-               for ours in (line, *line['variants'])):
-            print(f'\n{sentence}')
+    for name, entry in table.SETS.items():
+        if entry.note and any('our_epoch' in ours for line in lines if line['data'] == name
+                              for ours in (line, *line['variants'])):
+            print(f'\n{entry.note}')

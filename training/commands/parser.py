@@ -1,5 +1,6 @@
 """The options of every command."""
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import NoReturn
@@ -54,6 +55,13 @@ def _folder(text: str) -> Path:
     return path
 
 
+def _existing(text: str) -> Path:
+    path = os.path.expanduser(text)
+    if not os.path.exists(path):
+        raise argparse.ArgumentTypeError(f'{text!r}: no such file or folder')
+    return Path(path)
+
+
 def _add_names(sub: argparse.ArgumentParser) -> None:
     group = sub.add_mutually_exclusive_group(required=True)
     group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
@@ -73,8 +81,8 @@ def _add_ctx(sub: argparse.ArgumentParser) -> None:
 
 def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
     _add_ctx(sub)
-    sub.add_argument('--data-root', metavar='DIR', type=Path,
-                     help='folder to look for data in first, then $VAEGAN_DATA and the cache')
+    sub.add_argument('--data-root', metavar='DIR', type=_existing,
+                     help='where the data are (default: in $VAEGAN_DATA, else in the cache)')
     sub.add_argument('--skip-bad', action='store_true',
                      help='leave out images of faces that cannot be read, and say how many')
     _add_results_root(sub, results)

@@ -2,6 +2,7 @@
 import json
 from dataclasses import replace
 
+from data import table
 from training.commands.wiring import build_nets, resolve_devices, tables_root
 from training.experiments import registry
 from training.experiments.row import Experiment
@@ -47,11 +48,12 @@ def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]
     """Return the seconds of an epoch of each kind that the row's nets allow; images are random."""
     import numpy as np
 
-    import data
+    from data.images import Images
     from training.run import stopwatch
     row = stopwatch.as_timed(row, n_steps)
-    shape = (1, 28, 28) if row.data in ('MNIST', 'sketch_digits') else (3, 64, 64)
+    entry = table.get(row.data)
+    shape = entry.shape
     pixels = np.random.default_rng(0).integers(0, 256, (row.limit, *shape[1:], shape[0]),
                                                np.uint8)
-    return stopwatch.epoch_seconds(row, data.Images(pixels), data.Images(pixels[:1]),
-                                   build_nets(row, shape), ctx)
+    return stopwatch.epoch_seconds(row, Images(pixels), Images(pixels[:1]),
+                                   build_nets(row, shape), ctx, entry.n_train)

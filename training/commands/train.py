@@ -1,10 +1,19 @@
 """`run`, `launch` and `demo`: commands that train."""
 import json
 import sys
+from dataclasses import replace
 
-from training.commands.wiring import load_data, resolve_devices, train_row
+from data import MissingDataError
+from training.commands.wiring import (
+    check_data,
+    idle_by_data,
+    load_data,
+    resolve_devices,
+    train_row,
+)
 from training.experiments import naming, registry
-from training.experiments.row import Experiment, ExperimentError
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, tables
 from training.runtime import launch
 from training.storage import run_folder
@@ -37,13 +46,18 @@ def run_command(args) -> None:
         train_row(row, load_data(row, args), ctx, args, workers)
 
 
-def _asked(args) -> dict[str, Experiment]:
-    """The rows that `run` is to train, by the names of their runs; none has an idle change."""
+def _asked(args) -> dict[str, Row]:
+    """Return the rows that `run` is to train, by the names of their runs.
+
+    None has a change that does nothing: it would make a new name for the same training.
+    """
     import models
     chosen = {}
     for row in (registry.match(args.match) if args.name is None
                 else [registry.get(args.name)]):
-        first = registry.canonical(_changed(registry.canonical(row), args))
+        changed = _changed(registry.canonical(row), args)
+        check_data(changed)
+        first = registry.canonical(_effective(changed))
         if first.name != row.name:
             print(f'{row.name}: same configuration as {first.name}, trained under that name',
                   file=sys.stderr)
@@ -52,6 +66,19 @@ def _asked(args) -> dict[str, Experiment]:
         models.check_fields(first, changed)
         chosen[naming.run_name(first)] = first
     return chosen
+
+
+def _effective(row: Row) -> Row:
+    """Return the row without the changes that users make to many at once, where they do nothing.
+
+    A line says which.
+    """
+    asked, idle = EXPERIMENTS[row.name], row.idle() | idle_by_data(row)
+    for field in sorted(naming.changes(row).keys() & idle.keys() & {*row.LEFT_OUT}):
+        print(f'{row.name}: {field}={getattr(row, field)} changes nothing, for {idle[field]}: '
+              'left out', file=sys.stderr)
+        row = replace(row, **{field: getattr(asked, field)})
+    return row
 
 
 def launch_command(args) -> None:
@@ -67,7 +94,7 @@ def launch_command(args) -> None:
                   [host for host in args.hosts.split(',') if host])
 
 
-def _changed(row: Experiment, args) -> Experiment:
+def _changed(row: Row, args) -> Row:
     options = [f'{field}={getattr(args, field)}' for field in naming.OPTIONS
                if getattr(args, field) is not None]
     return registry.changed(row, [*options, *args.set], args.epochs)
@@ -75,7 +102,6 @@ def _changed(row: Experiment, args) -> Experiment:
 
 def demo_command(args) -> None:
     """`demo`: the main job in short, and what came out side by side."""
-    from data import MissingDataError
     ctx = resolve_devices(args)
     from training.evaluation.evaluate import evaluate
     rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],

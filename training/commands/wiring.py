@@ -3,8 +3,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.experiments.row import Experiment, ExperimentError
-from training.reporting import run_readme
+from data import DataError, MissingDataError, table
+from training.experiments import kinds, naming
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.row import ExperimentError, Row
+from training.reporting import pictures, run_readme
 from training.reporting.published import RESULTS, published_numbers
 from training.storage import run_folder
 
@@ -22,16 +25,42 @@ def resolve_devices(args) -> list:
     return device.resolve_all(args.ctx)
 
 
-def load_data(row: Experiment, args):
-    """The row's data set."""
-    import data
-    dataset = data.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
-    if row.data in ('anime', 'adult') and len(dataset.train) < row.batch_size:
-        raise data.DataError(f'{", ".join(dataset.source["files"])}: {len(dataset.train)} '
-                             f'training images, expected a batch of {row.batch_size} or more')
-    print(f'data: {row.data}, {dataset.source["description"]}, {len(dataset.train)} training '
-          f'and {len(dataset.test)} held-out images', file=sys.stderr)
+def check_data(row: Row) -> None:
+    """Refuse a row whose data set is not in the table, or has no classes that it counts."""
+    entry = table.get(row.data)
+    if row.n_classified and not entry.n_classes:
+        row.refuse('n_classified', f'0, for {row.data} has no classes')
+
+
+def idle_by_data(row: Row) -> dict[str, str]:
+    """Return the fields that change nothing for images like the row's, and why."""
+    entry, reasons = table.get(row.data), {}
+    if entry.shape[0] == 1:
+        reasons['layout'] = f'{row.data} has one channel'
+    if not entry.comes_as_one:
+        reasons['shuffle_seed'] = f'{row.data} comes as training and held-out images'
+    return reasons
+
+
+def load_data(row: Row, args):
+    """Return the row's data set, and say on stderr where it came from."""
+    from data import loading
+    dataset = loading.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
+    place = f' in {dataset.path}' if dataset.path else ''
+    if len(dataset.train) < row.batch_size:
+        raise DataError(f'{dataset.path or row.data}: {len(dataset.train)} training images, '
+                        f'expected a batch of {row.batch_size} or more')
+    left_out = dataset.source.get('left_out')
+    print(f'data: {row.data}, {dataset.source["description"]}{place}, {len(dataset.train)} '
+          f'training and {len(dataset.test)} held-out images'
+          + (f' (broken images left out: {left_out})' if left_out else ''), file=sys.stderr)
     return dataset
+
+
+def published_rows() -> dict[str, dict]:
+    """Return what was published, by experiment, each with the note on the data it was of."""
+    return {name: numbers | {'note': table.get(EXPERIMENTS[name].data).note}
+            for name, numbers in published_numbers().items()}
 
 
 def load_classifier(dataset, ctx):
@@ -45,57 +74,97 @@ def load_classifier(dataset, ctx):
     return classifier.fit(Classifier(), dataset.train, dataset.labels[0], ctx, path)
 
 
-def load_run(folder: Path, ctx, args):
-    """A finished run with its data and parameters; an error if the data are others."""
+def load_run(folder: Path, ctx, args, whole: bool = False):
+    """Return a finished run with its data and parameters.
+
+    Where its parameters are not here it comes from pictures.safetensors, and then also without
+    its data: strips need the ten validation images only, which stand beside the results. whole:
+    the encoder and the data are needed. An error if something is missing, or the data are others.
+    """
     import models
     from training.evaluation import finished_run
-    from training.storage import parameters
+    from training.storage import parameters, picture_file
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
-    path = finished_run.parameters_of(config, folder)
-    dataset = load_data(row, args)
+    pictures_path, kept = folder / run_folder.PICTURES, None
+    from_pictures = not whole and pictures_path.exists() and not (
+        folder / run_folder.PARAMETERS).exists()
+    path = pictures_path if from_pictures else finished_run.parameters_of(config, folder)
+    try:
+        dataset = load_data(row, args)
+    except MissingDataError:
+        dataset = _validation_images(row, config, args) if from_pictures else None
+        if dataset is None:
+            raise
     finished_run.check_data(config, dataset, folder)
     vae = models.build_vae(row, dataset.shape)
-    parameters.load(vae, path, ctx)
+    if from_pictures:
+        arrays, kept = picture_file.load(path)
+        parameters.give(vae.decoder if row.encodes else vae, arrays, path, ctx)
+    else:
+        parameters.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)
-    return finished_run.FinishedRun(folder, row, dataset, vae, ctx)
+    return finished_run.FinishedRun(folder, row, dataset, vae, ctx, kept)
 
 
-def build_nets(row: Experiment, shape: tuple[int, int, int]) -> tuple:
+def _validation_images(row: Row, config: dict, args):
+    """Return a data set of the ten validation images that stand beside results, if they do."""
+    import numpy as np
+
+    from data import images, loading
+    entry = table.get(row.data)
+    channels, *size = entry.shape
+    stored = np.zeros((0, *size, channels), np.uint8)
+    if row.encodes:
+        stored = pictures.read_originals(
+            args.results_root / naming.originals_name(row), table.ORIGINALS[entry.kind],
+            config['data']['sha256'][:8], size)
+    if stored is None:
+        return None
+    test = images.Images(stored, row.layout)
+    return loading.Dataset(images.Images(stored[:0], row.layout), test, entry.shape, None,
+                           config['data'], None, table.ORIGINALS[entry.kind])
+
+
+def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
     """The VAE, the discriminator if epochs need one, and of a VAE/GAN that with its features."""
     import models
     vae, disc, feature_disc = models.build_vae(row, shape), None, None
     if row.combo_epochs:
         disc = models.build_discriminator(row, shape)
         models.check_discriminator(disc, row.disc, shape)
-    if row.kind_of_combo == 'vaegan':
+    if row.kind is kinds.VAEGAN:
         feature_disc = models.build_similarity(disc, row)
     return vae, disc, feature_disc
 
 
-def train_row(row: Experiment, dataset, ctx: list, args, workers=None):
+def train_row(row: Row, dataset, ctx: list, args, workers=None):
     """Build a row's nets and train them."""
     from training.run import train
     from training.steps.networks import ALONE
     vae, disc, feature_disc = build_nets(row, dataset.shape)
     classifier = None
-    if getattr(row, 'n_classified', 0):
+    if row.n_classified:
         classifier = load_classifier(dataset, ctx[0])
     options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
                            args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
-                           getattr(args, 'tensorboard', None))
+                           getattr(args, 'tensorboard', None),
+                           published_rows().get(row.name, {}))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
                       classifier)
 
 
-def chosen_runs(args) -> Iterator:
-    """The finished runs that a user named, or those of a pattern whose parameters are there."""
+def chosen_runs(args, whole: bool = False) -> Iterator:
+    """Return the finished runs that a user named, or those of a pattern that can be drawn again.
+
+    whole: from their parameters, not from pictures.safetensors.
+    """
     root = args.results_root
-    found = ([run_folder.named(root, args.name)] if args.match is None else
-             run_folder.matching(root, args.match))
-    ctx, published, n_passed_over = resolve_devices(args)[0], published_numbers(), 0
-    for folder in found:
-        if args.match is not None and not (folder / run_folder.PARAMETERS).exists():
+    folders = ([run_folder.named(root, args.name)] if args.match is None else
+               run_folder.matching(root, args.match))
+    ctx, published, n_passed_over = resolve_devices(args)[0], published_rows(), 0
+    for folder in folders:
+        if args.match is not None and not run_folder.is_drawable(folder, whole):
             print(f'{folder}: passed over, its {run_folder.PARAMETERS} is not there',
                   file=sys.stderr)
             n_passed_over += 1
@@ -104,8 +173,8 @@ def chosen_runs(args) -> Iterator:
         run_readme.readme(folder, published.get(run_folder.read_config(folder)['name'], {}))
         if (folder / run_folder.SUMS).exists():
             run_folder.read_checksums(folder)
-        yield load_run(folder, ctx, args)
-    if n_passed_over == len(found):
+        yield load_run(folder, ctx, args, whole)
+    if n_passed_over == len(folders):
         raise ExperimentError(f'no finished run in {root} that matches {args.match!r} has its '
                               f'{run_folder.PARAMETERS}; make them with the command in its '
                               f'{run_folder.CONFIG}')
@@ -113,7 +182,7 @@ def chosen_runs(args) -> Iterator:
 
 def add_to_folder(run, *names: str) -> None:
     """Let a finished run's README and checksums know what else is in its folder now."""
-    run_readme.write_readme(run.folder, published_numbers().get(run.row.name, {}))
+    run_readme.write_readme(run.folder, published_rows().get(run.row.name, {}))
     run_folder.update_checksums(run.folder, 'README.md', *names)
 
 

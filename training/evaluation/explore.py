@@ -5,11 +5,10 @@ training images nearest to samples. The net is in inference mode; latents are fi
 seed.
 """
 import numpy as np
-from mxnet import autograd, nd
 from scipy.spatial.distance import cdist
 
-from training.evaluation import inference, metrics
-from training.steps import phases, solo_combo
+from training.evaluation import inference
+from training.steps import phases
 
 SIDE = 8            # of the square of samples
 N_STEPS = 9         # pictures of an interpolation or of a traversal
@@ -31,47 +30,43 @@ def explore(run, between: tuple[int, int] = (0, 1)) -> dict[str, tuple]:
                            [('', part) for part in np.split(square, SIDE)])}
     if row.encodes:
         figures |= _of_latents(run, between)
-    train = run.dataset.train
-    nearest, errors = nearest_images(square[:N_NEAREST], train, phases.n_images(len(train), row))
-    figures['nearest'] = (
-        'Samples, and the training image nearest to each',
-        [f'{error:.3f}' for error in errors],
-        [('sample', square[:N_NEAREST]), ('nearest; above:\nsquared error', nearest)])
+    n_train = phases.n_images(len(run.dataset.train), row)
+    if n_train:
+        nearest, errors = nearest_images(square[:N_NEAREST], run.dataset.train, n_train)
+        figures['nearest'] = (
+            'Samples, and the training image nearest to each',
+            [f'{error:.3f}' for error in errors],
+            [('sample', square[:N_NEAREST]), ('nearest; above:\nsquared error', nearest)])
     return figures
 
 
 def _of_latents(run, between: tuple[int, int]) -> dict:
     """Return the interpolation between two images, and traversals of latents of the first."""
     images = run.dataset.test
-    n = min(solo_combo.N_HELD_OUT, len(images))
-    mean, logvar = run.codes(max(n, *(i + 1 for i in between)))         # (n, z)
-    start, end = mean[[*between]]
-    kl = metrics.kl_per_latent(mean[:n], logvar[:n])                    # (z,)
+
+    def decode(z: np.ndarray) -> np.ndarray:
+        return inference.decode(run.vae, images, run.ctx, z.astype(np.float32))
+
+    kl = run.kl_per_latent()                                            # (z,)
+    start, end = run.codes(max(between) + 1)[0][[*between]]             # (z,) each
     parts = np.linspace(0, 1, N_STEPS)
     path = start + parts[:, None] * (end - start)                       # (steps, z)
     first, last = (images.between(i, i + 1) for i in between)
-    interpolation = np.concatenate([first, _decoded(run, path), last])
+    interpolation = np.concatenate([first, decode(path), last])
     largest = np.argsort(-kl, kind='stable')[:N_TRAVERSED]
     values = np.linspace(-REACH, REACH, N_STEPS)
     traversals = []
     for latent in largest:
         z = np.tile(start, (N_STEPS, 1))
         z[:, latent] = values
-        traversals.append((f'latent {latent}\nKL {kl[latent]:.2f}', _decoded(run, z)))
+        traversals.append((f'latent {latent}\nKL {kl[latent]:.2f}', decode(z)))
     return {
         'interpolation': (f'From held-out image {between[0]} to {between[1]}, by their means',
                           ['original', *(f'{part:.0%}' for part in parts), 'original'],
                           [('', interpolation)]),
         'traversals': (f'Held-out image {between[0]} with one latent changed, to so many standard '
-                       f'deviations of the prior; KL: a mean over {n} images',
+                       f'deviations of the prior; KL: a mean over {run.n_measured} images',
                        [f'{value:+.1f}' for value in values], traversals)}
-
-
-def _decoded(run, z: np.ndarray) -> np.ndarray:
-    """Return latents (n, z) as pictures (n, h, w, c) uint8."""
-    with autograd.predict_mode():
-        return run.dataset.test.to_pixels(
-            run.vae.decoder(nd.array(z.astype(np.float32), run.ctx)).asnumpy())
 
 
 def nearest_images(pictures: np.ndarray, images,

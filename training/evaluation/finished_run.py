@@ -3,11 +3,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mxnet import autograd, nd
 
-from training.evaluation import inference
-from training.experiments.row import Experiment
-from training.storage import parameters, run_folder
+from training.evaluation import inference, metrics
+from training.experiments.row import Row
+from training.steps import kernels
+from training.storage import parameters, picture_file, run_folder
 
 
 class OtherDataError(ValueError):
@@ -16,29 +16,69 @@ class OtherDataError(ValueError):
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A result folder, its row, data and trained VAE."""
+    """A result folder, its row, data and trained VAE.
+
+    kept: what pictures.safetensors holds of the encoder, where that is not here.
+    """
     folder: Path
-    row: Experiment
+    row: Row
     dataset: object
     vae: object
     ctx: object
+    kept: dict[str, np.ndarray] | None = None
 
     def pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ten validation pictures (10, h, w, c) uint8, and their originals if there are."""
         images = self.dataset.test
-        pixels = inference.generate(self.vae, images, self.row, self.ctx)
+        if self.kept:
+            pixels = inference.decode_validation(self.vae, images, self.row, self.ctx,
+                                                 self.kept['strip_mean'],
+                                                 self.kept['strip_logvar'])
+        else:
+            pixels = inference.generate(self.vae, images, self.row, self.ctx)
         return pixels, images.first(len(pixels)) if self.row.encodes else None
 
     def codes(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return means and log variances (n, z) of the first held-out images' latents."""
-        parts = []
-        with autograd.predict_mode():
-            for indices in np.split(np.arange(n), range(inference.AT_ONCE, n, inference.AT_ONCE)):
-                x = nd.array(self.dataset.test[indices], self.ctx)
-                parts.append([part.asnumpy().astype(np.float64)
-                              for part in self.vae.split(nd, self.vae.encoder(x))])
-        mean, logvar = map(np.concatenate, zip(*parts, strict=True))
-        return mean, logvar
+        """Return mean and log variance (n, z) float64 of the first n held-out images.
+
+        ParamsError if the encoder is not here and fewer were kept.
+        """
+        if self.kept and n > len(self.kept['mean']):
+            raise parameters.ParamsError(
+                f'{self.folder / run_folder.PARAMETERS}: not there, and of {n} held-out images '
+                f'{run_folder.PICTURES} has the first {len(self.kept["mean"])} only')
+        if self.kept:
+            mean, logvar = self.kept['mean'][:n], self.kept['logvar'][:n]
+        else:  # always in the same batches, for the last bits depend on them
+            mean, logvar = inference.encode(self.vae, self.dataset.test, self.ctx,
+                                            max(n, self.n_measured))
+        return mean[:n].astype(np.float64), logvar[:n].astype(np.float64)
+
+    def kl_per_latent(self) -> np.ndarray:
+        """Return the KL of each latent (z,), a mean over the first held-out images."""
+        if self.kept:
+            return self.kept['kl']
+        return metrics.kl_per_latent(*self.codes(self.n_measured))
+
+    @property
+    def n_measured(self) -> int:
+        """How many held-out images that KL is a mean over."""
+        return run_folder.read_config(self.folder)['n_held_out']
+
+    def keep_pictures(self) -> None:
+        """Write pictures.safetensors, from which strips come again without the encoder."""
+        decoder = self.vae.decoder if self.row.encodes else self.vae
+        held = {name: kernels.view(parameter.data(self.ctx))
+                for name, parameter in decoder._collect_params_with_prefix().items()}
+        latents = {}
+        if self.row.encodes:
+            images = self.dataset.test
+            strip = inference.encode(self.vae, images, self.ctx, inference.N_PICTURES)
+            codes = [part[:picture_file.N_KEPT].astype(np.float32)
+                     for part in self.codes(self.n_measured)]
+            latents = dict(zip(picture_file.LATENTS, (*strip, *codes, self.kl_per_latent()),
+                               strict=True))
+        picture_file.save(self.folder / run_folder.PICTURES, held, latents)
 
 
 def check_data(config: dict, dataset, folder: Path) -> None:

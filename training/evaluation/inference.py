@@ -26,6 +26,32 @@ def generate(vae, held_out, row: Experiment, ctx, n_images: int = N_PICTURES) ->
     return np.concatenate(drawn)
 
 
+def decode(vae, images, ctx, z: np.ndarray) -> np.ndarray:
+    """Return latents (n, z) as pictures (n, h, w, c) uint8."""
+    with autograd.predict_mode():
+        return images.to_pixels(vae.decoder(nd.array(z, ctx)).asnumpy())
+
+
+def decode_validation(vae, images, row: Experiment, ctx, mean: np.ndarray,
+                      logvar: np.ndarray) -> np.ndarray:
+    """Return what `generate` does, from what the encoder said of the images: (n, z) each."""
+    eps = rng.noise(row.seed, rng.PICTURES, 0, 0, 0, mean.shape)
+    mean, logvar, eps = (nd.array(array, ctx) for array in (mean, logvar, eps))
+    with autograd.predict_mode():
+        return images.to_pixels(vae.decoder(vae.latent(nd, mean, logvar, eps)).asnumpy())
+
+
+def encode(vae, images, ctx, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and log variance (n, z) float32 that the encoder gives the first n images."""
+    parts = []
+    with autograd.predict_mode():
+        for indices in np.split(np.arange(n), range(AT_ONCE, n, AT_ONCE)):
+            x = nd.array(images[indices], ctx)
+            parts.append([part.asnumpy() for part in vae.split(nd, vae.encoder(x))])
+    mean, logvar = map(np.concatenate, zip(*parts, strict=True))
+    return mean, logvar
+
+
 def sample(vae, row: Experiment, images, ctx, n: int, which: int) -> np.ndarray:
     """Return the first n samples of a fixed set of latents, (n, h, w, c) uint8; inference mode."""
     decoder = vae.decoder if row.encodes else vae

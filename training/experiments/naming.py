@@ -5,64 +5,95 @@ Built from the differences between a row and the published one, here and nowhere
 import re
 import shlex
 
-from training.experiments.registry import EXPERIMENTS, PUBLISHED, Experiment
+from training.experiments.registry import EXPERIMENTS, PUBLISHED
+from training.experiments.row import Row
 
 # Fields with an option of their own, in the order in which names show them
 OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}'}
 EPOCHS = {'solo_epochs', 'combo_epochs'}
-OF_PICTURES = {'grid_side', 'grid_from', 'grid_every', 'n_classified'}  # change no training
+SIZES = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers', 'disc_hnodes',
+         'disc_base_channels')  # in the order in which published names show them
 
 
-def changes(row: Experiment) -> dict:
-    """The fields in which a row differs from the published one of its name; options first."""
+def changes(row: Row) -> dict:
+    """Return the fields in which a row differs from the published one of its name.
+
+    Those with an option come first.
+    """
     published, configuration = EXPERIMENTS[row.name], row.configuration()
-    return {k: configuration[k] for k in OPTIONS | configuration
-            if configuration[k] != getattr(published, k)}
+    return {k: configuration[k] for k in [*OPTIONS, *configuration]
+            if k in configuration and configuration[k] != getattr(published, k)}
 
 
-def run_name(row: Experiment) -> str:
-    """The folder a run of this row goes to: the published name, if its configuration is that.
+def run_name(row: Row) -> str:
+    """Return the folder of a run of this row: the published name, if it trains the same thing.
 
     Every difference shows: the data after `_on_`, the epochs in their token, anything else
-    as a suffix.
+    as a suffix; but not which pictures are kept.
     """
     published, changed = EXPERIMENTS[row.name], changes(row)
     model, hparams = row.name.split('/')
     if 'data' in changed:
         model = model.replace(f'_on_{published.data}', f'_on_{row.data}')
     if changed.keys() & EPOCHS:
-        tokens = hparams.split('_')
-        tokens[_epochs_token(published)] = epochs_text(row)
-        hparams = '_'.join(tokens)
+        hparams = _with_epochs(published, hparams, epochs_text(row))
     for field, value in changed.items():
-        if field not in EPOCHS | {'data'}:
-            suffix = OPTIONS.get(field, f'_{field}-{{}}').format(value)
-            hparams += re.sub(r'[^\w.+-]', '-', suffix)
+        if field not in EPOCHS | {'data'} | row.of_pictures():
+            hparams += _suffix(field, value)
     return f'{model}/{hparams}'
 
 
-def comparable_curve(row: Experiment, published: dict) -> list[dict]:
-    """The published curve, if a run of this row does what the published row does.
+def _suffix(field: str, value) -> str:
+    return re.sub(r'[^\w.+-]', '-', OPTIONS.get(field, f'_{field}-{{}}').format(value))
+
+
+def _with_epochs(published: Row, hparams: str, text: str) -> str:
+    """Return a published name's second half with other epochs.
+
+    They stand behind the sizes of the nets, as a sum or as a total; where a name does not show
+    them they become a suffix.
+    """
+    tokens, sizes = hparams.split('_'), [str(getattr(published, size)) for size in SIZES]
+    shown = {f'{published.solo_epochs}+{published.combo_epochs}', str(published.epochs)}
+    start = 0
+    for i, token in enumerate(tokens):
+        if token in sizes:
+            sizes, start = sizes[sizes.index(token) + 1:], i + 1
+    places = [i for i, token in enumerate(tokens) if token in shown]
+    if not places:
+        return f'{hparams}_epochs-{text}'
+    place = next((i for i in places if i >= start), places[-1])
+    return '_'.join([*tokens[:place], text, *tokens[place + 1:]])
+
+
+def without_pictures(run: str) -> str:
+    """Return a run's name as it is today: older ones show which pictures are kept, too."""
+    return re.sub(r'_(n_classified|grid_side|grid_from|grid_every)-\d+', '', run)
+
+
+def comparable_curve(row: Row, published: dict) -> list[dict]:
+    """Return the published curve, if a run of this row does what the published row does.
 
     As far as it goes: its seed, step and pictures may be others, and its last epochs may be
     missing.
     """
-    free = OF_PICTURES | {'seed', 'step', 'combo_epochs'}
+    free = row.of_pictures() | {'seed', 'step', 'combo_epochs'}
     if not row.combo_epochs:
         free.add('solo_epochs')
     return [] if changes(row).keys() - free else published.get('curve', [])
 
 
-def originals_name(row: Experiment) -> str:
-    """The folder of the validation images themselves; those of the split by seed 0 have no more
-    to it than the data.
+def originals_name(row: Row) -> str:
+    """Return the folder of the validation images themselves.
+
+    For the split by seed 0 it is called after the data alone.
     """
     split = {0: '', None: '_in_name_order'}.get(row.shuffle_seed, f'_shuffled_{row.shuffle_seed}')
     return f'{row.data}_test_images{split}'
 
 
-def command(row: Experiment) -> str:
-    """The shell command that runs this row."""
+def command(row: Row) -> str:
+    """Return the shell command that runs this row."""
     words, changed = ['python', '-m', 'training', 'run', row.name], changes(row)
     if changed.keys() & EPOCHS:
         words += ['--epochs', epochs_text(row)]
@@ -74,8 +105,8 @@ def command(row: Experiment) -> str:
     return shlex.join(words)
 
 
-def caption(row: Experiment) -> str:
-    """One sentence: as published, or what differs; not all rows were published."""
+def caption(row: Row) -> str:
+    """Return one sentence: as published, or what differs; not all rows were published."""
     differences = ', '.join(f'{k} {v}' for k, v in changes(row).items())
     if row.name in PUBLISHED:
         return (f'NOT the published experiment {row.name}: {differences}.' if differences else
@@ -84,17 +115,10 @@ def caption(row: Experiment) -> str:
             f'The whole of the experiment {row.name}.')
 
 
-def epochs_text(row: Experiment) -> str:
-    """'N', or 'S+C' where solo and combo epochs have to be told apart."""
+def epochs_text(row: Row) -> str:
+    """Return 'N', or 'S+C' where solo and combo epochs have to be told apart."""
     published = EXPERIMENTS[row.name]
     if published.solo_epochs and published.combo_epochs:
         return f'{row.solo_epochs}+{row.combo_epochs}'
     other_kind = row.solo_epochs if published.combo_epochs else row.combo_epochs
     return f'{row.solo_epochs}+{row.combo_epochs}' if other_kind else str(row.epochs)
-
-
-def _epochs_token(published: Experiment) -> int:
-    """Where the epochs stand in a published name: as a sum, or as a total."""
-    tokens = published.name.split('/')[1].split('_')
-    both = f'{published.solo_epochs}+{published.combo_epochs}'
-    return tokens.index(both if both in tokens else str(published.epochs))

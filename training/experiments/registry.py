@@ -13,14 +13,18 @@ from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from training.experiments.row import Experiment, ExperimentError, VaeGan
+from training.experiments.fields import parsed
+from training.experiments.row import Experiment, ExperimentError, Row, VaeGan
 
 # The families: what the rows of one pair of nets share.
-_MNIST = Experiment('', 'MNIST', 'DenseVAE', 5, n_hlayers=3, n_hnodes=400, solo_epochs=50)
-_DENSE = Experiment('', 'anime', 'DenseVAE', 512, n_hlayers=5, n_hnodes=1024, solo_epochs=200)
+_MNIST = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=5, n_hlayers=3, n_hnodes=400,
+                    solo_epochs=50)
+_DENSE = Experiment(name='', data='anime', vae='DenseVAE', n_latent=512, n_hlayers=5,
+                    n_hnodes=1024, solo_epochs=200)
 _DENSE_DISC = replace(_DENSE, disc='DenseLogReg', disc_hlayers=1, disc_hnodes=1024,
                       disc_weight=10.0, solo_epochs=0, combo_epochs=200)
-_CONV = Experiment('', 'anime', 'ConvVAE', 512, vae_base_channels=32, solo_epochs=200)
+_CONV = Experiment(name='', data='anime', vae='ConvVAE', n_latent=512, vae_base_channels=32,
+                   solo_epochs=200)
 _CONV_DISC = replace(_CONV, disc='ConvDisc', disc_base_channels=32, disc_weight=10.0,
                      solo_epochs=0, combo_epochs=200)
 _RESNET = replace(_CONV_DISC, disc='ResNet', disc_base_channels=None)
@@ -74,25 +78,25 @@ PUBLISHED = frozenset(name for name, *_ in _TABLE)  # by the course project; the
 # VAE/GANs with a learned similarity. A: github.com/Shuntw6096/VAE-GAN. B:
 # github.com/edchengg/VAE_GAN. The paper: Larsen et al. (2016), arXiv:1512.09300. What their
 # sources leave open was chosen here: see results/learned_similarity.md.
-_A = VaeGan('', 'MNIST', 'VAE_A', 64, n_hnodes=1024, vae_base_channels=64, disc='Disc_A',
-            disc_hnodes=1024, disc_base_channels=64, lr=5e-4, batch_size=100, combo_epochs=100,
-            beta=1 / 4096, gamma=1e-8, kl_normaliser='latents')
+_A = VaeGan(name='', data='MNIST', vae='VAE_A', n_latent=64, n_hnodes=1024, vae_base_channels=64,
+            disc='Disc_A', disc_hnodes=1024, disc_base_channels=64, lr=5e-4, batch_size=100,
+            combo_epochs=100, beta=1 / 4096, gamma=1e-8, kl_normaliser='latents')
 _A_FACES = replace(_A, data='adult', n_latent=2048, batch_size=50, minibatch_kernels=16,
                    dropout=0.4, real_low=0.8, fake_high=0.1, flips=0.02, n_validation=1500,
                    layout='transpose')
-_B = VaeGan('', 'MNIST', 'VAE_B', 20, n_hlayers=3, n_hnodes=1024, disc='Disc_B', disc_hlayers=3,
-            disc_hnodes=1024, lr=1e-4, batch_size=128, combo_epochs=50, similarity='logit',
-            similarity_pass='own', likelihood='mean_square', gamma=25.0, beta=5.0,
-            kl_normaliser='pixels', gan_term='saturating', dropout=0.1, grid_side=8, grid_from=1,
-            grid_every=1)
-_PAPER = VaeGan('', 'anime', 'VAE_paper', 128, n_hnodes=2048, vae_base_channels=64,
-                disc='Disc_paper', disc_hnodes=512, disc_base_channels=32, lr=3e-4,
-                optimizer='rmsprop', combo_epochs=200, similarity='conv4', layout='transpose',
-                gan_term='saturating', equilibrium=0.68, pixels='signed', disc_batches='together',
-                similarity_pass='own')
-_PAPER_MNIST = VaeGan('', 'MNIST', 'DenseVAE', 5, n_hlayers=3, n_hnodes=400, disc='DenseLogReg',
-                      disc_hlayers=1, disc_hnodes=200, combo_epochs=50, similarity='dense1',
-                      gamma=1.0)
+_B = VaeGan(name='', data='MNIST', vae='VAE_B', n_latent=20, n_hlayers=3, n_hnodes=1024,
+            disc='Disc_B', disc_hlayers=3, disc_hnodes=1024, lr=1e-4, batch_size=128,
+            combo_epochs=50, similarity='logit', similarity_pass='own',
+            likelihood='mean_square', gamma=25.0, beta=5.0, kl_normaliser='pixels',
+            gan_term='saturating', dropout=0.1, grid_side=8, grid_from=1, grid_every=1)
+_PAPER = VaeGan(name='', data='anime', vae='VAE_paper', n_latent=128, n_hnodes=2048,
+                vae_base_channels=64, disc='Disc_paper', disc_hnodes=512, disc_base_channels=32,
+                lr=3e-4, optimizer='rmsprop', combo_epochs=200, similarity='conv4',
+                layout='transpose', gan_term='saturating', equilibrium=0.68, pixels='signed',
+                disc_batches='together', similarity_pass='own')
+_PAPER_MNIST = VaeGan(name='', data='MNIST', vae='DenseVAE', n_latent=5, n_hlayers=3, n_hnodes=400,
+                      disc='DenseLogReg', disc_hlayers=1, disc_hnodes=200, combo_epochs=50,
+                      similarity='dense1', gamma=1.0)
 
 _TABLE += [
     ('VAEGAN_on_MNIST/A_64_100', _A, {'n_classified': 10_000}),
@@ -117,8 +121,8 @@ if len(EXPERIMENTS) != len(_TABLE):
     raise ExperimentError('two experiments have the same name')
 
 
-def get(name: str) -> Experiment:
-    """The row of that published name; ExperimentError with near names if there is none."""
+def get(name: str) -> Row:
+    """Return the row of that name; ExperimentError with near names if there is none."""
     name = name.strip('/')
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
@@ -127,24 +131,24 @@ def get(name: str) -> Experiment:
     raise ExperimentError(f'unknown experiment {name!r}{hint} (`list` shows all)')
 
 
-def match(pattern: str) -> list[Experiment]:
-    """The rows whose names match a shell pattern; ExperimentError if none does."""
+def match(pattern: str) -> list[Row]:
+    """Return the rows whose names match a shell pattern; ExperimentError if none does."""
     rows = [row for name, row in EXPERIMENTS.items() if fnmatchcase(name, pattern)]
     if not rows:
         raise ExperimentError(f'no experiment matches {pattern!r} (`list` shows all)')
     return rows
 
 
-def canonical(row: Experiment) -> Experiment:
-    """The first row with the configuration of this one: the name it is trained under."""
+def canonical(row: Row) -> Row:
+    """Return the first row with the configuration of this one: it is trained under that name."""
     configuration = row.configuration()
     return next((other for other in EXPERIMENTS.values()
                  if other.configuration() == configuration), row)
 
 
-def changed(row: Experiment, assignments: Iterable[str] = (),
-            epochs: str | None = None) -> Experiment:
-    """The row with fields set from 'field=value' and other epochs, all at once.
+def changed(row: Row, assignments: Iterable[str] = (),
+            epochs: str | None = None) -> Row:
+    """Return the row with fields set from 'field=value' and other epochs, all at once.
 
     epochs: 'N' for rows with one kind of epoch, or 'S+C' (solo + combo).
     """
@@ -154,15 +158,15 @@ def changed(row: Experiment, assignments: Iterable[str] = (),
     return replace(row, **fields)
 
 
-def _epochs(row: Experiment, text: str, disc: str | None) -> dict[str, int]:
-    found = re.fullmatch(r'(\d{1,6})(?:\+(\d{1,6}))?', text)
-    if not found:
+def _epochs(row: Row, text: str, disc: str | None) -> dict[str, int]:
+    asked = re.fullmatch(r'(\d{1,6})(?:\+(\d{1,6}))?', text)
+    if not asked:
         raise ExperimentError(f'--epochs {text!r}: expected N, or S+C such as 50+150')
-    first, second = int(found[1]), found[2]
+    first, second = int(asked[1]), asked[2]
     if second is not None:
-        if not disc:
-            raise ExperimentError(f'--epochs {text}: {row.name} has no discriminator, '
-                                  'expected N')
+        if not disc or 'solo_epochs' not in row.fields():
+            lacks = 'solo epochs' if disc else 'discriminator'
+            raise ExperimentError(f'--epochs {text}: {row.name} has no {lacks}, expected N')
         return {'solo_epochs': first, 'combo_epochs': int(second)}
     if row.solo_epochs and row.combo_epochs:
         raise ExperimentError(f'--epochs {text}: {row.name} has solo and combo epochs, '
@@ -170,18 +174,14 @@ def _epochs(row: Experiment, text: str, disc: str | None) -> dict[str, int]:
     return {'combo_epochs' if row.combo_epochs else 'solo_epochs': first}
 
 
-def _field(row: Experiment, assignment: str) -> tuple[str, int | float | str | None]:
-    """A field and its value, which keeps the field's type."""
+def _field(row: Row, assignment: str) -> tuple[str, int | float | str | None]:
+    """Return a field and its value, of the field's type."""
     field, equals, text = assignment.partition('=')
-    types = row.types()
-    if not equals or field not in types:
+    known = row.fields()
+    if equals and field in {*Experiment.fields(), *VaeGan.fields()} - known.keys():
+        raise ExperimentError(f'{assignment!r}: expected no change, for a {row.kind.name} has no '
+                              'such term')
+    if not equals or field not in known:
         raise ExperimentError(f'{assignment!r}: expected field=value with a field of '
-                              + ', '.join(types))
-    kind, may_be_none = types[field]
-    if text.lower() == 'none' and may_be_none:
-        return field, None
-    try:
-        return field, kind(text)
-    except ValueError:
-        names = {int: 'a whole number', float: 'a number'}
-        raise ExperimentError(f'{field}={text!r}: expected {names[kind]}') from None
+                              + ', '.join(known))
+    return field, parsed(known[field], text)

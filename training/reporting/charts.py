@@ -7,6 +7,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from training.experiments import kinds
+from training.experiments.kinds import NETS
 from training.storage import files
 
 matplotlib.use('Agg')
@@ -42,13 +44,10 @@ def draw_vae(path: Path, statistics: list[dict], published: list[dict], title: s
     save(figure, path)
 
 
-NETS = {'enc': 'encoder', 'dec': 'decoder', 'disc': 'discriminator'}
-
-
-def draw_vaegan(path: Path, statistics: list[dict], title: str) -> None:
+def draw_vaegan(path: Path, statistics: list[dict], published: list[dict], title: str) -> None:
     """A VAE/GAN's three losses over epochs, once more without the decoder's, and rates.
 
-    Learning rates only where they change.
+    Learning rates only where they change. published: nothing of them is drawn.
     """
     epochs = [line['epoch'] for line in statistics]
     rates = {net: [line[f'{net}_lr'] for line in statistics] for net in NETS}
@@ -134,3 +133,6 @@ def save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format='png', dpi=110, metadata={'Software': None})
     files.write(path, [content.getbuffer()])
+
+
+LOSSES = {kinds.SOLO_COMBO: draw_vae, kinds.GAN: draw_vae, kinds.VAEGAN: draw_vaegan}

@@ -12,19 +12,12 @@ from training.evaluation.measures import in_tables
 from training.experiments import naming
 from training.experiments.registry import Experiment
 from training.reporting import pictures, tables
-from training.reporting.published import (
-    OTHER_IMAGES,
-    our_numbers,
-    published_numbers,
-    published_seconds,
-)
-from training.reporting.statistics import family_of_row, read_csv
+from training.reporting.published import our_numbers, published_seconds
+from training.reporting.statistics import read_csv
 from training.storage import files, run_folder
 
 NAME = 'index.html'
 TEMPLATES = Path(__file__).parent / 'templates'
-LABELS = {'vae_loss': 'VAE loss', 'disc_loss': 'discriminator loss', 'enc_loss': 'encoder loss',
-          'dec_loss': 'decoder loss'}
 MORE = {  # pictures that stand behind a click: file name to what it shows
     pictures.LOSSES: 'Losses over the epochs',
     pictures.STRIP_ANIMATION: 'The strip over the epochs',
@@ -33,14 +26,16 @@ MORE = {  # pictures that stand behind a click: file name to what it shows
     **{path: pictures.EXPLAINED[name] for name, path in pictures.EXPLORED.items()}}
 
 
-def write(root: Path, images: Path, studies: dict[str, list[str]]) -> Path:
+def write(root: Path, images: Path, studies: dict[str, list[str]], published: dict[str, dict],
+          kinds: dict[str, str]) -> Path:
     """Write the page of all finished runs below `images`: `root` or a folder in it.
 
-    studies: the names of the runs that are compared, by title. FolderError if there are no
+    studies: the names of the runs that are compared, by title. published: numbers and a note, by
+    experiment. kinds: what a data set's pictures show, by its name. FolderError if there are no
     finished runs, or one cannot be read.
     """
-    published, measured = published_numbers(), _gallery(root)
-    runs = [_run(name, folder, root, published, measured.get(name, {}))
+    measured = _gallery(root)
+    runs = [_run(name, folder, root, published, measured.get(name, {}), kinds)
             for name, folder in run_folder.finished_runs(images).items()]
     if not runs:
         raise run_folder.FolderError(f'{images}: no finished runs')
@@ -66,7 +61,8 @@ def _gallery(root: Path) -> dict[str, dict]:
     return {line['run']: line for line in read_csv(path)} if path.exists() else {}
 
 
-def _run(name: str, folder: Path, root: Path, published: dict, measured: dict) -> dict:
+def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
+         kinds: dict[str, str]) -> dict:
     """Return what the page says of a run; measured: its line of gallery.csv."""
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
@@ -75,12 +71,12 @@ def _run(name: str, folder: Path, root: Path, published: dict, measured: dict) -
             'caption': naming.caption(row), 'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _picture(folder / pictures.STRIP, root),
-            'alt': _shown(row),
+            'alt': _shown(row, kinds.get(row.data, 'images')),
             'more': [(_picture(folder / path, root), text) for path, text in MORE.items()
                      if (folder / path).exists()],
             'readme': _link(folder / 'README.md', root),
             'numbers': _numbers(row, folder, published.get(row.name, {})),
-            'other_images': OTHER_IMAGES.get(row.data, '') if row.name in published else '',
+            'other_images': published.get(row.name, {}).get('note', ''),
             'measures': _measures(evaluation) if evaluation else [
                 (f'{of.header}, first {config["n_held_out"]}', tables.number(measured[name], 4))
                 for name, of in in_tables().items() if measured.get(name)],
@@ -101,8 +97,7 @@ def _link(path: Path, root: Path) -> str:
     return quote(path.relative_to(root).as_posix())
 
 
-def _shown(row: Experiment) -> str:
-    kind = 'digits' if row.data in ('MNIST', 'sketch_digits') else 'faces'
+def _shown(row: Experiment, kind: str) -> str:
     if not row.encodes:
         return f'Ten {kind}, sampled from the prior'
     return f'Ten {kind} that were held out, and below them their reconstructions'
@@ -112,15 +107,15 @@ def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
     """Return losses, ours beside published: of the same epoch, or of the whole published run."""
     curve, lines = naming.comparable_curve(row, published), []
     ours, seconds = our_numbers(folder, curve), published_seconds(published)
-    labels = LABELS if row.encodes else LABELS | {'vae_loss': 'generator loss'}
-    for loss, digits in family_of_row(row).losses.items():
+    for loss, named in row.kind.losses.items():
         same = ours.get(f'published_{loss}')
         whole = published.get(f'pub_{loss}')
         if ours[f'our_{loss}'] is not None:
-            lines.append({'label': f'{labels[loss]}, epoch {ours["our_epoch"]}',
-                          'ours': tables.number(ours[f'our_{loss}'], digits),
-                          'published': tables.number(same, digits) if same is not None else '',
-                          'in_full': tables.number(whole, digits) if whole and same is None
+            lines.append({'label': f'{named.label}, epoch {ours["our_epoch"]}',
+                          'ours': tables.number(ours[f'our_{loss}'], named.digits),
+                          'published': '' if same is None else tables.number(same,
+                                                                             named.digits),
+                          'in_full': tables.number(whole, named.digits) if whole and same is None
                           else '', 'last_epoch': published.get('pub_last_epoch')})
     return [*lines, {'label': 'seconds an epoch', 'in_full': '',
                      'published': tables.number(seconds, 1) if curve and seconds else '',

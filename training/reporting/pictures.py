@@ -44,17 +44,32 @@ def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
     return grid([pixels] if originals is None else [originals, pixels])
 
 
-def write_originals(folder: Path, pixels: np.ndarray, data: str) -> None:
-    """Write the validation images themselves, test_0.png .., and strip.png, all in a row.
+def write_originals(folder: Path, pixels: np.ndarray, file_name: str, data: str) -> None:
+    """Write the validation images themselves into a folder beside the results.
 
-    folder: beside the results. If it has others, one with the data's checksum takes these.
+    file_name: of each of them, with {} for its number; strip.png has all in a row. If that
+    folder has others, they go into one with the data's name.
     """
     if (folder / STRIP).exists() and not np.array_equal(_read(folder / STRIP), grid([pixels])):
         folder = folder.with_name(f'{folder.name}_{data}')
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
-        _save(scale_up(picture), folder / f'test_{i}.png')
+        _save(scale_up(picture), folder / file_name.format(i))
     _save(grid([pixels]), folder / STRIP)
+
+
+def read_originals(folder: Path, file_name: str, data: str,
+                   size: tuple[int, int]) -> np.ndarray | None:
+    """Return the validation images (10, h, w, c) uint8 that `write_originals` wrote, if it did.
+
+    size: height and width in pixels.
+    """
+    for place in (folder.with_name(f'{folder.name}_{data}'), folder):
+        if (place / STRIP).exists():
+            shown = [_read(place / file_name.format(i)) for i in range(10)]
+            step = shown[0].shape[0] // size[0]
+            return np.stack([picture[::step, ::step] for picture in shown])
+    return None
 
 
 def write_samples(folder: Path, n_epochs: int, pixels: np.ndarray) -> None:

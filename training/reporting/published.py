@@ -6,14 +6,10 @@ in peers.csv.
 """
 from pathlib import Path
 
-from training.reporting.statistics import VAE, VAEGAN, family_of, read_csv, read_statistics
+from training.experiments import kinds
+from training.reporting.statistics import read_csv, read_statistics
 
 RESULTS = Path(__file__).resolve().parents[2] / 'results'
-OTHER_IMAGES = {  # what stands beside published losses, by data
-    'anime': 'Published losses of anime faces are of other images, unless yours are the 17,240 '
-             'that the original was trained with: they compare roughly only.',
-    'adult': 'Published losses of photographs are of other images, unless yours are the 8,500 '
-             'US Adult Faces that system A was trained with: they compare roughly only.'}
 
 
 def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
@@ -28,11 +24,11 @@ def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:
     for published in numbers.values():
         published.setdefault('curve', [{
             'epoch': published.get('pub_last_epoch'), 'source': published.get('source'),
-            **{loss: published.get(f'pub_{loss}') for loss in VAE.losses}}])
+            **{loss: published.get(f'pub_{loss}') for loss in kinds.SOLO_COMBO.losses}}])
         if 'pub_vae_loss' not in published:
             last = published['curve'][-1]
             published |= {'pub_last_epoch': last['epoch'],
-                          **{f'pub_{loss}': last[loss] for loss in VAEGAN.losses}}
+                          **{f'pub_{loss}': last[loss] for loss in kinds.VAEGAN.losses}}
     return numbers
 
 
@@ -52,7 +48,7 @@ def our_numbers(folder: Path, curve: list[dict]) -> dict:
     both = pairs(statistics, curve)
     ours, published = both[-1] if both else (statistics[-1], {})
     seconds = sum(line['seconds'] for line in statistics)
-    losses = family_of(ours).losses
+    losses = kinds.with_columns(ours).losses
     return {'our_epoch': int(ours['epoch']), **{f'our_{loss}': ours[loss] for loss in losses},
             **{f'published_{loss}': published[loss] and float(published[loss])
                for loss in losses if published},

@@ -1,4 +1,5 @@
 """README.md of a result folder, and its curves."""
+
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,9 @@ from training.reporting.pictures import (
     samples_in,
     snapshots_in,
 )
-from training.reporting.published import OTHER_IMAGES, pairs, sources
+from training.reporting.published import pairs, sources
 from training.reporting.statistics import (
     STATISTICS,
-    VAEGAN,
-    family_of_row,
     read_classes,
     read_statistics,
 )
@@ -70,18 +69,16 @@ def _trained(config: dict, experiment: Experiment) -> list[str]:
 
 def _losses(folder: Path, config: dict, experiment: Experiment, published: dict) -> list[str]:
     statistics = read_statistics(folder)
-    family = family_of_row(experiment)
     curve = naming.comparable_curve(experiment, published)
     return ['## Losses', '', tables.losses_table(statistics, curve), '',
-            *([OTHER_IMAGES[experiment.data], '']
-              if experiment.data in OTHER_IMAGES and pairs(statistics, curve)
+            *([published['note'], ''] if published.get('note') and pairs(statistics, curve)
               else []),
             *(f'The published numbers are from {source}.\n'
               for source in sources(statistics, curve)),
             'Losses are means over the batches of an epoch, seconds those of training alone. '
             'Epochs are numbered from 0; the table shows every tenth, the last one and those '
             f'that were published, and [{STATISTICS}]({STATISTICS}) shows all. '
-            + family.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
+            + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
             *([f'![Losses over the epochs]({LOSSES})', ''] if (folder / LOSSES).exists() else [])]
 
 
@@ -143,11 +140,9 @@ def draw_curves(folder: Path, row: Experiment, published: dict) -> list[str]:
     """Draw a finished run's losses, and the classes of its samples; return the files' names."""
     from training.reporting import charts
     statistics, title = read_statistics(folder), naming.run_name(row)
-    if family_of_row(row) is VAEGAN:
-        charts.draw_vaegan(folder / pictures.LOSSES, statistics, title)
-    else:
-        both = pairs(statistics, naming.comparable_curve(row, published))
-        charts.draw_vae(folder / pictures.LOSSES, statistics, [line for _, line in both], title)
+    both = pairs(statistics, naming.comparable_curve(row, published))
+    charts.LOSSES[row.kind](folder / pictures.LOSSES, statistics, [line for _, line in both],
+                            title)
     if not (folder / pictures.CLASSES).exists():
         return [pictures.LOSSES]
     charts.draw_classes(folder / pictures.CLASSES_CHART,

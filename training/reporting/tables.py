@@ -2,16 +2,10 @@
 from pathlib import Path
 
 from training.evaluation.measures import MEASURES, in_tables
+from training.experiments import kinds
 from training.experiments.row import Experiment
 from training.reporting.published import our_numbers, pairs, published_seconds
-from training.reporting.statistics import (
-    VAE,
-    VAEGAN,
-    Family,
-    family_of,
-    family_of_row,
-    read_statistics,
-)
+from training.reporting.statistics import read_statistics
 
 
 def listing(row: Experiment, published: dict, folder: Path | None,
@@ -27,7 +21,7 @@ def listing(row: Experiment, published: dict, folder: Path | None,
     return {'name': row.name, 'data': row.data, 'vae': row.vae, 'disc': row.disc,
             'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
             'published_epoch': of('last_epoch') and int(of('last_epoch')),
-            **{f'published_{loss}': of(loss) for loss in family_of_row(row).losses},
+            **{f'published_{loss}': of(loss) for loss in row.kind.losses},
             'published_seconds': of('seconds_logged'),
             'published_seconds_per_epoch': published_seconds(published),
             **(our_numbers(folder, published.get('curve', [])) if folder else {}),
@@ -46,18 +40,16 @@ def _aligned(table: list[list[str]]) -> list[str]:
 
 
 def listing_cells(lines: list[dict]) -> list[list[list[str]]]:
-    """Return the listing as cells, a table a family, header first.
+    """Return the listing as tables of cells, one for each set of losses, header first.
 
     A variant stands below its row.
     """
-    names = {'vae_loss': 'VAE loss', 'disc_loss': 'disc loss', 'enc_loss': 'encoder loss',
-             'dec_loss': 'decoder loss'}
     tables = []
-    for kind in (VAE, VAEGAN):
+    for kind in (kinds.SOLO_COMBO, kinds.VAEGAN):
         own = [line for line in lines
                if all(f'published_{loss}' in line for loss in kind.losses)]
         header = ['experiment', 'nets', 'epochs', 'at epoch']
-        for title in (*map(names.get, kind.losses), 's / epoch'):
+        for title in (*(loss.label for loss in kind.losses.values()), 's / epoch'):
             header += [f'{title}: published', 'ours']
         if own:
             tables.append([header] + [_cells(shown, kind) for line in own
@@ -65,12 +57,13 @@ def listing_cells(lines: list[dict]) -> list[list[list[str]]]:
     return tables
 
 
-def _cells(line: dict, kind: Family) -> list[str]:
+def _cells(line: dict, kind: kinds.Kind) -> list[str]:
     nets = ' + '.join(filter(None, (line.get('vae'), line.get('disc'))))
     epochs = f'{line["solo_epochs"]}+{line["combo_epochs"]}' if nets else ''
     at = line.get('our_epoch', line.get('published_epoch'))
     pairs = [number(line.get(f'{whose}_{k}'), digits)
-             for k, digits in (*kind.losses.items(), ('seconds_per_epoch', 1))
+             for k, digits in (*((k, loss.digits) for k, loss in kind.losses.items()),
+                               ('seconds_per_epoch', 1))
              for whose in ('published', 'our')]
     return [line['name'], nets, epochs, number(at, 0), *pairs]
 
@@ -88,23 +81,23 @@ def number(value, digits: int = 2) -> str:
 
 def losses_table(statistics: list[dict], curve: list[dict]) -> str:
     """Return every tenth and the last epoch of ours, and published ones below those of ours."""
-    kind = family_of(statistics[0])
+    kind = kinds.with_columns(statistics[0])
     published = {ours['epoch']: line for ours, line in pairs(statistics, curve)}
     table = [['epoch', 'phase', *kind.shown]]
     for line in statistics:
         if line['epoch'] % 10 and line is not statistics[-1] and line['epoch'] not in published:
             continue
         table.append([f'{line["epoch"]:.0f}', line['phase'],
-                      *(number(line[k], kind.losses.get(k, 4 if kind is VAEGAN else 2))
+                      *(number(line[k], kind.digits_of(k))
                         for k in kind.shown)])
         if line['epoch'] in published:
             table.append(_published_cells(published[line['epoch']], kind))
     return markdown_table(table)
 
 
-def _published_cells(line: dict, kind: Family) -> list[str]:
+def _published_cells(line: dict, kind: kinds.Kind) -> list[str]:
     return [f'{float(line["epoch"]):.0f}, published', '',
-            *(number(line.get(k), kind.losses.get(k, 3)) for k in kind.shown)]
+            *(number(line.get(k), kind.digits_of(k, 3)) for k in kind.shown)]
 
 
 def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:

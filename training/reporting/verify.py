@@ -69,13 +69,14 @@ def _check_files(folder: Path, findings: Findings) -> None:
 
 def _check_configuration(folder: Path, row: Experiment, findings: Findings) -> None:
     run = f'{folder.parent.name}/{folder.name}'
-    if naming.run_name(row) != run:
+    if naming.run_name(row) != naming.without_pictures(run):
         findings.problems.append(f'its configuration is that of {naming.run_name(row)}')
 
 
 def _check_statistics(folder: Path, row: Experiment, findings: Findings) -> None:
     lines = read_statistics(folder)
-    phases = ['solo'] * row.solo_epochs + [row.kind_of_combo] * row.combo_epochs
+    phases = [phase.name for phase in row.kind.phases
+              for _ in range(getattr(row, phase.epochs_field))]
     if [line['phase'] for line in lines] != phases:
         findings.problems.append(f'{STATISTICS} has not the {row.epochs} epochs of its row')
     if not all(np.isfinite(value) for line in lines for column, value in line.items()

@@ -1,12 +1,14 @@
 """Epochs over phases: yields one record an epoch. Knows no experiment by name."""
+
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from mxnet import Context, nd, random
 
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.runtime import parallel
 from training.steps import rng
 from training.steps.networks import ALONE, Networks
@@ -19,10 +21,9 @@ from training.steps.phases import (
     n_images,
     plan,
 )
-from training.steps.solo_combo import Weights
 
 
-def train(networks: Networks, train_images, held_out, row: Experiment,
+def train(networks: Networks, train_images, held_out, row: Row,
           ctx: Context | list[Context], progress: Progress | None = None,
           on_batch: Callable = lambda *_: None,
           workers: parallel.Workers = ALONE) -> Iterator[dict]:
@@ -39,29 +40,20 @@ def train(networks: Networks, train_images, held_out, row: Experiment,
     progress = progress or Progress()
     parallel.check_split(n_images(len(train_images), row), row.batch_size,
                          workers.count * len(ctx))
-    pixel_weight, gate_open = row.pbp_weight, True
-    for epoch, phase in enumerate(plan(row)):
-        if epoch == len(progress.records):
-            weights = pixel_weight, row.disc_weight if gate_open else 0.0
-            begun = phase.begin(networks, row, progress.records)
-            record = _epoch(networks, train_images, row, ctx, phase, weights, progress, on_batch,
-                            workers)
-            check_finite(networks, progress, phase, row.epochs)
-            record |= begun | phase.watch(networks, held_out, row, ctx[0])
-            progress.finish_epoch(record)
-            yield record
-        if phase.name == 'combo':
-            if (1 + epoch) % row.decay_interval == 0:
-                pixel_weight *= row.pbp_decay
-            gate_open = progress.records[epoch]['disc_loss'] <= row.max_disc_loss
+    for phase in plan(row)[len(progress.records):]:
+        begun = phase.begin(networks, row, progress.records)
+        record = _epoch(networks, train_images, row, ctx, phase, progress, on_batch, workers)
+        check_finite(networks, progress, phase, row.epochs)
+        record |= begun | phase.watch(networks, held_out, row, ctx[0])
+        progress.finish_epoch(record)
+        yield record
 
 
-def _epoch(networks, images, row: Experiment, ctx, phase, weights, progress, on_batch,
-           workers) -> dict:
+def _epoch(networks, images, row: Row, ctx, phase, progress, on_batch, workers) -> dict:
     """Train the rest of the epoch under way; its record but for the held-out loss."""
     epoch, started = len(progress.records), time.perf_counter() - progress.seconds
     order = rng.order(row.seed, epoch, n_images(len(images), row))
-    last = n_batches(len(images), row)
+    last, weights = n_batches(len(images), row), phase.weights(row, progress.records)
     for batch in range(progress.batch, last):
         indices = order[batch * row.batch_size:][:row.batch_size]
         n, x = len(indices), parallel.to_devices(images[workers.part(indices)], ctx)
@@ -73,7 +65,7 @@ def _epoch(networks, images, row: Experiment, ctx, phase, weights, progress, on_
         if networks.draws_itself:
             random.seed(rng.seed(row.seed, epoch, batch, workers.rank))
         _settle(progress, phase, row)  # at most one batch ahead, or the queue would hold them all
-        progress.pending = phase.step(networks, x, noise, Weights(*weights, len(indices)))
+        progress.pending = phase.step(networks, x, noise, replace(weights, n_images=len(indices)))
         progress.batch, progress.seconds = batch + 1, time.perf_counter() - started
         on_batch(phase, progress, last)
     _settle(progress, phase, row)
@@ -82,7 +74,7 @@ def _epoch(networks, images, row: Experiment, ctx, phase, weights, progress, on_
             'seconds': time.perf_counter() - started}
 
 
-def _settle(progress: Progress, phase: Phase, row: Experiment) -> None:
+def _settle(progress: Progress, phase: Phase, row: Row) -> None:
     sums = progress.settle()
     if sums is not None and not np.isfinite(sums).all():
         bad = [term for term, total in zip(phase.terms, sums, strict=True)

@@ -1,20 +1,22 @@
 """Samples of a VAE/GAN while it trains: pictures, and which digits they show."""
+
 from pathlib import Path
 
 import numpy as np
 
 from training.evaluation import inference
-from training.experiments.row import VaeGan
+from training.experiments.row import Row
 from training.reporting import pictures
 from training.reporting.statistics import CLASS_COLUMNS, read_classes, write_csv
 
 
-def due(row: VaeGan, n_epochs: int) -> bool:
+def due(row: Row, n_epochs: int) -> bool:
     """Return whether samples are kept after so many epochs."""
-    return n_epochs >= row.grid_from and (n_epochs - row.grid_from) % row.grid_every == 0
+    return bool(row.of_pictures()) and n_epochs >= row.grid_from and (
+        n_epochs - row.grid_from) % row.grid_every == 0
 
 
-def keep(folder: Path, vae, row: VaeGan, images, ctx, n_epochs: int, classifier) -> None:
+def keep(folder: Path, vae, row: Row, images, ctx, n_epochs: int, classifier) -> None:
     """Write what samples look like after so many epochs, and count their classes.
 
     classifier: (n, h, w, c) uint8 -> features, classes (n,); or none.

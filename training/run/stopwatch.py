@@ -8,8 +8,6 @@ from training.run import loop
 from training.steps.networks import make_networks
 
 WARM_UP = 2                       # steps that allocate, compile and choose kernels
-TRAINING_IMAGES = {'MNIST': 60_000, 'anime': 17_240, 'adult': 6_545, 'sketch_digits': 20_000,
-                   'sketch_faces': 8_000}  # of an epoch; anime: as published
 
 
 class Stopwatch:
@@ -30,30 +28,31 @@ class Stopwatch:
         return {phase: statistics.median(seconds[WARM_UP:])
                 for phase, seconds in self.seconds.items()}
 
-    def epochs(self, row: Experiment) -> dict[str, float]:
-        """Seconds of an epoch of each phase: the median of a step, times an epoch's steps."""
-        n_batches = math.ceil(TRAINING_IMAGES[row.data] / row.batch_size)
+    def epochs(self, n_images: int, batch_size: int) -> dict[str, float]:
+        """Return seconds of an epoch of each phase: a step's median, times an epoch's steps."""
+        n_batches = math.ceil(n_images / batch_size)
         return {phase: n_batches * seconds for phase, seconds in self.medians().items()}
 
 
 def as_timed(row: Experiment, n_steps: int) -> Experiment:
     """The row for one epoch of each kind that its nets allow, of a warm-up and n steps."""
-    if row.kind_of_combo == 'combo':
+    if 'solo_epochs' in row.fields() and row.encodes:
         epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
     else:
         epochs = {'combo_epochs': 1}
     return replace(row, limit=(WARM_UP + n_steps) * row.batch_size, **epochs)
 
 
-def epoch_seconds(row: Experiment, images, held_out, nets: tuple,
-                  ctx: list) -> dict[str, float]:
-    """Seconds of an epoch of each phase of a row, see `timing.as_timed`.
+def epoch_seconds(row: Experiment, images, held_out, nets: tuple, ctx: list,
+                  n_images: int) -> dict[str, float]:
+    """Return seconds of an epoch of each phase of a row, which `as_timed` has prepared.
 
-    nets: VAE, discriminator or none, and of a VAE/GAN that with its features.
+    nets: VAE, discriminator or none, and of a VAE/GAN that with its features. n_images: of a
+    whole epoch.
     """
     watch = Stopwatch()
     vae, disc, feature_disc = nets
     networks = make_networks(row, vae, disc, images.shape, ctx, feature_disc=feature_disc)
     for _ in loop.train(networks, images, held_out, row, ctx, on_batch=watch.on_batch):
         pass
-    return watch.epochs(row)
+    return watch.epochs(n_images, row.batch_size)

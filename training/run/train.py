@@ -6,7 +6,7 @@ import gc
 import math
 import mmap
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mxnet
@@ -16,8 +16,7 @@ from training.evaluation.finished_run import FinishedRun
 from training.experiments import naming
 from training.experiments.registry import Experiment, ExperimentError
 from training.reporting import pictures, run_readme
-from training.reporting.published import published_numbers
-from training.reporting.statistics import VAEGAN, family_of_row, write_statistics
+from training.reporting.statistics import write_statistics
 from training.run import loop, samples
 from training.run.progress_bar import ProgressBar
 from training.runtime import device, signals
@@ -39,6 +38,7 @@ class Options:
     checkpoint_minutes: float
     snapshot_every: int | None = None  # epochs
     tensorboard: Path | None = None
+    published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
 
 
 def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
@@ -66,8 +66,7 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
             _train_epochs(row, dataset, networks, ctx, folder, config, options, workers,
                           classifier)
             reserve.close()
-            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, len(ctx),
-                    options.results_root)
+            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, len(ctx), options)
             run_folder.finish(folder, final)
         except Exception as error:
             reserve.close()
@@ -83,14 +82,13 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
 def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folder: Path,
                   config: dict, options: Options, workers, classifier) -> None:
     """All epochs that are still to be trained, with a checkpoint after each."""
-    family = family_of_row(row)
     progress = checkpoints.last(folder, networks, row, len(dataset.train))
     run_folder.write_config(folder, run_folder.merged_config(folder, config) if progress
                             else config)
     print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
           + (f', going on after {progress.described(row)}' if progress else ''), flush=True)
     progress = checkpoints.share(workers, networks, progress or phases.Progress(), row)
-    write_statistics(folder, progress.records, family)
+    write_statistics(folder, progress.records, row.kind)
     bar = ProgressBar(row.epochs, workers.count)
     board = None
     if options.tensorboard:
@@ -107,19 +105,19 @@ def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folde
         try:
             for record in loop.train(networks, dataset.train, dataset.test, row, ctx, progress,
                                      on_batch, workers):
-                write_statistics(folder, progress.records, family)
+                write_statistics(folder, progress.records, row.kind)
                 bar.on_epoch(record)
                 now = FinishedRun(folder, row, dataset, networks.vae, ctx[0])
                 if options.snapshot_every and not (record['epoch'] + 1) % options.snapshot_every:
                     pictures.write_snapshot(folder, record['epoch'] + 1, *now.pictures())
                 if board:
                     board.add(record, pictures.strip(*now.pictures()))
-                if family is VAEGAN and samples.due(row, record['epoch'] + 1):
+                if samples.due(row, record['epoch'] + 1):
                     samples.keep(folder, networks.vae, row, dataset.test, ctx[0],
                                  record['epoch'] + 1, classifier)
                 keeper.on_epoch(progress)
         except phases.Diverged as error:
-            write_statistics(folder, [*progress.records, error.record], family)
+            write_statistics(folder, [*progress.records, error.record], row.kind)
             raise
         finally:
             bar.close()
@@ -127,22 +125,22 @@ def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folde
                 board.close()
 
 
-def _finish(run: FinishedRun, networks: Networks, n_devices: int, results_root: Path) -> None:
+def _finish(run: FinishedRun, networks: Networks, n_devices: int, options: Options) -> None:
     """All that a finished run leaves besides its statistics."""
     parameters.save(run.vae, run.folder / run_folder.PARAMETERS)
     if networks.disc:
         parameters.save(networks.disc, run.folder / 'disc.params')
     if n_devices > 1:  # pictures are of what the file holds: the mean of running statistics
         parameters.load(run.vae, run.folder / run_folder.PARAMETERS, run.ctx)
+    run.keep_pictures()
     pixels, originals = run.pictures()
     pictures.write_pictures(run.folder, pixels, originals)
     if originals is not None:
-        pictures.write_originals(results_root / naming.originals_name(run.row), originals,
-                               run.dataset.source['sha256'][:8])
+        pictures.write_originals(options.results_root / naming.originals_name(run.row), originals,
+                                 run.dataset.originals, run.dataset.source['sha256'][:8])
     pictures.write_animations(run.folder)
-    published = published_numbers().get(run.row.name, {})
-    run_readme.draw_curves(run.folder, run.row, published)
-    run_readme.write_readme(run.folder, published)
+    run_readme.draw_curves(run.folder, run.row, options.published)
+    run_readme.write_readme(run.folder, options.published)
 
 
 def _config(row: Experiment, dataset, device_name: str) -> dict:

@@ -1,6 +1,8 @@
 """One batch over several devices, and over several machines by MXNet's parameter server.
 
-A worker computes its part of every batch; the parameter server adds the gradients of all.
+A worker computes its part of every batch; the parameter server adds the gradients of all. What a
+net takes from a whole batch, BatchNorm's means and minibatch discrimination, each device takes
+from its part.
 """
 import itertools
 import os

@@ -68,9 +68,6 @@ class FusedRMSProp(FusedAdam):
 
 def optimizer(row: Experiment) -> Optimizer:
     """A new one, as a row says: Adam with its usual decay rates where it says nothing."""
-    name = getattr(row, 'optimizer', 'adam')
-    if name == 'rmsprop':
+    if row.optimizer == 'rmsprop':
         return FusedRMSProp(learning_rate=row.lr)
-    decays = {f'beta{i}': getattr(row, f'adam_beta{i}') for i in (1, 2)
-              if hasattr(row, f'adam_beta{i}')}
-    return FusedAdam(learning_rate=row.lr, **decays)
+    return FusedAdam(learning_rate=row.lr, beta1=row.adam_beta1, beta2=row.adam_beta2)

@@ -7,43 +7,53 @@ import numpy as np
 from mxnet import nd
 from mxnet.ndarray import NDArray
 
-from training.experiments.row import Experiment
+from training.experiments import kinds
+from training.experiments.row import Row
 from training.steps import solo_combo, vaegan
 from training.steps.networks import Networks
 
 
-def _nothing(networks: Networks, row: Experiment, records: list[dict]) -> dict:
+@dataclass(frozen=True)
+class Phase:
+    """Epochs of one kind: their name, their step, and what the record of an epoch holds.
+
+    begin(networks, row, records) comes before an epoch, watch(networks, held_out, row, ctx) after
+    it; what both return, `watched` by name, goes into the epoch's record. weights(row, records):
+    what multiplies the terms in the epoch after those of the records.
+    """
+    name: str
+    step: Callable
+    terms: tuple[str, ...]
+    begin: Callable
+    watch: Callable
+    weights: Callable
+    watched: tuple[str, ...]
+
+
+def _nothing(networks: Networks, row: Row, records: list[dict]) -> dict:
     return {}
 
 
-@dataclass(frozen=True)
-class Phase:
-    """Epochs of one kind: their name, how many, their step and what it returns.
-
-    begin(networks, row, records) comes before an epoch, watch(networks, held_out, row, ctx) after
-    it; what both return, `watched` by name, goes into the epoch's record.
-    """
-    name: str
-    epochs: int
-    step: Callable
-    terms: tuple[str, ...]
-    begin: Callable = _nothing
-    watch: Callable = lambda *of: {'val_loss': solo_combo.held_out_loss(*of)}
-    watched: tuple[str, ...] = ('val_loss',)
+def _one(row: Row, records: list[dict]) -> solo_combo.Weights:
+    return solo_combo.Weights(1.0, 1.0)
 
 
-def phases(row: Experiment) -> list[Phase]:
-    """The phases of a row, in order; those without epochs are left out."""
-    if row.kind_of_combo == 'vaegan':
-        plan = [Phase('vaegan', row.combo_epochs, vaegan.step_of(row), vaegan.TERMS,
-                      vaegan.set_rates, vaegan.held_out_losses, vaegan.WATCHED)]
-    elif not row.encodes:
-        plan = [Phase('gan', row.combo_epochs, solo_combo.gan, solo_combo.GAN)]
-    else:
-        plan = [Phase('solo', row.solo_epochs, solo_combo.solo, solo_combo.SOLO),
-                Phase('combo', row.combo_epochs, solo_combo.COMBO_STEPS[row.step],
-                      solo_combo.COMBO)]
-    return [phase for phase in plan if phase.epochs]
+STEPS = {  # what a batch does, by the phase's name; of the row
+    'solo': lambda row: solo_combo.solo,
+    'combo': lambda row: solo_combo.COMBO_STEPS[row.step],
+    'gan': lambda row: solo_combo.gan,
+    'vaegan': vaegan.step_of}
+AROUND_EPOCHS = {  # what comes before and after an epoch and the weights, by kind of training
+    kinds.SOLO_COMBO: (_nothing, solo_combo.held_out_losses, solo_combo.weights),
+    kinds.GAN: (_nothing, solo_combo.held_out_losses, _one),
+    kinds.VAEGAN: (vaegan.set_rates, vaegan.held_out_losses, _one)}
+
+
+def plan(row: Row) -> list[Phase]:
+    """Return the phase of each epoch of a row."""
+    return [Phase(phase.name, STEPS[phase.name](row), phase.terms, *AROUND_EPOCHS[row.kind],
+                  row.kind.watched)
+            for phase in row.kind.phases for _ in range(getattr(row, phase.epochs_field))]
 
 
 class Diverged(ValueError):
@@ -84,7 +94,7 @@ class Progress:
         """The means of the terms so far, over batches."""
         return dict(zip(phase.terms, (self.settle() / self.batch).tolist(), strict=True))
 
-    def described(self, row: Experiment) -> str:
+    def described(self, row: Row) -> str:
         """Return how much is done, in words."""
         done = f'{len(self.records)} of {row.epochs} epochs'
         return f'{done} and {self.batch} batches' if self.batch else done
@@ -95,17 +105,12 @@ class Progress:
         self.batch, self.sums, self.seconds = 0, None, 0.0
 
 
-def plan(row: Experiment) -> list[Phase]:
-    """The phase of each epoch."""
-    return [phase for phase in phases(row) for _ in range(phase.epochs)]
-
-
-def n_images(n_there: int, row: Experiment) -> int:
+def n_images(n_there: int, row: Row) -> int:
     """How many of the training images that are there a run uses."""
     return min(n_there, row.limit or n_there)
 
 
-def n_batches(n_there: int, row: Experiment) -> int:
+def n_batches(n_there: int, row: Row) -> int:
     """Batches of an epoch; the last one may be short."""
     return math.ceil(n_images(n_there, row) / row.batch_size)
 

@@ -2,7 +2,7 @@
 
 A step takes the networks, the images x (b, c, h, w), `noise(which)` for noise (b, z) and the
 weights of this epoch; it updates the nets and returns the batch means of its terms, in the
-order of its `TERMS`. On several devices x and the noise are lists, one part of the batch a
+order of its phase's terms. On several devices x and the noise are lists, one part of the batch a
 device. Nothing is read back here.
 
 A step is written for one device, as a generator that yields the trainer whose gradients are
@@ -34,10 +34,6 @@ from training.steps.losses import (
 )
 from training.steps.networks import Networks
 
-SOLO = ('vae_loss', 'kl', 'pixel')
-COMBO = ('vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial', 'disc_real_accuracy',
-         'disc_fake_accuracy')
-GAN = ('vae_loss', 'disc_loss', 'adversarial', 'disc_real_accuracy', 'disc_fake_accuracy')
 FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which draw of a combo step
 BATCHNORM_MOMENTUM = 0.9  # Gluon's default, and the original's
 
@@ -48,6 +44,21 @@ class Weights:
     pixel: float
     adversarial: float
     n_images: int | None = None  # of the whole batch, on all devices; none: those of x
+
+
+def weights(row: Experiment, records: list[dict]) -> Weights:
+    """Return the weights of the epoch that follows those of the records.
+
+    The pixel weight has decayed after every interval, where that ended in a combo epoch; the
+    gate takes the adversarial term away after a combo epoch whose discriminator loss was worse.
+    """
+    pixel, gate_open = row.pbp_weight, True
+    for record in records:
+        if record['phase'] == 'combo':
+            if (1 + record['epoch']) % row.decay_interval == 0:
+                pixel *= row.pbp_decay
+            gate_open = record['disc_loss'] <= row.max_disc_loss
+    return Weights(pixel, row.disc_weight if gate_open else 0.0)
 
 
 Noise = Callable[[int], NDArray]
@@ -74,7 +85,7 @@ def on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
 
 @on_devices
 def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
-    """The VAE alone on KL + pixel loss, weight 1 whatever the row's. Returns SOLO (3,)."""
+    """The VAE alone on KL + pixel loss, weight 1 whatever the row's. Returns its terms (3,)."""
     with autograd.record():
         x_hat, mean, logvar = networks.vae(x, noise(0))
     kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
@@ -87,7 +98,7 @@ def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: 
 @on_devices
 def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
                     scale: float) -> Step:
-    """The discriminator, then the VAE, from three latents of each image. Returns COMBO (7,).
+    """The discriminator, then the VAE, from three latents of each image. Returns its terms (7,).
 
     As the original: noise is drawn anew for the generated images that the discriminator sees,
     for the adversarial term, and for KL and pixel loss. The original ran the encoder each
@@ -111,7 +122,7 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
 @on_devices
 def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
                  scale: float) -> Step:
-    """As `combo_published`, but one pass of the VAE serves all three. Returns COMBO (7,).
+    """As `combo_published`, but one pass of the VAE serves all three. Returns its terms (7,).
 
     The adversarial term comes from the discriminator after its step, on the very images of
     that step.
@@ -131,7 +142,7 @@ def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
 
 @on_devices
 def gan(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
-    """The plain GAN: the discriminator, then the generator, weight 1. Returns GAN (5,)."""
+    """The plain GAN: the discriminator, then the generator, weight 1. Returns its terms (5,)."""
     disc_terms = _disc_gradients(networks, x, _generate(networks, networks.vae, noise(FOR_DISC)),
                                  scale)
     yield networks.disc_trainer
@@ -255,10 +266,14 @@ COMBO_STEPS = {'published': combo_published, 'shared': combo_shared}
 N_HELD_OUT = 1000  # held-out images behind val_loss, at most
 
 
-def held_out_loss(networks: Networks, images, row: Experiment, ctx) -> float | None:
-    """Mean KL + pixel loss of the first held-out images, BatchNorm in inference mode."""
+def held_out_losses(networks: Networks, images, row: Experiment,
+                    ctx) -> dict[str, float | None]:
+    """Return `val_loss`: mean KL + pixel loss of the first held-out images; none of a plain GAN.
+
+    BatchNorm is in inference mode.
+    """
     if not row.encodes:
-        return None
+        return {'val_loss': None}
     n_images = min(len(images), N_HELD_OUT)
     total = 0.0
     for batch, start in enumerate(range(0, n_images, row.batch_size)):
@@ -269,4 +284,4 @@ def held_out_loss(networks: Networks, images, row: Experiment, ctx) -> float | N
         x_hat, mean, logvar = networks.vae(x, eps)
         loss = kl_divergence(mean, logvar) + PIXEL_LOSSES[networks.pixel_loss](x_hat, x)
         total += loss.sum().asscalar()
-    return float(total) / n_images
+    return {'val_loss': float(total) / n_images}

@@ -13,6 +13,7 @@ import numpy as np
 from mxnet import autograd, nd
 from mxnet.ndarray import NDArray
 
+from training.experiments import kinds
 from training.experiments.row import VaeGan
 from training.steps import rng, schedules
 from training.steps.losses import (
@@ -26,10 +27,6 @@ from training.steps.losses import (
 from training.steps.networks import VaeGanNetworks
 from training.steps.solo_combo import on_devices, recorded
 
-TERMS = ('enc_loss', 'dec_loss', 'disc_loss', 'kl', 'similarity', 'gan', 'disc_real_accuracy',
-         'disc_fake_accuracy')
-NETS = ('enc', 'dec', 'disc')
-WATCHED = tuple(f'val_{net}_loss' for net in NETS) + tuple(f'{net}_lr' for net in NETS)
 FOR_RECONSTRUCTION, FOR_SAMPLE, FOR_LABELS = range(3)  # which draw of a step
 N_LABELS = 6  # draws an image: the label's place and its flip; real, reconstruction, sample
 
@@ -137,7 +134,7 @@ def _labels(row: VaeGan, noise: Callable) -> list:
 
 
 def step_of(row: VaeGan) -> Callable:
-    """What a batch does, by the row: updates all three nets, and returns TERMS (8,)."""
+    """What a batch does, by the row: updates all three nets, and returns its terms (8,)."""
     update = {'separate': _separate, 'accumulated': _accumulated}[row.routing]
 
     @on_devices
@@ -216,7 +213,7 @@ def _accumulated(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Calla
     theirs. Each backward pass goes through the weights as they then stand.
     """
     for parameter in sum(networks.parameters.values(), []):
-        parameter.zero_grad()
+        parameter.grad(x.context)[:] = 0  # of this device: others may have gone on already
     with autograd.record():
         found = losses(row, networks, x, noise, scale)
         heads = {'disc': found.disc, 'decoder': found.decoder(row),
@@ -247,7 +244,7 @@ def _stepping(row: VaeGan, costs: list[NDArray]) -> tuple[str, ...]:
 def set_rates(networks: VaeGanNetworks, row: VaeGan, records: list[dict]) -> dict[str, float]:
     """Give each net the learning rate that its validation losses so far ask for."""
     found, rule = {}, schedules.rule_of(row)
-    for net, trainer in zip(NETS, networks.trainers.values(), strict=True):
+    for net, trainer in zip(kinds.NETS, networks.trainers.values(), strict=True):
         losses_so_far = [record[f'val_{net}_loss'] for record in records] if rule else []
         found[f'{net}_lr'] = schedules.rates(row.lr, rule, losses_so_far)[-1]
         trainer.set_learning_rate(found[f'{net}_lr'])
@@ -258,8 +255,8 @@ def held_out_losses(networks: VaeGanNetworks, images, row: VaeGan, ctx) -> dict[
     """The nets' losses on held-out images: inference mode, so no dropout, and hard labels."""
     n_images = min(len(images), row.n_validation)
     if not n_images:
-        return {f'val_{net}_loss': None for net in NETS}
-    totals, n_pixels = np.zeros(len(NETS)), math.prod(images.shape)
+        return {f'val_{net}_loss': None for net in kinds.NETS}
+    totals, n_pixels = np.zeros(len(kinds.NETS)), math.prod(images.shape)
     for batch, start in enumerate(range(0, n_images, row.batch_size)):
         indices = np.arange(start, min(start + row.batch_size, n_images))
         n = len(indices)
@@ -270,5 +267,5 @@ def held_out_losses(networks: VaeGanNetworks, images, row: VaeGan, ctx) -> dict[
         found = losses(row, networks, nd.array(images[indices], ctx), noise, 1 / n)
         nets = (found.encoder(row, n_pixels), found.decoder(row), found.disc)
         totals += [n * loss.asscalar() for loss in nets]
-    return dict(zip((f'val_{net}_loss' for net in NETS), (totals / n_images).tolist(),
+    return dict(zip((f'val_{net}_loss' for net in kinds.NETS), (totals / n_images).tolist(),
                     strict=True))

@@ -6,7 +6,6 @@ state is in it, for draws depend on (seed, epoch, batch) alone.
 import hashlib
 import json
 import math
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from training.runtime.signals import Stopped
 from training.steps import kernels
 from training.steps.networks import Networks
 from training.steps.phases import Phase, Progress, check_finite, n_batches, plan
-from training.storage import files
+from training.storage import files, tensors
 
 KEPT = 2       # checkpoints of a run
 FORMAT = 1     # of what is in them
@@ -44,26 +43,10 @@ def save(folder: Path, networks: Networks, progress: Progress) -> Path:
                         'sums': None if sums is None else sums.tolist(),
                         'seconds': progress.seconds, 'updates': networks.update_counts()})
     path = folder / f'checkpoint-{len(progress.records):06d}-{progress.batch:06d}.safetensors'
-    files.write(path, _pieces({'state': state, 'sha256': _digest(state, arrays)}, arrays))
+    files.write(path, tensors.pieces({'state': state, 'sha256': _digest(state, arrays)}, arrays))
     for old in found(folder)[:-KEPT]:
         old.unlink()
     return path
-
-
-def _pieces(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> Iterator:
-    """The bytes of a safetensors file.
-
-    Not left to its library, which ends the process where memory is short.
-    """
-    header, end = {'__metadata__': metadata}, 0
-    for name, array in arrays.items():
-        start, end = end, end + array.nbytes
-        header[name] = {'dtype': 'F32', 'shape': array.shape, 'data_offsets': [start, end]}
-    text = json.dumps(header).encode()
-    text += b' ' * (-len(text) % 8)
-    yield struct.pack('<Q', len(text)) + text
-    for array in arrays.values():
-        yield memoryview(array.reshape(-1)).cast('B')
 
 
 def found(folder: Path) -> list[Path]:

@@ -49,7 +49,14 @@ def _pieces(arrays: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
 
 def load(net, path: Path, ctx) -> None:
     """Read what `save` wrote into a net of the same structure, all of it or nothing."""
-    found = read(path)
+    give(net, read(path), path, ctx)
+
+
+def give(net, found: dict[str, np.ndarray], path: Path, ctx) -> None:
+    """Give a net its parameters by name, all of them or nothing.
+
+    ParamsError, which names the file that they are from, unless they are those of this net.
+    """
     wanted = net._collect_params_with_prefix()  # the names that save_parameters writes
     if found.keys() != wanted.keys():
         odd = sorted(found.keys() ^ wanted.keys())[0]

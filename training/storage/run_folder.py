@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import IO
 
 from training.experiments import naming, registry
-from training.experiments.registry import Experiment, ExperimentError
+from training.experiments.row import ExperimentError, Row
 from training.storage import files
 
-CONFIG, PARAMETERS = 'config.json', 'vae.params'
+CONFIG, PARAMETERS, PICTURES = 'config.json', 'vae.params', 'pictures.safetensors'
 EVALUATION = 'evaluation.json'
 IN_THE_WAY = 'a finished run is there; --force replaces it'
 CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
                  'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
 EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
 DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
+# Fields that the rows of VAE/GANs had once, with the only values that they could have
+GONE = [('step', 'vaegan'), ('pixel_loss', None), ('solo_epochs', 0), ('pbp_weight', 1.0),
+        ('pbp_decay', 1.0), ('decay_interval', 25), ('max_disc_loss', 999.0),
+        ('encoder', 'published'), ('latent_head', 'published')]
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
@@ -126,8 +130,8 @@ def _write_checksums(folder: Path, sums: dict[str, str]) -> None:
 def belonging(folder: Path) -> list[Path]:
     """The files of a result folder that have checksums."""
     return [path for path in folder.iterdir()
-            if path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
-            and not path.name.startswith('.')]
+            if (path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
+                or path.name == PICTURES) and not path.name.startswith('.')]
 
 
 def finished_runs(root: Path) -> dict[str, Path]:
@@ -143,6 +147,11 @@ def matching(root: Path, pattern: str) -> list[Path]:
     if not found:
         raise ExperimentError(f'no finished run in {root} matches {pattern!r}')
     return found
+
+
+def is_drawable(folder: Path, whole: bool = False) -> bool:
+    """Return whether a run's pictures can be drawn again; whole: from its parameters."""
+    return (folder / PARAMETERS).exists() or not whole and (folder / PICTURES).exists()
 
 
 def named(root: Path, name: str) -> Path:
@@ -206,10 +215,13 @@ def _is_measure(name: str, value) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
-def row_of(config: dict, folder: Path) -> Experiment:
-    """The row of a result folder's configuration. FolderError if it is none."""
+def row_of(config: dict, folder: Path) -> Row:
+    """Return the row of a result folder's configuration. FolderError if it is none."""
     try:
-        row = type(registry.get(config['name']))(name=config['name'], **config['row'])
+        kind = type(registry.get(config['name']))
+        row = kind(name=config['name'], **{
+            field: value for field, value in config['row'].items()
+            if field in kind.fields() or (field, value) not in GONE})
     except (TypeError, KeyError, ValueError) as error:
         raise FolderError(f'{folder / CONFIG}: not a row '
                           f'({" ".join(str(error).split())})') from None

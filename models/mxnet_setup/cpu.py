@@ -1,4 +1,4 @@
-"""Set up the CPU, before MXNet starts its threads: it does so when it is imported or used."""
+"""How floats are counted and how many threads there are: to be set before MXNet starts its own."""
 import contextlib
 import ctypes
 import os
@@ -21,8 +21,8 @@ def flush_denormals() -> bool:
     Adam's running means of gradients that have become exactly zero (dead units, pixels that
     are always black) shrink by a constant factor a step until they are that small, where every
     operation on them costs a hundred times more: without this an epoch on MNIST becomes more
-    than twice as slow from the second on. False where the machine or its C library is another
-    one.
+    than twice as slow from the second on. Returns False, having done nothing, where the machine
+    or its C library is another one.
     """
     if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
         return False
@@ -39,7 +39,7 @@ def flush_denormals() -> bool:
 
 
 def use_all_cores() -> None:
-    """One thread a physical core, for MXNet and Numba, unless OMP_NUM_THREADS says otherwise.
+    """Give MXNet and Numba one thread a physical core, unless OMP_NUM_THREADS says otherwise.
 
     Left alone MXNet takes half of the processors, as if each core were two of them: on a
     machine where they are not, half of it is idle.
@@ -49,7 +49,7 @@ def use_all_cores() -> None:
 
 
 def physical_cores() -> int:
-    """Cores among the processors that this process may use; each may be several of them."""
+    """Return the number of cores behind the processors that this process may use."""
     cores = set()
     for processor in os.sched_getaffinity(0):
         try:
@@ -63,7 +63,7 @@ def run_in_calling_thread() -> None:
     """Let MXNet's operators run when they are called, in the thread that calls them.
 
     With its engine for that, NaiveEngine, a step of a small net on a CPU takes a third of the
-    time: queues and threads that wait for each other cost more than they give. Cards and a
+    time: queues and threads that wait for each other cost more than they give. GPUs and a
     parameter server need the default; MXNET_ENGINE_TYPE overrides this.
     Call it after MXNet is imported and before it is used.
     """
@@ -78,7 +78,7 @@ def run_in_calling_thread() -> None:
 
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Nothing arrives on stderr, not even from libraries' C++ code."""
+    """Let nothing arrive on stderr within, not even from libraries' C++ code."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

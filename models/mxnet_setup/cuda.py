@@ -13,17 +13,18 @@ from pathlib import Path
 CUDA_BUILD = 'mxnet-cu112'
 
 
-def preload(folders: list[Path]) -> None:
-    """Load every library of the folders, in whatever order their dependencies allow."""
+def load_all(folders: list[Path]) -> None:
+    """Load all libraries in the folders, in whatever order their dependencies allow."""
     waiting = [path for folder in folders for path in sorted(folder.glob('lib*.so*'))]
     while waiting:
-        failed = [path for path in waiting if not _load(path)]
+        failed = [path for path in waiting if not load(path)]
         if len(failed) == len(waiting):  # what needs the driver, where there is none
             return
         waiting = failed
 
 
-def _load(path: Path) -> bool:
+def load(path: Path) -> bool:
+    """Load one library for all others to see; return whether that worked."""
     try:
         ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     except OSError:
@@ -40,10 +41,10 @@ def _is_cuda_build() -> bool:
 
 
 def import_mxnet() -> None:
-    """ImportError with one line on what to do, where MXNet cannot be imported."""
+    """Import MXNet; ImportError with one line on what to do, where that fails."""
     if _is_cuda_build():
         roots = {Path(path) for path in (*site.getsitepackages(), *sys.path) if path}
-        preload([folder for root in sorted(roots) for folder in root.glob('nvidia/*/lib')])
+        load_all([folder for root in sorted(roots) for folder in root.glob('nvidia/*/lib')])
     try:
         import mxnet  # noqa: F401
     except ModuleNotFoundError as error:
@@ -60,5 +61,3 @@ def import_mxnet() -> None:
         raise ImportError(f'MXNet 1.9.1 does not work with this NumPy ({error}): '
                           'pip install -r requirements.txt') from None
 
-
-import_mxnet()

@@ -1,0 +1,142 @@
+"""Faces of any format and size as 64 x 64 RGB bytes, and the original's saved array."""
+import io
+import os
+import struct
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from threading import Lock
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
+
+from data import DataError, archives
+
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP')  # suffixes are often wrong; no EPS: it is run
+SIDE = 64               # pixels
+FACE_BYTES = SIDE * SIDE * 3
+MAX_IMAGES = 300_000
+MAX_PIXELS = 50_000_000
+LARGE = 4_000_000       # pixels: of such images only one at a time is in memory
+# A saved NDArray: list of one, then its magic number, kind of storage, 4 sizes, device, type
+NDARRAY, NDARRAY_END, CONVERTED_AT_ONCE = '<QQQIiI4qiii', 8, 512
+NDARRAY_FIELDS = ((0x112, 0, 1, 0xF993FAC9, 0, 4), (0x112, 0, 1, 0xF993FACA, 0, 4))
+_one_large = Lock()
+
+
+def decode_into(file: IO[bytes], path: Path, skip_bad: bool) -> int:
+    """Write the faces of a folder, zip or saved NDArray one after the other.
+
+    Return how many were left out. DataError for an image that cannot be read, unless skip_bad.
+    """
+    if path.suffix == '.ndy':
+        _convert_ndarray(file, path)
+        return 0
+    opened = archives.folder_sources if path.is_dir() else archives.zip_sources
+    with opened(path) as sources:
+        return _decode_all(file, path, sources, skip_bad)
+
+
+def _decode_all(file: IO[bytes], path: Path, sources: list[archives.Source],
+                skip_bad: bool) -> int:
+    if not sources:
+        raise DataError(f'{path}: no {", ".join(sorted(archives.SUFFIXES))} files in it')
+    if len(sources) > MAX_IMAGES:
+        raise DataError(f'{path}: {len(sources)} images, expected at most {MAX_IMAGES}')
+    n_skipped, problem = 0, None
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # we refuse those
+            for face in tqdm(pool.map(_attempt, sources), f'decoding {path.name}', len(sources),
+                             leave=False, unit='image', disable=not sys.stderr.isatty()):
+                if isinstance(face, np.ndarray):
+                    file.write(face)
+                elif skip_bad:
+                    n_skipped, problem = n_skipped + 1, face
+                else:
+                    raise face
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if n_skipped == len(sources):
+        raise problem
+    return n_skipped
+
+
+def _attempt(source: archives.Source) -> np.ndarray | DataError:
+    try:
+        return _decode(source)
+    except DataError as error:
+        return error
+
+
+def _decode(source: archives.Source) -> np.ndarray:
+    """Return one image, centre-cropped to a square, (64, 64, 3) uint8."""
+    name, read_bytes = source
+    try:
+        content = read_bytes()
+        if len(content) > archives.MAX_FILE_BYTES:
+            raise DataError(f'{name}: more than {archives.MAX_FILE_BYTES} bytes')
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f'{name}: {image.width} x {image.height} pixels, expected at '
+                                f'most {MAX_PIXELS}')
+            with _one_large if image.width * image.height > LARGE else nullcontext():
+                square = ImageOps.fit(_to_rgb(image), (SIDE, SIDE), Image.Resampling.LANCZOS)
+            return np.asarray(square)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f'{name}: not a readable image (expected one of '
+                        f'{", ".join(FORMATS)})') from None
+    except Exception as error:  # of many kinds, from unpackers and decoders of damaged bytes
+        reason = str(error) or type(error).__name__
+        raise DataError(f'{name}: not a readable image ({reason})') from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as RGB; what is transparent shows white, as on a page."""
+    if image.mode.startswith('I;16'):  # Pillow would clip 16 bits to 8: all but black is white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert('RGBA')
+        white = Image.new('RGBA', image.size, 'white')
+        image = Image.alpha_composite(white, image)
+    return image.convert('RGB')
+
+
+def _convert_ndarray(file: IO[bytes], path: Path) -> None:
+    """Write faces that the original saved: one NDArray (n, 3, 64, 64), float32 in [0, 1].
+
+    It had reshaped them from (n, 64, 64, 3), so that the bytes are in that order.
+    """
+    with open(path, 'rb') as saved:
+        n = _check_ndarray(saved, path)
+        for start in tqdm(range(0, n, CONVERTED_AT_ONCE), f'converting {path.name}', leave=False,
+                          disable=not sys.stderr.isatty()):
+            count = min(CONVERTED_AT_ONCE, n - start) * FACE_BYTES
+            values = np.frombuffer(saved.read(4 * count), '<f4')
+            if len(values) != count or not (0 <= values.min() and values.max() <= 1):
+                raise DataError(f'{path}: values that are not in [0, 1]')
+            file.write(np.rint(values * 255).astype(np.uint8))
+
+
+def _check_ndarray(saved: IO[bytes], path: Path) -> int:
+    """Read the header of a saved NDArray; return how many faces follow."""
+    header = saved.read(struct.calcsize(NDARRAY))
+    if len(header) < struct.calcsize(NDARRAY):
+        raise DataError(f'{path}: cut off in its header')
+    *fields, n, channels, height, width, _device, _device_id, dtype = struct.unpack(NDARRAY,
+                                                                                   header)
+    if (tuple(fields) not in NDARRAY_FIELDS or (channels, height, width) != (3, SIDE, SIDE)
+            or dtype != 0 or not 0 < n <= MAX_IMAGES):
+        raise DataError(f'{path}: not one saved NDArray (n, 3, {SIDE}, {SIDE}) of float32')
+    expected = len(header) + 4 * n * FACE_BYTES + NDARRAY_END
+    size = os.fstat(saved.fileno()).st_size
+    if size != expected:
+        raise DataError(f'{path}: {size} bytes, expected {expected}')
+    return n

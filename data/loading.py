@@ -1,0 +1,74 @@
+"""One data set, from its line in the table to its images: `load`."""
+import hashlib
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from data import DataError, table
+from data.images import Images
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a reader is asked for; it looks at what concerns it."""
+    entry: table.Entry
+    root: str | Path | None    # the only place to look in, if the user named one
+    shuffle_seed: int | None   # of the split of a set that comes as one; none: name order
+    skip_bad: bool             # leave out images that cannot be read
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a reader returns."""
+    train: Images
+    test: Images
+    files: dict | None = None  # what was read: names, and checksums or numbers of images
+    path: Path | None = None   # where it was; none: it was made by code
+    labels: tuple[np.ndarray, np.ndarray] | None = None  # (n,) of both, where there are classes
+    n_left_out: int = 0        # broken images
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and held-out images, and where they came from."""
+    train: Images
+    test: Images      # its first ten are the validation images
+    shape: tuple[int, int, int]
+    labels: tuple[np.ndarray, np.ndarray] | None  # (n,) of both, where there are classes
+    source: dict      # data, description, files, sha256 (of all pixels, training images first)
+    path: Path | None
+    originals: str    # the file names of the validation images, with {} for their number
+
+
+def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
+         shuffle_seed: int | None = 0, skip_bad: bool = False) -> Dataset:
+    """Return a data set of the table, at full size.
+
+    root: where to look; none: $VAEGAN_DATA, then the cache. layout: reshape | transpose, see
+    `images.to_channels_first`. shuffle_seed: of the split of faces; none is name order.
+    skip_bad: leave out images that cannot be read. DataError if the set is not there, damaged,
+    or not what the table says.
+    """
+    entry = table.get(name)
+    module, function = entry.reader.split('.')
+    reader = getattr(import_module(f'data.{module}'), function)
+    contents = reader(Request(entry, root, shuffle_seed, skip_bad))
+    place = contents.path or name
+    if contents.train.shape != entry.shape:
+        raise DataError(f'{place}: images of shape {contents.train.shape}, expected {entry.shape}')
+    if len(contents.test) < table.N_SHOWN:
+        raise DataError(f'{place}: {len(contents.train)} training and {len(contents.test)} '
+                        f'held-out images, expected {table.N_SHOWN} or more held-out ones')
+    digest = hashlib.sha256()
+    contents.train.update(digest)
+    contents.test.update(digest)
+    source = {'data': name, 'description': entry.description}
+    if contents.files is not None:
+        source['files'] = contents.files
+    if contents.n_left_out:
+        source['left_out'] = contents.n_left_out
+    return Dataset(contents.train.with_layout(layout), contents.test.with_layout(layout),
+                   entry.shape, contents.labels, source | {'sha256': digest.hexdigest()},
+                   contents.path, table.ORIGINALS[entry.kind])

@@ -1,0 +1,81 @@
+"""What training/README.md says of adding things, done in a copy of the project."""
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import write_mnist
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / 'training' / 'README.md').read_text().split('## Adding things')[1]
+EXAMPLE = re.compile(r'<!-- example(?:: (\S+?)(?:, (below|above|in place of) (.*?))?)? -->\n'
+                     r'```\w*\n(.*?)```', re.DOTALL)
+MOST_PLACES = {'row': 1, 'discriminator': 2, 'kind of combo step': 3, 'measure': 2}
+
+
+def examples(text: str) -> list[tuple[str, str, str, str]]:
+    """Return (file, how, anchor, code) of each."""
+    return EXAMPLE.findall(text)
+
+
+def add(root: Path, file: str, how: str, anchor: str, code: str) -> None:
+    path = root / 'training' / file
+    if not how:
+        assert not path.exists()
+        path.write_text(code)
+        return
+    text, code = path.read_text(), code if how != 'in place of' else code.rstrip('\n')
+    assert text.count(anchor) == 1, (file, anchor)
+    path.write_text(text.replace(anchor, {
+        'below': f'{anchor}\n{code.rstrip(chr(10))}', 'above': code + anchor,
+        'in place of': code}[how]))
+
+
+@pytest.mark.parametrize('title, most', MOST_PLACES.items())
+def test_few_places_are_touched(title, most):
+    section = README.split(f'**A {title}.**')[1].split('\n**')[0].split('\nThen, for')[0]
+    assert 0 < len(examples(section)) <= most
+
+
+@pytest.mark.slow
+def test_all_are_added_as_the_readme_says(tmp_path):
+    for folder in ('data', 'models', 'training', 'tests'):
+        shutil.copytree(ROOT / folder, tmp_path / folder,
+                        ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy(ROOT / 'pyproject.toml', tmp_path)
+    (tmp_path / 'results').mkdir()
+    for path in (ROOT / 'results').glob('*.csv'):
+        shutil.copy(path, tmp_path / 'results')
+    *code, (_, _, _, commands) = examples(README)
+    for example in code:
+        add(tmp_path, *example)
+    write_mnist(tmp_path, n_train=640)
+
+    def call(*words: str) -> str:
+        done = subprocess.run([sys.executable, '-m', *words], cwd=tmp_path, text=True,
+                              capture_output=True, env=os.environ | {'VAEGAN_DATA': str(tmp_path)})
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+        return done.stdout
+
+    for line in commands.splitlines():
+        out = call(*shlex.split(line)[2:], '--ctx', 'cpu')
+    assert '| brightness |' in out  # the table of the last command
+    images = tmp_path / 'results' / 'images'
+    runs = [f'{path.parent.name}/{path.name}' for path in images.glob('*_on_MNIST/*')]
+    assert sorted(runs) == sorted([
+        'DenseVAE_on_MNIST/20_3_400_bce_1_n640',
+        'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1_n640_disc-Pooled_disc_hlayers-None',
+        'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1_n640_alone'])
+    assert any(
+        'Brightness is the mean' in (images / run / 'README.md').read_text() for run in runs)
+    assert 'DenseVAE_on_MNIST/20_3_400_bce_1_n640' in call('training', 'list')
+    assert call('training', 'verify').count(': ok') == 3
+    call('training', 'report')
+    # The tests over the registry follow, too
+    call('pytest', '-q', '-p', 'no:cacheprovider', 'tests/test_experiments.py',
+         'tests/test_imports.py', 'tests/test_models.py')

@@ -1,0 +1,166 @@
+"""The table of data sets, where they are looked for, and how a set is added."""
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import DataError, MissingDataError, fetch, mnist, table
+from data.images import Images
+from data.loading import Contents, load
+from training.experiments.registry import EXPERIMENTS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / 'data' / 'README.md').read_text()
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+
+
+@pytest.fixture
+def root(mnist_root, tmp_path):
+    """A folder of small MNIST files below one that VAEGAN_DATA may name."""
+    return shutil.copytree(mnist_root, tmp_path / 'data' / 'mnist')
+
+
+# Where they are looked for
+
+
+@pytest.mark.parametrize('name', ['MNIST', 'anime'])
+@pytest.mark.parametrize('make, message', [
+    (lambda path: None, 'no such file or folder'), (lambda path: path.mkdir(), 'holds no'),
+    (lambda path: path.write_text('mine'), 'holds no')], ids=['typo', 'empty', 'file'])
+def test_named_root_without_the_set_is_an_error_that_names_it(root, tmp_path, monkeypatch,
+                                                              name, make, message):
+    monkeypatch.setenv('VAEGAN_DATA', str(root))
+    monkeypatch.setattr(fetch, 'download', lambda *_: pytest.fail('downloads'))
+    make(tmp_path / 'my_facse')
+    with pytest.raises(DataError, match=f'my_facse: {message}') as error:
+        load(name, tmp_path / 'my_facse')
+    assert '\n' not in str(error.value) and not isinstance(error.value, MissingDataError)
+
+
+@pytest.mark.parametrize('command', [
+    ['run', SOLO, '--epochs', '1'], ['demo'], ['verify'], ['strips', '--match', '*'],
+    ['run', SOLO, '--epochs', '1', '--set', 'data=sketch_digits']])
+def test_typo_in_data_root_is_refused_by_every_command(cli, root, tmp_path, monkeypatch, capsys,
+                                                       command):
+    monkeypatch.setenv('VAEGAN_DATA', str(root))
+    with pytest.raises(SystemExit) as stop:
+        cli([*command, '--data-root', str(tmp_path / 'my_facse'), '--results-root',
+             str(tmp_path / 'results')])
+    line, = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and 'error: ' in line and 'my_facse' in line
+    assert not (tmp_path / 'results').exists()
+
+
+@pytest.mark.parametrize('command', [['run', SOLO, '--epochs', '1'], ['demo']])
+def test_folder_without_the_set_is_never_other_data(cli, root, tmp_path, monkeypatch, command):
+    monkeypatch.setenv('VAEGAN_DATA', str(root))
+    (tmp_path / 'empty').mkdir()
+    status, _, err = cli([*command, '--data-root', str(tmp_path / 'empty'), '--results-root',
+                          str(tmp_path / 'results')])
+    assert status == 2 and err == (
+        f'error: {tmp_path / "empty"}: holds no MNIST (the four idx files)\n')
+    assert not (tmp_path / 'results').exists()
+
+
+def test_first_line_of_a_run_says_where_its_data_came_from(cli, root, tmp_path, monkeypatch):
+    monkeypatch.setenv('VAEGAN_DATA', str(root.parent))
+    status, _, err = cli(['run', SOLO, '--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8',
+                          '--results-root', str(tmp_path / 'results')])
+    assert status == 0 and err.splitlines()[0] == (
+        f'data: MNIST, MNIST idx files in {root}, 160 training and 20 held-out images')
+
+
+# The table
+
+
+def test_table_needs_the_standard_library_only():
+    subprocess.run([sys.executable, '-c', 'import sys, data.table; '
+                    'sys.exit(bool({"numpy", "mxnet"} & set(sys.modules)))'], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize('name, entry', table.SETS.items(), ids=table.SETS)
+def test_entries_have_a_reader_and_a_kind(name, entry):
+    module, function = entry.reader.split('.')
+    assert callable(getattr(import_module(f'data.{module}'), function))
+    assert entry.kind in table.ORIGINALS and entry.n_test >= table.N_SHOWN
+    if entry.names:  # comes as one
+        assert int((entry.n_train + entry.n_test) * entry.train_share) == entry.n_train
+
+
+def test_experiments_are_of_data_in_the_table():
+    assert {row.data for row in EXPERIMENTS.values()} <= table.SETS.keys()
+
+
+def test_unknown_data_are_refused():
+    with pytest.raises(DataError, match="data='CIFAR': expected one of MNIST, anime"):
+        load('CIFAR')
+
+
+@pytest.mark.parametrize('name', ['CIFAR', '', '../../x'])
+@pytest.mark.parametrize('more', [[], ['--dry-run']])
+def test_unknown_data_are_refused_before_anything_is_done(cli, tmp_path, name, more):
+    status, out, err = cli(['run', SOLO, '--set', f'data={name}', '--results-root',
+                            str(tmp_path / 'results'), *more])
+    assert status == 2 and out == '' and not list(tmp_path.iterdir())
+    line, = err.splitlines()
+    assert line.startswith(f'error: data={name!r}: expected one of MNIST, ')
+
+
+@pytest.mark.parametrize('shape, n_test, message', [
+    ((3, 6, 4), 10, r'letters.npy: images of shape \(1, 28, 28\), expected \(3, 6, 4\)'),
+    ((1, 28, 28), 9, 'letters.npy: 30 training and 9 held-out images, expected 10 or more')])
+def test_reader_that_returns_less_than_the_table_says_is_refused(monkeypatch, shape, n_test,
+                                                                 message):
+    def read(request):
+        pixels = np.zeros((30 + n_test, 28, 28, 1), np.uint8)
+        return Contents(Images(pixels[:30]), Images(pixels[30:]), path=Path('letters.npy'))
+
+    monkeypatch.setattr(mnist, 'read_letters', read, raising=False)
+    monkeypatch.setitem(table.SETS, 'letters', table.Entry('mnist.read_letters', 'digits', shape,
+                                                           30, 10, 'letters'))
+    with pytest.raises(DataError, match=message):
+        load('letters')
+
+
+@pytest.mark.slow
+def test_set_is_added_as_the_readme_says(tmp_path):
+    """In a copy of the project: the README's line and reader, and nothing else."""
+    for folder in ('data', 'models', 'training'):
+        shutil.copytree(ROOT / folder, tmp_path / folder,
+                        ignore=shutil.ignore_patterns('__pycache__'))
+    (tmp_path / 'results').mkdir()
+    for path in (ROOT / 'results').glob('*.csv'):
+        shutil.copy(path, tmp_path / 'results')
+    reader, line, command = re.findall(r'<!-- example -->\n```\w*\n(.*?)```', README, re.DOTALL)
+    (tmp_path / 'data' / 'letters.py').write_text(reader)
+    sets = tmp_path / 'data' / 'table.py'
+    sets.write_text(sets.read_text().replace('SETS = {\n', f'SETS = {{\n{line}', 1))
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / 'letters.npy', rng.integers(0, 256, (200, 28, 28), np.uint8))
+
+    def call(*words):
+        return subprocess.run([sys.executable, '-m', 'training', *words], cwd=tmp_path, text=True,
+                              capture_output=True, env=os.environ | {'VAEGAN_DATA': str(tmp_path)})
+
+    assert call('list').returncode == 0
+    words = shlex.split(command)[3:]
+    done = call(*words, '--dry-run')
+    assert done.returncode == 0 and json.loads(done.stdout)[0]['data'] == 'letters', done.stderr
+    done = call(*words, '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f'data: letters, handwritten letters in {tmp_path}/letters.npy, '
+                                  '180 training and 20 held-out images\n')
+    images = tmp_path / 'results' / 'images'
+    assert len(list(images.glob('DenseVAE_on_letters/*/strip.png'))) == 1
+    assert (images / 'letters_test_images' / '9.png').exists()
+    for words in (['strips', '--match', '*'], ['verify'], ['report']):
+        done = call(*words)
+        assert done.returncode == 0, done.stderr

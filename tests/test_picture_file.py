@@ -1,0 +1,78 @@
+"""pictures.safetensors: strips, samples, interpolations and traversals without the encoder."""
+from pathlib import Path
+
+import pytest
+
+from training.reporting import pictures
+from training.storage import run_folder
+
+CONV = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_200_10_seeded'
+GAN = 'ConvDecoder_ResNet_on_anime/512_32_200'
+SMALL = ['n_latent=4', 'vae_base_channels=2', 'batch_size=8', 'disc_base_channels=2']
+
+
+def train(cli, root: Path, data_root: Path, name: str) -> tuple[Path, list[str]]:
+    """Return the folder of a run of an epoch, and where it and its data are."""
+    where = ['--results-root', str(root), '--ctx', 'cpu']
+    status, _, err = cli(['run', name, '--epochs', '1', '--limit', '16', *where, '--data-root',
+                          str(data_root), *(word for field in SMALL for word in ('--set', field))])
+    assert status == 0, err
+    return next(root.glob('*_on_anime/*')), where
+
+
+def images(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob('*.png')}
+
+
+@pytest.mark.parametrize('name', [CONV, GAN])
+def test_pictures_come_again_to_the_bit_without_parameters_and_data(cli, tmp_path, data_root,
+                                                                     name):
+    folder, where = train(cli, tmp_path, data_root, name)
+    at_hand = [*where, '--data-root', str(data_root)]
+    run = f'{folder.parent.name}/{folder.name}'
+    assert cli(['explore', run, *at_hand])[0] == 0
+    before = images(folder)
+    for path in folder.glob('*.params'):
+        path.unlink()
+    assert cli(['strips', run, *at_hand])[0] == 0 and images(folder) == before
+    assert cli(['explore', run, *at_hand])[0] == 0 and images(folder) == before
+    status, out, err = cli(['strips', run, *where])  # and without the data
+    assert status == 0 and images(folder) == before, err
+    status, out, err = cli(['explore', run, *where])
+    assert status == 0 and 'no nearest images' in err and images(folder) == before, err
+    status, out, _ = cli(['verify', run, *where])
+    assert status == 0 and 'strip drawn again: largest difference 0/255' in out
+
+
+def test_changed_strip_is_noticed_without_parameters(cli, tmp_path, data_root):
+    folder, where = train(cli, tmp_path, data_root, CONV)
+    (folder / run_folder.PARAMETERS).unlink()
+    strip = folder / pictures.STRIP
+    pictures._save(255 - pictures._read(strip), strip)
+    run_folder.update_checksums(folder, pictures.STRIP)
+    status, out, _ = cli(['verify', *where])
+    assert status == 2 and 'differs by' in out
+
+
+@pytest.mark.parametrize('damage', [lambda content: b'', lambda content: content[:-4],
+                                    lambda content: b'\xff' * 64])
+def test_damaged_file_is_one_line(cli, tmp_path, data_root, damage):
+    folder, where = train(cli, tmp_path, data_root, CONV)
+    (folder / run_folder.PARAMETERS).unlink()
+    path = folder / run_folder.PICTURES
+    path.write_bytes(damage(path.read_bytes()))
+    before = images(folder)
+    status, _, err = cli(['strips', f'{folder.parent.name}/{folder.name}', *where])
+    assert status == 2 and err.splitlines()[-1].startswith(f'error: {path}: not a whole file')
+    assert images(folder) == before
+
+
+def test_measures_of_all_images_need_the_parameters(cli, tmp_path, data_root):
+    folder, where = train(cli, tmp_path, data_root, CONV)
+    (folder / run_folder.PARAMETERS).unlink()
+    run = f'{folder.parent.name}/{folder.name}'
+    status, _, err = cli(['evaluate', run, *where, '--data-root', str(data_root)])
+    assert status == 2 and f'{run_folder.PARAMETERS}: not there' in err
+    status, _, err = cli(['explore', run, '--between', '0', '101', *where, '--data-root',
+                          str(data_root)])
+    assert status == 2 and 'expected less than the 24 held-out images' in err

@@ -1,0 +1,75 @@
+"""Fields of a row: a meaning and bounds stand with each, and are checked from there."""
+import math
+from dataclasses import MISSING, Field, field, fields
+from typing import Any
+
+MOST_EPOCHS, MOST_SIZE, MOST_CHANNELS, MOST_INDEX = 10 ** 6, 2 ** 20, 2 ** 16, 2 ** 31 - 1
+
+
+class ExperimentError(ValueError):
+    """A name, field or value that the registry does not know; the message is for the user."""
+
+
+def of(meaning: str, default: Any = MISSING, *, choices: tuple[str, ...] = (),
+       above: float | None = None, least: float | None = None, most: float = math.inf) -> Any:
+    """Return a dataclass field with what it means and which values it may have.
+
+    choices: of a text. above, least, most: of a number. None is allowed where the type says so.
+    """
+    return field(default=default, metadata={'meaning': meaning, 'choices': choices,
+                                            'above': above, 'least': least, 'most': most})
+
+
+def count(meaning: str, default: Any = MISSING, most: int = MOST_SIZE) -> Any:
+    """Return the field of a number of things, at least one."""
+    return of(meaning, default, above=0, most=most)
+
+
+def share(meaning: str, default: float, most: float = 1.0) -> Any:
+    """Return the field of a number from 0 to `most`."""
+    return of(meaning, default, least=0, most=most)
+
+
+def kind_of(one: Field) -> tuple[type, bool]:
+    """Return a field's type, int, float or str, and whether it may be none."""
+    kinds = getattr(one.type, '__args__', (one.type,))
+    return kinds[0], type(None) in kinds
+
+
+def parsed(one: Field, text: str) -> int | float | str | None:
+    """Return a text as a value of the field's type; ExperimentError if it is none."""
+    kind, may_be_none = kind_of(one)
+    if text.lower() == 'none' and may_be_none:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        names = {int: 'a whole number', float: 'a number'}
+        raise ExperimentError(f'{one.name}={text!r}: expected {names[kind]}') from None
+
+
+def check(row: Any) -> None:
+    """Raise ExperimentError unless every value of a dataclass is one that its field allows."""
+    for one in fields(row):
+        expected = _expected(one, getattr(row, one.name))
+        if expected:
+            raise ExperimentError(f'{one.name}={getattr(row, one.name)!r}: expected {expected}')
+
+
+def _expected(one: Field, value: Any) -> str | None:
+    """Return what is expected in place of a value, or nothing if the field allows it."""
+    kind, may_be_none = kind_of(one)
+    if value is None and may_be_none:
+        return None
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        return kind.__name__
+    choices, above, least = (one.metadata.get(k) for k in ('choices', 'above', 'least'))
+    if choices and value not in choices:
+        return 'one of ' + ', '.join(choices)
+    if above is None and least is None:
+        return None
+    if value > one.metadata['most']:
+        return f'at most {one.metadata["most"]}'
+    if not value < math.inf or (value <= above if above is not None else value < least):
+        return f'a finite number {f"not below {least}" if above is None else f"above {above}"}'
+    return None
