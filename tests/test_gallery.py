@@ -12,7 +12,7 @@ from training.reporting.published import RESULTS, published_numbers
 from training.reporting.statistics import read_csv, write_csv
 from training.storage import run_folder
 from training.studies import STUDIES, anime
-from training.studies.study import reduction
+from training.studies.study import Study, reduction
 
 ANIME = [name for name, row in registry.EXPERIMENTS.items()
          if row.data == 'anime' and name in published_numbers() and row.step != 'vaegan']
@@ -160,3 +160,28 @@ def test_reduction_is_said_once_for_all_and_then_for_each():
     text = reduction({'a': few, 'b': seed})
     assert text.count('`limit` 64') == 1 and 'The run "b" besides has `seed` 1.' in text
     assert '"a"' not in text and '`limit` 64' in reduction({'a': whole, 'b': few})
+
+
+def test_study_is_one_module_and_one_line(cli, tmp_path, monkeypatch):
+    """What a module defines, once it is in STUDIES, is a command, Markdown and on the page."""
+    root = without_parameters(tmp_path / 'root')
+    rows = {name: registry.EXPERIMENTS[f'DenseVAE_on_MNIST/5_3_400_{name}_50']
+            for name in ('bce', 'l2')}
+    monkeypatch.setitem(STUDIES, 'new', Study(
+        'new', 'two pixel losses', 'new.csv', ('run', 'psnr', 'noise', 'minutes'), 'new.png',
+        lambda: {'Two pixel losses': rows},
+        lambda compared, runs: '\n'.join(f'{label}: {line["psnr"]}'
+                                         for label, (_, line) in compared.items()),
+        lambda path, compared, lines, runs: path.write_text(' '.join(
+            str(len(runs.statistics(row))) for row in compared['Two pixel losses'].values()))))
+    where = ['--results-root', str(root)]
+    status, _, err = cli(['gallery', 'new', '--keep', '--ctx', 'cpu', *where])
+    assert status == 0, err
+    lines = read_csv(root / 'new.csv')
+    assert [line['run'] for line in lines] == [row.name for row in rows.values()]
+    assert lines[0]['psnr'] == '17.65217294' and lines[0]['noise'] is None  # not in that file
+    assert (root / 'new.png').read_text() == '50 50'
+    assert cli(['gallery', 'new', '--markdown', *where])[1] == (
+        '#### Two pixel losses\n\nbce: 17.65217294\nl2: 16.42127666\n')
+    assert cli(['report', *where])[0] == 0
+    assert '>Two pixel losses</option>' in (root / 'index.html').read_text()
