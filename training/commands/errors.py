@@ -3,14 +3,14 @@ import errno
 
 
 def is_users(error: Exception) -> bool:
-    """Whether a message is for the user: our own error classes', and what the machine lacks."""
+    """Return whether a message is for the user: our own errors', and what the machine lacks."""
     ours = type(error).__module__.split('.')[0] in ('training', 'data', 'models')
     return ours or isinstance(error, OSError) or _is_out_of_memory(error) or (
         isinstance(error, ImportError) and 'MXNet' in str(error))
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether it, or what it came from, is that; libraries have their own words for it."""
+    """Return whether it, or what it came from, is that; libraries have their own words for it."""
     if error is None:
         return False
     of_file = isinstance(error, OSError) and error.filename is not None
@@ -22,7 +22,7 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """What went wrong, with the file's name, and the notes that were added."""
+    """Return what went wrong, with the file's name, and the notes that were added."""
     if _is_out_of_memory(error):
         text = 'not enough memory'
     elif isinstance(error, OSError):

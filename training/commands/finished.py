@@ -22,7 +22,7 @@ from training.studies import compared
 
 
 def strips_command(args) -> None:
-    """`strips`: pictures again from saved parameters, without training."""
+    """`strips`: draw pictures again from saved parameters, without training."""
     published = published_rows()
     for run in chosen_runs(args):
         pixels, originals = run.pictures()
@@ -33,16 +33,16 @@ def strips_command(args) -> None:
 
 
 def evaluate_command(args) -> None:
-    """`evaluate`: measures over all held-out images, into evaluation.json and the README."""
-    found = {}
+    """`evaluate`: measure all held-out images, into evaluation.json and the README."""
+    evaluations = {}
     for run in chosen_runs(args, whole=True):
-        found[naming.run_name(run.row)] = evaluate_run(run)
+        evaluations[naming.run_name(run.row)] = evaluate_run(run)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
-    print(json.dumps(found, indent=2) if args.json else tables.evaluations(found))
+    print(json.dumps(evaluations, indent=2) if args.json else tables.evaluations(evaluations))
 
 
 def explore_command(args) -> None:
-    """`explore`: pictures of samples, interpolations, traversals, nearest images."""
+    """`explore`: draw samples, interpolations, traversals and nearest images."""
     from training.evaluation.explore import explore
     from training.reporting import charts
     for run in chosen_runs(args):
@@ -61,13 +61,13 @@ def explore_command(args) -> None:
 
 
 def report_command(args) -> None:
-    """`report`: one page of all finished runs."""
+    """`report`: write one page of all finished runs."""
     print(page.write(tables_root(args).resolve(), args.results_root.resolve(), compared(),
                      published_rows(), table.kinds()))
 
 
 def verify_command(args) -> None:
-    """`verify`: whether result folders are what was recorded, and their strips come again."""
+    """`verify`: say whether result folders are what was recorded, and their strips come again."""
     root = args.results_root
     chosen = [run_folder.named(root, name) for name in args.names] or [
         *run_folder.finished_runs(root).values()]
@@ -76,25 +76,25 @@ def verify_command(args) -> None:
     ctx, n_wrong = resolve_devices(args)[0], 0
     published = published_rows()
     for folder in chosen:
-        found = verify.check(folder, published)
-        if not found.problems:
-            _draw_again(folder, ctx, args, found)
-        n_wrong += bool(found.problems)
-        print(f'{folder}: {found}', flush=True)
+        findings = verify.check(folder, published)
+        if not findings.problems:
+            _draw_again(folder, ctx, args, findings)
+        n_wrong += bool(findings.problems)
+        print(f'{folder}: {findings}', flush=True)
     if n_wrong:
         raise verify.VerifyError(f'{n_wrong} of {len(chosen)} result folders are not what was '
                                  'recorded')
 
 
-def _draw_again(folder: Path, ctx, args, found: verify.Findings) -> None:
+def _draw_again(folder: Path, ctx, args, findings: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
     from training.evaluation.finished_run import OtherDataError
     if not run_folder.is_drawable(folder):
-        found.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
+        findings.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
         return
     try:
         run = load_run(folder, ctx, args)
     except (DataError, OtherDataError) as error:
-        found.notes.append(f'strip not drawn again: {errors.one_line(error)}')
+        findings.notes.append(f'strip not drawn again: {errors.one_line(error)}')
         return
-    verify.compare_strip(folder, *run.pictures(), found)
+    verify.compare_strip(folder, *run.pictures(), findings)

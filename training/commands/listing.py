@@ -9,7 +9,7 @@ from training.storage import run_folder
 
 
 def list_command(args) -> None:
-    """`list`: the registry, published and our numbers, and finished runs that differ."""
+    """`list`: show the registry, published and our numbers, and finished runs that differ."""
     published = published_numbers()
     finished = run_folder.finished_runs(args.results_root)
     configs = {run: run_folder.read_config(folder) for run, folder in finished.items()}

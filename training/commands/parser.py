@@ -12,7 +12,7 @@ from training.studies.mixes import BASELINE
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; --help shows the usage."""
+    """A parser that says what is wrong in one line; --help shows the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f'error: {" ".join(message.split())} ({self.prog} --help shows how)\n')
@@ -89,7 +89,7 @@ def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
 
 
 def parser(images: Path = RESULTS / 'images') -> argparse.ArgumentParser:
-    """The command line; `command` of what it parses is the command's function."""
+    """Return the command line; `command` of what it parses is the command's function."""
     top = _Parser(
         prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Rerun the published VAE and VAE + discriminator experiments.',

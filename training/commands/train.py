@@ -101,7 +101,7 @@ def _changed(row: Row, args) -> Row:
 
 
 def demo_command(args) -> None:
-    """`demo`: the main job in short, and what came out side by side."""
+    """`demo`: do the main job in short, and show what came out side by side."""
     ctx = resolve_devices(args)
     from training.evaluation.evaluate import evaluate
     rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],

@@ -13,13 +13,13 @@ from training.storage import run_folder
 
 
 def tables_root(args) -> Path:
-    """Where tables over many runs go: the project's results, or a results root of its own."""
+    """Return where tables over many runs go: the project's results, or another results root."""
     own = args.results_root.resolve() == RESULTS / 'images'
     return RESULTS if own else args.results_root
 
 
 def resolve_devices(args) -> list:
-    """The contexts of `--ctx`, before anything else is read or written."""
+    """Return the contexts of `--ctx`, before anything else is read or written."""
     import models  # noqa: F401  before anything that uses MXNet
     from training.runtime import device
     return device.resolve_all(args.ctx)
@@ -64,7 +64,7 @@ def published_rows() -> dict[str, dict]:
 
 
 def load_classifier(dataset, ctx):
-    """A classifier of the data's classes, trained if the cache has none."""
+    """Return a classifier of the data's classes, trained if the cache has none."""
     from data import fetch
     from models.classifier import Classifier
     from training.evaluation import classifier
@@ -127,7 +127,7 @@ def _validation_images(row: Row, config: dict, args):
 
 
 def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
-    """The VAE, the discriminator if epochs need one, and of a VAE/GAN that with its features."""
+    """Return the VAE, the discriminator if epochs need one, and a VAE/GAN's with its features."""
     import models
     vae, disc, feature_disc = models.build_vae(row, shape), None, None
     if row.combo_epochs:
@@ -190,10 +190,10 @@ def evaluate_run(run) -> dict:
     """Measure a finished run, and keep that in its folder."""
     from training.evaluation.evaluate import evaluate
     classifier = load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
-    found = evaluate(run, classifier)
-    run_folder.write_evaluation(run.folder, found)
+    evaluation = evaluate(run, classifier)
+    run_folder.write_evaluation(run.folder, evaluation)
     add_to_folder(run, run_folder.EVALUATION)
-    return found
+    return evaluation
 
 
 def measures_of(run) -> dict[str, float]:

@@ -62,7 +62,7 @@ class FinishedRun:
 
     @property
     def n_measured(self) -> int:
-        """How many held-out images that KL is a mean over."""
+        """The number of held-out images that KL is a mean over."""
         return run_folder.read_config(self.folder)['n_held_out']
 
     def keep_pictures(self) -> None:

@@ -8,25 +8,25 @@ AT_ONCE = 500  # images
 
 
 def mean_over(measure: Callable, *pixels: np.ndarray) -> float:
-    """A measure that is a mean over images, of bytes (n, h, w, c), some of them at a time."""
+    """Return a measure that is a mean over images, of bytes (n, h, w, c), some at a time."""
     n = len(pixels[0])
     parts = [[p[i:i + AT_ONCE] for p in pixels] for i in range(0, n, AT_ONCE)]
     return sum(len(part[0]) * measure(*(p / 255 for p in part)) for part in parts) / n
 
 
 def relative(measure: Callable, drawn: np.ndarray, originals: np.ndarray) -> float:
-    """Such a measure of drawn pictures, that of the originals = 1; nan where theirs is 0."""
+    """Return such a measure of drawn pictures, originals = 1; nan where theirs is 0."""
     of_originals = mean_over(measure, originals)
     return mean_over(measure, drawn) / of_originals if of_originals else math.nan
 
 
 def mean_squared_error(x_hat: np.ndarray, x: np.ndarray) -> float:
-    """Mean over images, pixels and channels."""
+    """Return the mean over images, pixels and channels."""
     return float(np.mean((x_hat.astype(np.float64) - x) ** 2))
 
 
 def edge_sharpness(x: np.ndarray) -> float:
-    """Mean length of the brightness gradient, by forward differences, in 1 / pixel."""
+    """Return the mean length of the brightness gradient, by forward differences, in 1 / pixel."""
     grey = x.astype(np.float64).mean(axis=3)                            # (n, h, w)
     down = np.diff(grey, axis=1)[:, :, :-1]                             # (n, h-1, w-1)
     right = np.diff(grey, axis=2)[:, :-1]                               # (n, h-1, w-1)
@@ -34,7 +34,7 @@ def edge_sharpness(x: np.ndarray) -> float:
 
 
 def noise(x: np.ndarray) -> float:
-    """Mean standard deviation of pixel noise, from what a mask that sees no edges lets through.
+    """Return the mean standard deviation of pixel noise, by a mask that sees no edges.
 
     J. Immerkaer: Fast noise variance estimation. Computer Vision and Image Understanding, 1996.
     """
@@ -46,17 +46,17 @@ def noise(x: np.ndarray) -> float:
 
 
 def diversity(x: np.ndarray) -> float:
-    """Mean standard deviation of a pixel over images: 0 if all are the same."""
+    """Return the mean standard deviation of a pixel over images: 0 if all are the same."""
     return float(x.astype(np.float64).std(axis=0).mean())
 
 
 def kl_per_latent(mean: np.ndarray, logvar: np.ndarray) -> np.ndarray:
-    """Of N(mean, exp(logvar)), (n, z), from N(0, 1): a mean over images, (z,)."""
+    """Return the KL of N(mean, exp(logvar)), (n, z), from N(0, 1): a mean over images, (z,)."""
     return (mean ** 2 + np.exp(logvar) - 1 - logvar).mean(axis=0) / 2
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Between the normal distributions of two sets of features (n, f).
+    """Return the distance between the normal distributions of two sets of features (n, f).
 
     M. Heusel et al.: GANs trained by a two time-scale update rule converge to a local Nash
     equilibrium. 2017. arXiv:1706.08500. The trace of the root of two covariances' product is

@@ -1,4 +1,4 @@
-"""Epochs over phases: yields one record an epoch. Knows no experiment by name."""
+"""Epochs over phases, with one record an epoch. This module knows no experiment by name."""
 
 import math
 import time
@@ -27,7 +27,7 @@ def train(networks: Networks, train_images, held_out, row: Row,
           ctx: Context | list[Context], progress: Progress | None = None,
           on_batch: Callable = lambda *_: None,
           workers: parallel.Workers = ALONE) -> Iterator[dict]:
-    """Train as the row says, from `progress` on, and keep it; yields each epoch's record.
+    """Train as the row says, from `progress` on, and keep it; yield each epoch's record.
 
     train_images, held_out: indexed by (b,) integers, they give (b, c, h, w) float32 in [0, 1].
     ctx: devices that share each batch, and with other workers of the job.
@@ -50,7 +50,7 @@ def train(networks: Networks, train_images, held_out, row: Row,
 
 
 def _epoch(networks, images, row: Row, ctx, phase, progress, on_batch, workers) -> dict:
-    """Train the rest of the epoch under way; its record but for the held-out loss."""
+    """Train the rest of the epoch under way; return its record but for the held-out loss."""
     epoch, started = len(progress.records), time.perf_counter() - progress.seconds
     order = rng.order(row.seed, epoch, n_images(len(images), row))
     last, weights = n_batches(len(images), row), phase.weights(row, progress.records)

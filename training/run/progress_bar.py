@@ -21,7 +21,7 @@ class ProgressBar:
         self.next_refresh = 0.0
 
     def on_batch(self, phase, progress, n_batches: int) -> None:
-        """Called by the loop after each batch; shows the losses of this worker's images."""
+        """Show the losses of this worker's images; the loop calls it after each batch."""
         if not self.terminal:
             return
         epoch = len(progress.records)

@@ -24,7 +24,7 @@ class Stopwatch:
         self._before = progress.seconds
 
     def medians(self) -> dict[str, float]:
-        """Of each phase, after a warm-up."""
+        """Return the median of each phase, after a warm-up."""
         return {phase: statistics.median(seconds[WARM_UP:])
                 for phase, seconds in self.seconds.items()}
 
@@ -35,7 +35,7 @@ class Stopwatch:
 
 
 def as_timed(row: Experiment, n_steps: int) -> Experiment:
-    """The row for one epoch of each kind that its nets allow, of a warm-up and n steps."""
+    """Return the row for one epoch of each kind that its nets allow, of a warm-up and n steps."""
     if 'solo_epochs' in row.fields() and row.encodes:
         epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
     else:

@@ -20,7 +20,7 @@ class Board:
         self._writer = SummaryWriter(str(folder), purge_step=first)
 
     def add(self, record: dict, strip: np.ndarray) -> None:
-        """An epoch's numbers, and the strip (h, w, c) uint8 after it."""
+        """Log an epoch's numbers, and the strip (h, w, c) uint8 after it."""
         for name, value in record.items():
             if isinstance(value, float):
                 self._writer.add_scalar(name, value, record['epoch'])

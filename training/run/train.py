@@ -81,7 +81,7 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
 
 def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folder: Path,
                   config: dict, options: Options, workers, classifier) -> None:
-    """All epochs that are still to be trained, with a checkpoint after each."""
+    """Train all epochs that are still to be trained, with a checkpoint after each."""
     progress = checkpoints.last(folder, networks, row, len(dataset.train))
     run_folder.write_config(folder, run_folder.merged_config(folder, config) if progress
                             else config)
@@ -126,7 +126,7 @@ def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folde
 
 
 def _finish(run: FinishedRun, networks: Networks, n_devices: int, options: Options) -> None:
-    """All that a finished run leaves besides its statistics."""
+    """Write all that a finished run leaves besides its statistics."""
     parameters.save(run.vae, run.folder / run_folder.PARAMETERS)
     if networks.disc:
         parameters.save(networks.disc, run.folder / 'disc.params')

@@ -32,10 +32,10 @@ class FolderError(ValueError):
 
 
 def begin(final: Path, fresh: bool) -> tuple[Path, IO[str]]:
-    """The folder of an unfinished run, under a name that nothing takes for a finished one's.
+    """Return the folder of an unfinished run and the lock on it, held until it is closed.
 
-    And the lock on it, held until it is closed. fresh: nothing of an earlier start stays.
-    LockError if another process runs it.
+    Its name is one that nothing takes for a finished run's. fresh: nothing of an earlier start
+    stays. LockError if another process runs it.
     """
     folder = final.with_name(final.name + UNFINISHED)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,19 +62,19 @@ def finish(folder: Path, final: Path) -> None:
 
 
 def remove_leftovers(final: Path) -> None:
-    """What was to be removed when a run was finished, and was not if it was killed then."""
+    """Remove what was to go when a run was finished, and did not if it was killed then."""
     for path in (*final.glob('checkpoint-*'), final / LOCK):
         path.unlink(missing_ok=True)
     shutil.rmtree(final.with_name(f'{final.name}.replaced{UNFINISHED}'), ignore_errors=True)
 
 
 def write_config(folder: Path, config: dict) -> None:
-    """config.json: the resolved row, versions, device, data and their sha256."""
+    """Write config.json: the resolved row, versions, device, data and their sha256."""
     files.write_text(folder / CONFIG, json.dumps(config, indent=2) + '\n')
 
 
 def merged_config(folder: Path, config: dict) -> dict:
-    """config.json of a run that goes on: as it was begun, and on what devices it was trained.
+    """Return config.json of a run that goes on: as it was begun, and on which devices since.
 
     FolderError if it was begun with another row or other data.
     """
@@ -99,28 +99,28 @@ def _difference(before, now) -> str:
 
 
 def write_checksums(folder: Path) -> None:
-    """SHA256SUMS: of all that belongs to a result folder."""
+    """Write SHA256SUMS, of all that belongs to a result folder."""
     _write_checksums(folder, {path.name: files.sha256(path) for path in belonging(folder)})
 
 
 def update_checksums(folder: Path, *written: str) -> None:
-    """SHA256SUMS again for the files that were just written; not for the rest."""
+    """Write SHA256SUMS again for the files that were just written; not for the rest."""
     if (folder / SUMS).exists():
         _write_checksums(folder, read_checksums(folder) | {
             name: files.sha256(folder / name) for name in written})
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
-    """SHA256SUMS: file name to checksum. FolderError if it is not what write_checksums wrote."""
+    """Return SHA256SUMS: file name to checksum. FolderError if it is no such list."""
     path = folder / SUMS
     try:
         lines = path.read_text().splitlines()
     except UnicodeDecodeError:
         lines = ['']
-    found = [re.fullmatch(r'([0-9a-f]{64})  ([\w.-]+)', line) for line in lines]
-    if not all(found) or not found:
+    sums = [re.fullmatch(r'([0-9a-f]{64})  ([\w.-]+)', line) for line in lines]
+    if not all(sums) or not sums:
         raise FolderError(f'{path}: not a list of checksums')
-    return {match[2]: match[1] for match in found}
+    return {match[2]: match[1] for match in sums}
 
 
 def _write_checksums(folder: Path, sums: dict[str, str]) -> None:
@@ -128,25 +128,26 @@ def _write_checksums(folder: Path, sums: dict[str, str]) -> None:
 
 
 def belonging(folder: Path) -> list[Path]:
-    """The files of a result folder that have checksums."""
+    """Return the files of a result folder that have checksums."""
     return [path for path in folder.iterdir()
             if (path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
                 or path.name == PICTURES) and not path.name.startswith('.')]
 
 
 def finished_runs(root: Path) -> dict[str, Path]:
-    """Result folders below a root, by the names of their runs."""
+    """Return the result folders below a root, by the names of their runs."""
     return {f'{path.parent.parent.name}/{path.parent.name}': path.parent
             for path in sorted(root.glob(f'*/*/{CONFIG}'))
             if not path.parent.name.endswith(UNFINISHED)}
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
-    """The finished runs whose names match a shell pattern. ExperimentError if none does."""
-    found = [folder for run, folder in finished_runs(root).items() if fnmatchcase(run, pattern)]
-    if not found:
+    """Return the finished runs whose names match a shell pattern. ExperimentError if none does."""
+    folders = [folder for run, folder in finished_runs(root).items()
+               if fnmatchcase(run, pattern)]
+    if not folders:
         raise ExperimentError(f'no finished run in {root} matches {pattern!r}')
-    return found
+    return folders
 
 
 def is_drawable(folder: Path, whole: bool = False) -> bool:
@@ -155,11 +156,13 @@ def is_drawable(folder: Path, whole: bool = False) -> bool:
 
 
 def named(root: Path, name: str) -> Path:
-    """The finished run of that name, or of a row equal to the one of that name.
+    """Return the finished run of that name, or of a row equal to the one of that name.
 
     ExperimentError if there is none.
     """
     name, finished = name.strip('/'), finished_runs(root)
+    if name not in finished:
+        name = naming.without_pictures(name)
     if name not in finished:
         row = registry.canonical(registry.get(name))
         name = row.name
@@ -170,16 +173,16 @@ def named(root: Path, name: str) -> Path:
 
 
 def read_config(folder: Path) -> dict:
-    """config.json of a result folder. FolderError if it is not what write_config wrote."""
+    """Return config.json of a result folder. FolderError if it is not what write_config wrote."""
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise FolderError(f'{path}: not JSON ({error})') from None
     for field, kind in CONFIG_FIELDS.items():
-        found = config.get(field) if isinstance(config, dict) else None
-        if type(found) is not kind:
-            raise FolderError(f'{path}: {field} is {str(found)[:50]!r}, expected '
+        value = config.get(field) if isinstance(config, dict) else None
+        if type(value) is not kind:
+            raise FolderError(f'{path}: {field} is {str(value)[:50]!r}, expected '
                               f'{kind.__name__}')
     for field in DATA_FIELDS:
         if type(config['data'].get(field)) is not str:
@@ -188,22 +191,22 @@ def read_config(folder: Path) -> dict:
 
 
 def write_evaluation(folder: Path, evaluation: dict) -> None:
-    """evaluation.json: a finished run's measures and their protocol."""
+    """Write evaluation.json: a finished run's measures and their protocol."""
     files.write_text(folder / EVALUATION, json.dumps(evaluation, indent=2) + '\n')
 
 
 def read_evaluation(folder: Path) -> dict | None:
-    """evaluation.json, or nothing if it is not there. FolderError if it is something else."""
+    """Return evaluation.json or, if it is not there, nothing; FolderError if it is another file."""
     path = folder / EVALUATION
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text())
-        measures = found['measures']
-        of_kind = [type(found[k]) is kind for k, kind in EVALUATION_FIELDS.items()]
+        evaluation = json.loads(path.read_text())
+        measures = evaluation['measures']
+        of_kind = [type(evaluation[k]) is kind for k, kind in EVALUATION_FIELDS.items()]
         if all(of_kind) and all(map(_is_measure, measures, measures.values())) and (
                 'latents' in measures or 'active_latents' not in measures):
-            return found
+            return evaluation
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         pass
     raise FolderError(f'{path}: not an evaluation')
