@@ -196,7 +196,7 @@ def write_evaluation(folder: Path, evaluation: dict) -> None:
 
 
 def read_evaluation(folder: Path) -> dict | None:
-    """Return evaluation.json or, if it is not there, nothing; FolderError if it is another file."""
+    """Return evaluation.json, or nothing if it is not there; FolderError if it is none."""
     path = folder / EVALUATION
     if not path.exists():
         return None
