@@ -473,7 +473,8 @@ def test_digits_run_leaves_samples_curves_and_classes(cli, mnist_root, tmp_path)
     statistics = read_statistics(folder)
     assert len(statistics) == 3 and statistics[0]['val_enc_loss'] is None
     readme = (folder / 'README.md').read_text()
-    assert all(part in readme for part in ('samples_003.png', pictures.LOSSES, 'samples for each digit'))
+    assert all(part in readme for part in ('samples_003.png', pictures.LOSSES,
+                                           'samples for each digit'))
     assert cli(['verify', *where])[0] == 0
 
 
