@@ -64,7 +64,7 @@ def test_losses_of_a_vae_are_whole(figures, n_solo, n_combo, title):
 @pytest.mark.parametrize('title', ['a', LONG])
 def test_losses_of_a_vaegan_are_whole(figures, rates, title):
     statistics = vaegan_statistics(5, rates)
-    charts.draw_vaegan(Path(), statistics, title)
+    charts.draw_vaegan(Path(), statistics, [], title)
     figure, = figures
     assert_whole(figure)
     both, encoder, *others = figure.axes
