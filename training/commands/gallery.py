@@ -12,7 +12,7 @@ from training.commands.wiring import (
     train_row,
 )
 from training.experiments import naming
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.reporting.statistics import TableError, read_csv, read_statistics, write_csv
 from training.storage import run_folder
 from training.studies import STUDIES
@@ -51,7 +51,7 @@ def _has_parameters(folder: Path) -> bool:
     return (folder / run_folder.PARAMETERS).exists()
 
 
-def _kept(study: Study, rows: list[Experiment], path: Path, root: Path) -> dict[str, dict]:
+def _kept(study: Study, rows: list[Row], path: Path, root: Path) -> dict[str, dict]:
     """Return the measures of finished runs without parameters by their names.
 
     They were recorded in evaluation.json, or else in the study's table. TableError if a run has
@@ -76,7 +76,7 @@ def _kept(study: Study, rows: list[Experiment], path: Path, root: Path) -> dict[
     return kept
 
 
-def _line(study: Study, row: Experiment, ctx: list, args, kept: dict[str, dict]) -> dict:
+def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dict:
     """Return a run's line of the study's table, trained and measured where that is needed."""
     run = naming.run_name(row)
     folder = args.results_root / run

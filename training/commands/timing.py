@@ -5,7 +5,7 @@ from dataclasses import replace
 from data import table
 from training.commands.wiring import build_nets, resolve_devices, tables_root
 from training.experiments import registry
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.reporting.published import published_numbers
 from training.reporting.statistics import read_csv, read_statistics, write_csv
 from training.storage import run_folder
@@ -44,7 +44,7 @@ def _times_of_runs(args, published: dict) -> list[dict]:
     return mixes.from_runs(finished, published)
 
 
-def _epoch_seconds(row: Experiment, n_steps: int, ctx: list) -> dict[str, float]:
+def _epoch_seconds(row: Row, n_steps: int, ctx: list) -> dict[str, float]:
     """Return the seconds of an epoch of each kind that the row's nets allow; images are random."""
     import numpy as np
 

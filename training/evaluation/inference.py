@@ -2,7 +2,7 @@
 import numpy as np
 from mxnet import autograd, nd
 
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.steps import rng
 
 N_PICTURES = 10  # the first held-out images are the validation images
@@ -10,7 +10,7 @@ AT_ONCE = 500    # pictures
 FOR_GRID, FOR_CLASSES = 1, 2  # which fixed set of latents samples are of
 
 
-def generate(vae, held_out, row: Experiment, ctx, n_images: int = N_PICTURES) -> np.ndarray:
+def generate(vae, held_out, row: Row, ctx, n_images: int = N_PICTURES) -> np.ndarray:
     """Return reconstructions of the first held-out images, (n, h, w, c) uint8.
 
     Of a plain GAN, which has none, as many samples.
@@ -32,7 +32,7 @@ def decode(vae, images, ctx, z: np.ndarray) -> np.ndarray:
         return images.to_pixels(vae.decoder(nd.array(z, ctx)).asnumpy())
 
 
-def decode_validation(vae, images, row: Experiment, ctx, mean: np.ndarray,
+def decode_validation(vae, images, row: Row, ctx, mean: np.ndarray,
                       logvar: np.ndarray) -> np.ndarray:
     """Return what `generate` does, from what the encoder said of the images: (n, z) each."""
     eps = rng.noise(row.seed, rng.PICTURES, 0, 0, 0, mean.shape)
@@ -52,7 +52,7 @@ def encode(vae, images, ctx, n: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, logvar
 
 
-def sample(vae, row: Experiment, images, ctx, n: int, which: int) -> np.ndarray:
+def sample(vae, row: Row, images, ctx, n: int, which: int) -> np.ndarray:
     """Return the first n samples of a fixed set of latents, (n, h, w, c) uint8; inference mode."""
     decoder = vae.decoder if row.encodes else vae
     eps = rng.noise(row.seed, rng.PICTURES, 0, 0, which, (n, row.n_latent))

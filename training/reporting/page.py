@@ -10,7 +10,7 @@ from PIL import Image
 
 from training.evaluation.measures import in_tables
 from training.experiments import naming
-from training.experiments.registry import Experiment
+from training.experiments.row import Row
 from training.reporting import pictures, tables
 from training.reporting.published import our_numbers, published_seconds
 from training.reporting.statistics import read_csv
@@ -97,13 +97,13 @@ def _link(path: Path, root: Path) -> str:
     return quote(path.relative_to(root).as_posix())
 
 
-def _shown(row: Experiment, kind: str) -> str:
+def _shown(row: Row, kind: str) -> str:
     if not row.encodes:
         return f'Ten {kind}, sampled from the prior'
     return f'Ten {kind} that were held out, and below them their reconstructions'
 
 
-def _numbers(row: Experiment, folder: Path, published: dict) -> list[dict]:
+def _numbers(row: Row, folder: Path, published: dict) -> list[dict]:
     """Return losses, ours beside published: of the same epoch, or of the whole published run."""
     curve, lines = naming.comparable_curve(row, published), []
     ours, seconds = our_numbers(folder, curve), published_seconds(published)

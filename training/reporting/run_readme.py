@@ -6,7 +6,7 @@ import numpy as np
 
 from training.evaluation.measures import explained
 from training.experiments import naming
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.reporting import pictures, tables
 from training.reporting.pictures import (
     ANIMATION,
@@ -52,7 +52,7 @@ def readme(folder: Path, published: dict) -> str:
     return '\n'.join(line for section in sections for line in section)
 
 
-def _trained(config: dict, experiment: Experiment) -> list[str]:
+def _trained(config: dict, experiment: Row) -> list[str]:
     source = config['data']
     shown = ('The first ten held-out images stand above, their reconstructions below, from one '
              'sampled latent each.' if experiment.encodes else
@@ -67,7 +67,7 @@ def _trained(config: dict, experiment: Experiment) -> list[str]:
             '```', config['command'], '```', '']
 
 
-def _losses(folder: Path, config: dict, experiment: Experiment, published: dict) -> list[str]:
+def _losses(folder: Path, config: dict, experiment: Row, published: dict) -> list[str]:
     statistics = read_statistics(folder)
     curve = naming.comparable_curve(experiment, published)
     return ['## Losses', '', tables.losses_table(statistics, curve), '',
@@ -136,7 +136,7 @@ def _explored(folder: Path) -> list[str]:
             ] if there else []
 
 
-def draw_curves(folder: Path, row: Experiment, published: dict) -> list[str]:
+def draw_curves(folder: Path, row: Row, published: dict) -> list[str]:
     """Draw a finished run's losses, and the classes of its samples; return the files' names."""
     from training.reporting import charts
     statistics, title = read_statistics(folder), naming.run_name(row)

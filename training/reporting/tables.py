@@ -3,12 +3,12 @@ from pathlib import Path
 
 from training.evaluation.measures import MEASURES, in_tables
 from training.experiments import kinds
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.reporting.published import our_numbers, pairs, published_seconds
 from training.reporting.statistics import read_statistics
 
 
-def listing(row: Experiment, published: dict, folder: Path | None,
+def listing(row: Row, published: dict, folder: Path | None,
             variants: dict[str, tuple[Path, list[dict]]]) -> dict:
     """Return what `list` says of a row: `folder` holds a finished run of exactly that row, if any.
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from training.experiments import naming
-from training.experiments.registry import Experiment
+from training.experiments.row import Row
 from training.reporting import pictures, run_readme
 from training.reporting.statistics import STATISTICS, read_statistics
 from training.storage import files, run_folder
@@ -67,13 +67,13 @@ def _check_files(folder: Path, findings: Findings) -> None:
     findings.checked.append(f'{len(recorded.keys() & there)} files')
 
 
-def _check_configuration(folder: Path, row: Experiment, findings: Findings) -> None:
+def _check_configuration(folder: Path, row: Row, findings: Findings) -> None:
     run = f'{folder.parent.name}/{folder.name}'
     if naming.run_name(row) != naming.without_pictures(run):
         findings.problems.append(f'its configuration is that of {naming.run_name(row)}')
 
 
-def _check_statistics(folder: Path, row: Experiment, findings: Findings) -> None:
+def _check_statistics(folder: Path, row: Row, findings: Findings) -> None:
     lines = read_statistics(folder)
     phases = [phase.name for phase in row.kind.phases
               for _ in range(getattr(row, phase.epochs_field))]

@@ -3,7 +3,7 @@ import math
 import statistics
 from dataclasses import replace
 
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.run import loop
 from training.steps.networks import make_networks
 
@@ -34,7 +34,7 @@ class Stopwatch:
         return {phase: n_batches * seconds for phase, seconds in self.medians().items()}
 
 
-def as_timed(row: Experiment, n_steps: int) -> Experiment:
+def as_timed(row: Row, n_steps: int) -> Row:
     """Return the row for one epoch of each kind that its nets allow, of a warm-up and n steps."""
     if 'solo_epochs' in row.fields() and row.encodes:
         epochs = {'solo_epochs': 1, 'combo_epochs': 1 if row.disc else 0}
@@ -43,7 +43,7 @@ def as_timed(row: Experiment, n_steps: int) -> Experiment:
     return replace(row, limit=(WARM_UP + n_steps) * row.batch_size, **epochs)
 
 
-def epoch_seconds(row: Experiment, images, held_out, nets: tuple, ctx: list,
+def epoch_seconds(row: Row, images, held_out, nets: tuple, ctx: list,
                   n_images: int) -> dict[str, float]:
     """Return seconds of an epoch of each phase of a row, which `as_timed` has prepared.
 

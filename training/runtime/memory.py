@@ -3,7 +3,7 @@ from math import prod
 
 from mxnet import Context, gluon, sym
 
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.runtime import device
 
 BYTES_PER_PARAMETER = 4 * 4  # its value, gradient, and Adam's mean and variance
@@ -26,7 +26,7 @@ def activations(net: gluon.Block, *shapes: tuple[int, ...]) -> int:
                if name not in arguments)
 
 
-def needed(row: Experiment, vae: gluon.Block, disc: gluon.Block | None,
+def needed(row: Row, vae: gluon.Block, disc: gluon.Block | None,
            shape: tuple[int, int, int]) -> int:
     """Bytes for parameters, gradients, Adam, and a batch through each net.
 
@@ -45,13 +45,13 @@ def needed(row: Experiment, vae: gluon.Block, disc: gluon.Block | None,
     return found
 
 
-def foreseen(row: Experiment, vae: gluon.Block, disc: gluon.Block | None,
+def foreseen(row: Row, vae: gluon.Block, disc: gluon.Block | None,
              shape: tuple[int, int, int], n_copies: int = 1) -> float:
     """Bytes that a run will take on a CPU, libraries and images aside."""
     return OVERHEAD * n_copies * needed(row, vae, disc, shape) + KERNELS_BYTES
 
 
-def check(row: Experiment, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, int, int],
+def check(row: Row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, int, int],
           ctx: list[Context]) -> None:
     """MemoryNeedError if training will not fit; says how much it needs and how much there is."""
     if ctx[0].device_type == 'cpu':  # all the same memory; each has parameters of its own

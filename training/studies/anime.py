@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from training.experiments import registry
-from training.experiments.registry import EXPERIMENTS, Experiment
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.row import Row
 from training.reporting import tables
 from training.studies.study import Runs, Study, numbers, of_measures
 
@@ -54,7 +55,7 @@ SHOWN = {'val_loss': ('KL + pixel, held out', 0),
          **of_measures('mean_squared_error', 'sharpness', 'noise')}
 
 
-def at_scale(row: Experiment) -> Experiment:
+def at_scale(row: Row) -> Row:
     """Return the row, reduced."""
     def part(value: int | None, divisor: float) -> int | None:
         return None if value is None else round(value / divisor)
@@ -70,7 +71,7 @@ def at_scale(row: Experiment) -> Experiment:
         limit=IMAGES, batch_size=BATCH, step='shared')
 
 
-def comparisons() -> dict[str, dict[str, Experiment]]:
+def comparisons() -> dict[str, dict[str, Row]]:
     """Return what is trained by title: rows by their published names, and by their layouts."""
     first = at_scale(EXPERIMENTS[TRANSPOSED])
     return {**{title: {name: at_scale(registry.canonical(EXPERIMENTS[name])) for name in names}
@@ -78,7 +79,7 @@ def comparisons() -> dict[str, dict[str, Experiment]]:
             LAYOUTS: {'reshape': first, 'transpose': replace(first, layout='transpose')}}
 
 
-def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
+def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
     """Return a comparison's table: a line a row, with its strip."""
     table = [['experiment', 'strip', *(header for header, _ in SHOWN.values())]]
     for label, (row, line) in compared.items():
@@ -89,7 +90,7 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
     return tables.markdown_table(table)
 
 
-def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
+def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
     """Draw what reshape and transpose make of faces, and of their reconstructions."""
     from training.reporting import study_charts  # slow to import

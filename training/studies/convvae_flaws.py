@@ -6,7 +6,8 @@ as the published one.
 from dataclasses import replace
 from pathlib import Path
 
-from training.experiments.registry import EXPERIMENTS, REPAIRS, SMALLER, Experiment
+from training.experiments.registry import EXPERIMENTS, REPAIRS, SMALLER
+from training.experiments.row import Row
 from training.reporting import tables
 from training.studies.study import Runs, Study, numbers, of_measures
 
@@ -30,14 +31,14 @@ SHOWN = {'minutes': ('minutes', 1), 'val_loss': ('KL + pixel, held out', 0),
          **of_measures('mean_squared_error', 'psnr', 'ssim', 'sharpness')}
 
 
-def comparisons() -> dict[str, dict[str, Experiment]]:
+def comparisons() -> dict[str, dict[str, Row]]:
     """Return what is trained, by what it is called in the table."""
     return {'Faces: the flaws of ConvVAE': {
         label: replace(EXPERIMENTS[PUBLISHED], limit=IMAGES, solo_epochs=EPOCHS[label], **changes)
         for label, changes in CHANGES.items()}}
 
 
-def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
+def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
     """Return the table: a line a net, with its strip."""
     table = [['ConvVAE', 'strip', 'epochs', *(header for header, _ in SHOWN.values())]]
     for label, (row, line) in compared.items():
@@ -46,7 +47,7 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
     return tables.markdown_table(table)
 
 
-def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
+def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
     """Draw held-out losses over the minutes of training."""
     from training.reporting import study_charts  # slow to import

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.experiments import naming
-from training.experiments.registry import EXPERIMENTS, Experiment
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.row import Row
 from training.reporting import pictures, tables
 from training.studies.study import Runs, Study, numbers, of_measures, reduction
 
@@ -28,11 +29,11 @@ SCHEDULES_TITLE = 'System A on faces: learning rates'
 SCHEDULES = ('lr1', 'lr2', 'lr3', 'lr4', 'lr2_as_logged', 'lr3_as_logged', 'lr4_as_logged')
 
 
-def _faces(name: str, **changes) -> Experiment:
+def _faces(name: str, **changes) -> Row:
     return replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **FACES | changes)
 
 
-def comparisons() -> dict[str, dict[str, Experiment]]:
+def comparisons() -> dict[str, dict[str, Row]]:
     """Return rows as they are trained, by title and by what they are called in its table."""
     b = EXPERIMENTS['VAEGAN_on_MNIST/B_20_50']
     flawed = EXPERIMENTS['VAEGAN_on_MNIST/B_20_50_as_published']
@@ -61,7 +62,7 @@ def comparisons() -> dict[str, dict[str, Experiment]]:
             EXPERIMENTS['VAEGAN_on_anime/paper_128_200'], **PAPER)}}
 
 
-def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
+def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
     """Return a comparison: what is reduced, and a table, a line a run, with its pictures.
 
     The table has no column of what none of its runs has.
@@ -81,7 +82,7 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
     return f'{reduction(rows)}\n\n{tables.markdown_table(table)}'
 
 
-def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
+def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
     """Draw system A's runs on faces, one for each rule of the learning rates."""
     from training.reporting import study_charts  # slow to import

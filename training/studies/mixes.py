@@ -5,7 +5,8 @@ Published: 200 epochs of ConvVAE + ResNet, of which 0, 50, 100 or 150 are solo.
 import statistics
 from collections.abc import Iterable
 
-from training.experiments.registry import EXPERIMENTS, Experiment, canonical
+from training.experiments.registry import EXPERIMENTS, canonical
+from training.experiments.row import Row
 from training.reporting import tables
 
 BASELINE = 'ConvVAE_ResNet_on_anime/512_32_200_10_1'
@@ -29,7 +30,7 @@ def with_one_solo(seconds: dict[str, dict[str, float]]) -> dict[str, dict[str, f
             for step, phases in seconds.items()}
 
 
-def estimates(row: Experiment, step: str, epoch_seconds: dict[str, float],
+def estimates(row: Row, step: str, epoch_seconds: dict[str, float],
               published: dict[str, dict]) -> list[dict]:
     """Return the mixes of a row's epochs, from the seconds of a solo and of a combo epoch.
 
@@ -51,7 +52,7 @@ def estimates(row: Experiment, step: str, epoch_seconds: dict[str, float],
     return _with_fractions(lines)
 
 
-def _published(name: str, row: Experiment, n_solo: int, published: dict) -> float | None:
+def _published(name: str, row: Row, n_solo: int, published: dict) -> float | None:
     """Return what was published for that mix, under its own name or that of one of the four."""
     if EXPERIMENTS[name].solo_epochs != n_solo:
         return None
@@ -59,7 +60,7 @@ def _published(name: str, row: Experiment, n_solo: int, published: dict) -> floa
     return float(seconds) if seconds else None
 
 
-def from_runs(finished: Iterable[tuple[Experiment, list[dict]]],
+def from_runs(finished: Iterable[tuple[Row, list[dict]]],
               published: dict[str, dict]) -> list[dict]:
     """Return the published mixes as finished runs of them took, of one scale.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from training.experiments.registry import EXPERIMENTS, Experiment
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.row import Row
 from training.reporting import tables
 from training.studies.study import Runs, Study, of_measures
 
@@ -20,7 +21,7 @@ SHOWN = of_measures('sharpness', 'mean_squared_error', 'ssim', 'accuracy',
 CONFIDENCE = 0.95  # as the figure says
 
 
-def comparisons() -> dict[str, dict[str, Experiment]]:
+def comparisons() -> dict[str, dict[str, Row]]:
     """Return what is trained: the shared step, where there is a choice."""
     alone = EXPERIMENTS['DenseVAE_on_MNIST/5_3_400_bce_50']
     with_disc = EXPERIMENTS['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50']
@@ -45,7 +46,7 @@ def interval(sample: np.ndarray) -> tuple[float, float]:
     return float(sample.mean()), float(width)
 
 
-def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
+def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
     """Return a table of means, and of their differences with intervals.
 
     Runs of one seed are pairs (paired t-test): they share weights to begin with and batches.
@@ -65,7 +66,7 @@ def write(compared: dict[str, tuple[Experiment, dict]], runs: Runs) -> str:
     return tables.markdown_table(table)
 
 
-def draw(path: Path, compared: dict[str, dict[str, Experiment]], lines: list[dict],
+def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
     """Draw each seed's measures, with means and intervals."""
     from training.reporting import study_charts  # slow to import

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.evaluation.measures import MEASURES
 from training.experiments import naming
-from training.experiments.registry import Experiment
+from training.experiments.row import Row
 from training.reporting import pictures, tables
 from training.reporting.statistics import read_statistics
 
@@ -23,11 +23,11 @@ class Runs:
     prefix: str = ''
     load: Callable | None = None
 
-    def folder(self, row: Experiment) -> Path:
+    def folder(self, row: Row) -> Path:
         """Return the folder of a row's run."""
         return self.root / naming.run_name(row)
 
-    def statistics(self, row: Experiment) -> list[dict]:
+    def statistics(self, row: Row) -> list[dict]:
         """Return the statistics of the epochs of a row's run."""
         return read_statistics(self.folder(row))
 
@@ -41,7 +41,7 @@ class Runs:
             return ''
         return f'<img src="{self.prefix}{run}/{name}" alt="{text}" width="{width}">'
 
-    def strip(self, row: Experiment, run: str, label: str) -> str:
+    def strip(self, row: Row, run: str, label: str) -> str:
         """Return the strip of a run for a table."""
         shown = 'Originals and reconstructions' if row.encodes else 'Samples'
         return self.image(run, pictures.STRIP, f'{shown}: {label}', STRIP_WIDTH)
@@ -60,9 +60,9 @@ class Study:
     table: str                # file name of its CSV, a line a run
     columns: tuple[str, ...]  # of that table
     figure: str               # file name
-    comparisons: Callable[[], dict[str, dict[str, Experiment]]]
-    write: Callable[[dict[str, tuple[Experiment, dict]], Runs], str]
-    draw: Callable[[Path, dict[str, dict[str, Experiment]], list[dict], Runs], None]
+    comparisons: Callable[[], dict[str, dict[str, Row]]]
+    write: Callable[[dict[str, tuple[Row, dict]], Runs], str]
+    draw: Callable[[Path, dict[str, dict[str, Row]], list[dict], Runs], None]
     introduction: str = ''    # above all comparisons
     n_images: int | None = None  # held-out images that are measured, the first; none: all
 
@@ -71,7 +71,7 @@ class Study:
         """The measures that the table has."""
         return [column for column in self.columns if column in MEASURES]
 
-    def rows(self) -> list[Experiment]:
+    def rows(self) -> list[Row]:
         """Return what is trained: each row once."""
         return [*{naming.run_name(row): row for rows in self.comparisons().values()
                   for row in rows.values()}.values()]
@@ -100,7 +100,7 @@ def of_measures(*names: str) -> dict[str, tuple[str, int]]:
     return {name: (MEASURES[name].header, MEASURES[name].digits) for name in names}
 
 
-def reduction(rows: dict[str, Experiment]) -> str:
+def reduction(rows: dict[str, Row]) -> str:
     """Return in whole sentences what is reduced or otherwise changed in rows, by label.
 
     What all have in common is said once.
