@@ -12,7 +12,7 @@ from mxnet.gluon import nn
 from safetensors.numpy import load_file
 
 import models
-from tests.processes import Run
+from tests.processes import Run, talking_to_the_end
 from training.experiments.registry import Experiment
 from training.run import loop
 from training.steps import phases
@@ -221,7 +221,7 @@ def test_run_killed_25_times_ends_as_one_that_was_not(kind, tmp_path, data_root)
 def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
     arguments = [SOLO, '--epochs', '8', '--set', 'n_hnodes=16']
     run = Run(arguments, tmp_path / 'stopped', data_root)
-    process = run.start()
+    process = run.start(env=talking_to_the_end(tmp_path))
     time.sleep(0.3)
     process.send_signal(signum)
     output = process.communicate()[0]
