@@ -72,7 +72,7 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
         except Exception as error:
             reserve.close()
             same_again = (checkpoints.CheckpointError, run_folder.FolderError, phases.Diverged)
-            if checkpoints.found(folder) and not isinstance(error, same_again):
+            if checkpoints.paths_in(folder) and not isinstance(error, same_again):
                 error.add_note('the last checkpoint stays; go on with: '
                                f'{options.command_line}')
             raise
