@@ -12,12 +12,12 @@ from mxnet.gluon import nn
 from safetensors.numpy import load_file
 
 import models
-from tests.processes import Run
+from tests.processes import Run, talking_to_the_end
 from training.experiments.registry import Experiment
 from training.run import loop
 from training.steps import phases
 from training.steps.networks import make_networks
-from training.storage import checkpoints
+from training.storage import checkpoint_file, checkpoints
 
 SHAPE = (1, 6, 6)
 ROW = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=2,
@@ -113,7 +113,7 @@ def saved(folder, at: int = 5):
         if N_BATCHES * len(progress.records) + progress.batch in (at - 1, at):
             checkpoints.save(folder, nets, progress)
     train(nets, ROW, on_batch=on_batch)
-    return checkpoints.found(folder)
+    return checkpoints.paths_in(folder)
 
 
 def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path, capsys):
@@ -122,7 +122,7 @@ def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path, capsys):
         for batch in range(1, 4):
             progress = phases.Progress(batch=batch, sums=np.ones(3, np.float32))
             checkpoints.save(tmp_path, nets, progress)
-    old, new = checkpoints.found(tmp_path)
+    old, new = checkpoints.paths_in(tmp_path)
     assert [p.name for p in tmp_path.iterdir() if p not in (old, new)] == []
     new.write_bytes(new.read_bytes()[:-1])
     assert checkpoints.last(tmp_path, nets, ROW, len(IMAGES)).batch == 2
@@ -140,7 +140,7 @@ def test_a_changed_byte_anywhere_is_refused(tmp_path):
     for at in [*range(0, 400, 9), *rng.integers(400, len(content), 150)]:
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
         with pytest.raises(checkpoints.CheckpointError, match='not a whole checkpoint'):
-            checkpoints.load(path, nets, phases.plan(ROW), N_BATCHES)
+            checkpoint_file.load(path, nets, phases.plan(ROW), N_BATCHES)
     assert values(nets) == before
 
 
@@ -153,7 +153,7 @@ def test_checkpoint_of_another_row_is_refused(change, tmp_path):
     nets = networks(other)
     before = values(nets)
     with pytest.raises(checkpoints.CheckpointError, match='not a whole checkpoint of this run'):
-        checkpoints.load(path, nets, phases.plan(other), N_BATCHES)
+        checkpoint_file.load(path, nets, phases.plan(other), N_BATCHES)
     assert values(nets) == before
 
 
@@ -170,7 +170,7 @@ def test_checkpoint_holds_no_code_and_everything_else(tmp_path):
 
 def test_save_that_fails_keeps_what_is_there(tmp_path, monkeypatch):
     before = {p: p.read_bytes() for p in saved(tmp_path)}
-    monkeypatch.setattr(checkpoints.files.os, 'fsync', lambda _: 1 / 0)
+    monkeypatch.setattr(checkpoint_file.files.os, 'fsync', lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         checkpoints.save(tmp_path, networks(),
                          phases.Progress(batch=2, sums=np.ones(3, np.float32)))
@@ -222,7 +222,7 @@ def test_run_killed_25_times_ends_as_one_that_was_not(kind, tmp_path, data_root)
 def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
     arguments = [SOLO, '--epochs', '8', '--set', 'n_hnodes=16']
     run = Run(arguments, tmp_path / 'stopped', data_root)
-    process = run.start()
+    process = run.start(env=talking_to_the_end(tmp_path))
     time.sleep(0.3)
     process.send_signal(signum)
     output = process.communicate()[0]
@@ -231,7 +231,7 @@ def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_pa
     assert 'stopped after ' in last and ' epochs' in last and 'Traceback' not in output
     assert last.endswith('go on with: python -m training '
                          + ' '.join(run.command[3:]))
-    assert checkpoints.found(next(run.root.glob('*/*.unfinished')))
+    assert checkpoints.paths_in(next(run.root.glob('*/*.unfinished')))
     run.finish()
     whole = Run(arguments, tmp_path / 'whole', data_root)
     whole.finish()

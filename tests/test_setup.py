@@ -10,6 +10,7 @@ from pathlib import Path
 import mxnet
 import pytest
 
+from tests.processes import LAST_WORDS, talking_to_the_end
 from training.runtime import device
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,6 +103,19 @@ def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, mess
     assert message in last and 'pip install -r requirements.txt' in last
     if command[0] == '-m':
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('arguments, status, n_lines', [
+    (['list'], 0, 0), (['run', 'no/such'], 2, 1)])
+def test_our_line_is_the_last(tmp_path, arguments, status, n_lines):
+    environment = talking_to_the_end(tmp_path)
+    done = subprocess.run([sys.executable, '-c', ''], env=environment, capture_output=True,
+                          text=True)
+    assert done.stderr == f'{LAST_WORDS}\n'
+    done = subprocess.run([sys.executable, '-m', 'training', *arguments], env=environment,
+                          cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status
+    assert len(done.stderr.splitlines()) == n_lines and LAST_WORDS not in done.stderr
 
 
 def test_libraries_are_loaded_in_the_order_they_need(tmp_path):

@@ -27,7 +27,7 @@ SMALL = ['--set', 'n_hnodes=64', '--limit', '640']
 
 
 def checkpoints_of(run: Run) -> list[Path]:
-    return checkpoints.found(next(run.root.glob('*/*.unfinished')))
+    return checkpoints.paths_in(next(run.root.glob('*/*.unfinished')))
 
 
 def wait_for_checkpoints(run: Run, n: int = 2) -> None:
@@ -123,7 +123,7 @@ def test_vanished_folder_is_one_line(tmp_path, data_root):
     wait_for_checkpoints(run)
     shutil.move(next(run.root.glob('*/*.unfinished')), tmp_path / 'elsewhere')
     assert_one_line(process, 'No such file or directory')
-    assert len(checkpoints.found(tmp_path / 'elsewhere')) == 2
+    assert len(checkpoints.paths_in(tmp_path / 'elsewhere')) == 2
 
 
 def bound_by_permissions() -> None:
@@ -181,7 +181,7 @@ def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, data_root, mon
     status, _, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
     assert status == 2 and 'diverged in epoch 2 (solo, 3 of 4), batch 1' in err
     folder = next(tmp_path.glob('*/*.unfinished'))
-    assert [p.name for p in checkpoints.found(folder)] == [
+    assert [p.name for p in checkpoints.paths_in(folder)] == [
         'checkpoint-000001-000000.safetensors', 'checkpoint-000002-000000.safetensors']
     assert [line.split(',')[1] for line in (folder / STATISTICS).read_text().splitlines()
             ] == ['phase', 'solo', 'solo', '"solo']

@@ -18,7 +18,7 @@ from training.experiments.registry import EXPERIMENTS, ExperimentError
 from training.experiments.row import VaeGan
 from training.reporting import pictures
 from training.reporting.statistics import read_classes, read_csv, read_statistics
-from training.steps import losses, vaegan
+from training.steps import losses, vaegan, vaegan_losses
 from training.steps.networks import make_networks
 from training.steps.solo_combo import Weights
 from training.storage import run_folder
@@ -259,7 +259,8 @@ def test_gradients_are_those_of_differences(name):
             for p, old, gradient in zip(parameters, before, gradients, strict=True):
                 p.set_data(old + nd.array(step * gradient / length))
             with autograd.train_mode():
-                values.append(own[net](vaegan.losses(row, nets, x, draw, 1 / BATCH)).asscalar())
+                found = vaegan_losses.batch_losses(row, nets, x, draw, 1 / BATCH)
+                values.append(own[net](found).asscalar())
         for p, old in zip(parameters, before, strict=True):
             p.set_data(old)
         assert (values[1] - values[0]) / 6e-5 == pytest.approx(length, rel=0.03), net
@@ -275,7 +276,7 @@ def test_gradients_are_those_behind_the_masks_of_dropout(net):
     vaegan.step_of(row)(nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
     random.seed(5)
     with autograd.record():
-        found = vaegan.losses(row, again, x, draw, 1 / BATCH)
+        found = vaegan_losses.batch_losses(row, again, x, draw, 1 / BATCH)
         own = {'encoder': found.encoder(row, x.size // BATCH), 'decoder': found.decoder(row),
                'disc': found.disc}[net]
     own.backward()
@@ -338,7 +339,7 @@ def test_labels_are_soft_noisy_and_sometimes_flipped():
     def many(which, width):
         return nd.array(np.random.default_rng(which).standard_normal((20_000, width)))
     with autograd.train_mode():
-        real, *fakes = (label.asnumpy() for label in vaegan._labels(row, many))
+        real, *fakes = (label.asnumpy() for label in vaegan_losses._labels(row, many))
     assert real.shape == (20_000, 1)
     for labels, (low, high) in ((real, (0.8, 1.0)), *((fake, (0.0, 0.1)) for fake in fakes)):
         kept = labels[(labels >= low) & (labels <= high)]
@@ -346,7 +347,7 @@ def test_labels_are_soft_noisy_and_sometimes_flipped():
         assert kept.mean() == pytest.approx((low + high) / 2, abs=0.01)
         assert np.ptp(kept) > 0.98 * (high - low)
     assert not np.array_equal(fakes[0], fakes[1])
-    assert vaegan._labels(row, many) == [1, 0, 0]  # not in training: hard ones
+    assert vaegan_losses._labels(row, many) == [1, 0, 0]  # not in training: hard ones
 
 
 @pytest.mark.parametrize('name, counts', [

@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with signals.handled(signals.at_once):
             args.command(args)
+            sys.stdout.flush()  # what cannot be written shows here
     except KeyboardInterrupt as error:
         print(error or 'interrupted', file=sys.stderr)
         return getattr(error, 'status', 130)
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == '__main__':
     status = main()
-    if status == 2:  # that line is the last: MXNet may have its own to say of the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    # What was said is the last of it: MXNet's CUDA build has words of its own for the end
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(status)

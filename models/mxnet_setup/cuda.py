@@ -5,12 +5,14 @@ not look. What is loaded already, it does not have to find.
 """
 import ctypes
 import errno
+import os
 import site
 import sys
 from importlib import metadata
 from pathlib import Path
 
 CUDA_BUILD = 'mxnet-cu112'
+DRIVER_CHECK = 'MXNET_CUDA_LIB_CHECKING'  # 0: MXNet says nothing of a driver that is not there
 
 
 def load_all(folders: list[Path]) -> None:
@@ -43,6 +45,7 @@ def _is_cuda_build() -> bool:
 def import_mxnet() -> None:
     """Import MXNet; ImportError with one line on what to do, where that fails."""
     if _is_cuda_build():
+        os.environ.setdefault(DRIVER_CHECK, '0')  # `--ctx` says it, where a GPU is asked for
         roots = {Path(path) for path in (*site.getsitepackages(), *sys.path) if path}
         load_all([folder for root in sorted(roots) for folder in root.glob('nvidia/*/lib')])
     try:

@@ -14,7 +14,7 @@ import numpy as np
 
 from training.evaluation.finished_run import FinishedRun
 from training.experiments import naming
-from training.experiments.registry import Experiment, ExperimentError
+from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, run_readme
 from training.reporting.statistics import write_statistics
 from training.run import loop, samples
@@ -41,7 +41,7 @@ class Options:
     published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
 
 
-def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
+def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
           workers=ALONE, feature_disc=None, classifier=None) -> FinishedRun | None:
     """Train one row; its folder gets its name when it is whole.
 
@@ -71,7 +71,7 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
         except Exception as error:
             reserve.close()
             same_again = (checkpoints.CheckpointError, run_folder.FolderError, phases.Diverged)
-            if checkpoints.found(folder) and not isinstance(error, same_again):
+            if checkpoints.paths_in(folder) and not isinstance(error, same_again):
                 error.add_note('the last checkpoint stays; go on with: '
                                f'{options.command_line}')
             raise
@@ -79,7 +79,7 @@ def train(row: Experiment, dataset, vae, disc, ctx: list, options: Options,
     return FinishedRun(final, row, dataset, vae, ctx[0])
 
 
-def _train_epochs(row: Experiment, dataset, networks: Networks, ctx: list, folder: Path,
+def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path,
                   config: dict, options: Options, workers, classifier) -> None:
     """Train all epochs that are still to be trained, with a checkpoint after each."""
     progress = checkpoints.last(folder, networks, row, len(dataset.train))
@@ -143,7 +143,7 @@ def _finish(run: FinishedRun, networks: Networks, n_devices: int, options: Optio
     run_readme.write_readme(run.folder, options.published)
 
 
-def _config(row: Experiment, dataset, device_name: str) -> dict:
+def _config(row: Row, dataset, device_name: str) -> dict:
     return {'run': naming.run_name(row), 'name': row.name, 'caption': naming.caption(row),
             'command': naming.command(row) + ' --skip-bad' * ('left_out' in dataset.source),
             'row': row.configuration(),

@@ -2,7 +2,7 @@
 import math
 from collections.abc import Callable
 
-from mxnet import autograd, nd
+from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
 from training.steps import kernels
@@ -108,6 +108,13 @@ def leaf_of(array: NDArray) -> NDArray:
     # Unlike attach_grad it fills nothing: a backward pass overwrites it, autograd.grad passes by
     autograd.mark_variables([leaf], [nd.empty(leaf.shape, leaf.context)])
     return leaf
+
+
+def recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
+    """A leaf with those values, and what the net makes of it in a graph that starts there."""
+    leaf = leaf_of(values)
+    with autograd.record():
+        return leaf, net(leaf)
 
 
 def _on_cpu(array: NDArray) -> bool:

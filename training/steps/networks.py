@@ -7,7 +7,7 @@ import numpy as np
 from mxnet import Context, gluon, init, nd, random
 from mxnet.ndarray import NDArray
 
-from training.experiments.row import Experiment, VaeGan
+from training.experiments.row import Row, VaeGan
 from training.runtime import memory, parallel
 from training.steps import optim
 
@@ -143,7 +143,7 @@ def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
     return [p for p in net.collect_params().values() if p.grad_req == 'null']
 
 
-def make_networks(row: Experiment, vae, disc, shape: tuple[int, int, int],
+def make_networks(row: Row, vae, disc, shape: tuple[int, int, int],
                  ctx: Context | list[Context], workers: parallel.Workers = ALONE,
                  feature_disc=None) -> Networks:
     """Initialise (Xavier, from the row's seed), hybridize and give each net its optimizer.
@@ -194,6 +194,6 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
                 decoder_trainer=decoder, feature_disc=feature_disc)
 
 
-def _trainer(row: Experiment, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
+def _trainer(row: Row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
     return gluon.Trainer(net.collect_params(), optim.optimizer(row), kvstore=workers.store(),
                          update_on_kvstore=False)

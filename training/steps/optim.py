@@ -5,7 +5,7 @@ import numpy as np
 from mxnet.optimizer import Adam as MXNetAdam
 from mxnet.optimizer import Optimizer
 
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.steps import kernels
 
 
@@ -66,7 +66,7 @@ class FusedRMSProp(FusedAdam):
                 for i, lr in zip(indices, super()._get_lrs(indices), strict=True)]
 
 
-def optimizer(row: Experiment) -> Optimizer:
+def optimizer(row: Row) -> Optimizer:
     """A new one, as a row says: Adam with its usual decay rates where it says nothing."""
     if row.optimizer == 'rmsprop':
         return FusedRMSProp(learning_rate=row.lr)

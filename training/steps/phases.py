@@ -10,6 +10,7 @@ from mxnet.ndarray import NDArray
 from training.experiments import kinds
 from training.experiments.row import Row
 from training.steps import solo_combo, vaegan
+from training.steps.devices import Weights
 from training.steps.networks import Networks
 
 
@@ -34,8 +35,8 @@ def _nothing(networks: Networks, row: Row, records: list[dict]) -> dict:
     return {}
 
 
-def _one(row: Row, records: list[dict]) -> solo_combo.Weights:
-    return solo_combo.Weights(1.0, 1.0)
+def _one(row: Row, records: list[dict]) -> Weights:
+    return Weights(1.0, 1.0)
 
 
 STEPS = {  # what a batch does, by the phase's name; of the row

@@ -5,31 +5,28 @@ weights of this epoch; it updates the nets and returns the batch means of its te
 order of its phase's terms. On several devices x and the noise are lists, one part of the batch a
 device. Nothing is read back here.
 
-A step is written for one device, as a generator that yields the trainer whose gradients are
-there, and in the end its terms: `on_devices` runs it on all and updates in between. Each net's
-backward pass gets its gradient by hand (`losses.with_gradient`), so that it runs once and
-gives nothing that nobody uses.
+Each net's backward pass gets its gradient by hand (`losses.with_gradient`), so that it runs once
+and gives nothing that nobody uses.
 
 Two properties of MXNet 1.9.1 shape this file. An array that stands in two recorded graphs
 loses its place in the first when the second is recorded: hence `x.detach()`. And BatchNorm
 moves its running statistics in the backward pass, not in the forward pass.
 """
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
-from training.experiments.row import Experiment
+from training.experiments.row import Row
 from training.steps import rng
+from training.steps.devices import Noise, Step, Weights, on_devices
 from training.steps.losses import (
     PIXEL_LOSSES,
     adversarial_with_gradient,
     kl_divergence,
-    leaf_of,
+    recorded,
     with_gradient,
 )
 from training.steps.networks import Networks
@@ -38,15 +35,7 @@ FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which draw of a combo step
 BATCHNORM_MOMENTUM = 0.9  # Gluon's default, and the original's
 
 
-@dataclass(frozen=True)
-class Weights:
-    """What multiplies the terms of the VAE's loss in a combo epoch."""
-    pixel: float
-    adversarial: float
-    n_images: int | None = None  # of the whole batch, on all devices; none: those of x
-
-
-def weights(row: Experiment, records: list[dict]) -> Weights:
+def weights(row: Row, records: list[dict]) -> Weights:
     """Return the weights of the epoch that follows those of the records.
 
     The pixel weight has decayed after every interval, where that ended in a combo epoch; the
@@ -59,28 +48,6 @@ def weights(row: Experiment, records: list[dict]) -> Weights:
                 pixel *= row.pbp_decay
             gate_open = record['disc_loss'] <= row.max_disc_loss
     return Weights(pixel, row.disc_weight if gate_open else 0.0)
-
-
-Noise = Callable[[int], NDArray]
-Step = Iterator[gluon.Trainer | NDArray]
-
-
-def on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
-    """A step for one device as a step for one or several; see above."""
-    @functools.wraps(step)
-    def run(networks: Networks, x: NDArray | list[NDArray], noise: Callable,
-            weights: Weights) -> NDArray:
-        parts = x if isinstance(x, list) else [x]
-        noise = functools.cache(noise)  # once, though every device asks
-        n_images = weights.n_images or sum(len(part) for part in parts)
-        runs = [step(networks, part, noise if part is x else lambda *what, i=i: noise(*what)[i],
-                     weights, 1 / n_images) for i, part in enumerate(parts)]
-        for yielded in zip(*runs, strict=True):
-            if isinstance(yielded[0], gluon.Trainer):
-                yielded[0].step(1)
-        return functools.reduce(
-            NDArray.__add__, (terms.as_in_context(parts[0].context) for terms in yielded))
-    return run
 
 
 @on_devices
@@ -204,13 +171,6 @@ def _decode_twice(networks: Networks, latents: list[NDArray], x: NDArray, scale:
     return fooled, pixel, [first.grad, second.grad]
 
 
-def recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
-    """A leaf with those values, and what the net makes of it in a graph that starts there."""
-    leaf = leaf_of(values)
-    with autograd.record():
-        return leaf, net(leaf)
-
-
 def _disc_gradients(networks: Networks, x: NDArray, fakes: NDArray, scale: float) -> list:
     """Gradients of real + generated. Returns batch means: loss, both accuracies."""
     if not networks.disc_normalises:
@@ -269,7 +229,7 @@ COMBO_STEPS = {
 N_HELD_OUT = 1000  # held-out images behind val_loss, at most
 
 
-def held_out_losses(networks: Networks, images, row: Experiment,
+def held_out_losses(networks: Networks, images, row: Row,
                     ctx) -> dict[str, float | None]:
     """Return `val_loss`: mean KL + pixel loss of the first held-out images; none of a plain GAN.
 

@@ -1,0 +1,118 @@
+"""The losses of a VAE/GAN with a learned similarity: what each of its three nets minimises.
+
+Images are compared by features of the discriminator (Larsen et al., 2016).
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mxnet import autograd, nd
+from mxnet.ndarray import NDArray
+
+from training.experiments.row import VaeGan
+from training.steps.losses import LIKELIHOODS, adversarial, cross_entropy, kl_divergence
+from training.steps.networks import VaeGanNetworks
+
+FOR_RECONSTRUCTION, FOR_SAMPLE, FOR_LABELS = range(3)  # which noise of a step
+N_LABELS = 6  # numbers an image: the label's place and its flip; real, reconstruction, sample
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What the losses of a batch are made of; arrays (1,)."""
+    kl: NDArray
+    similarity: NDArray
+    gan: list[NDArray]       # the decoder's term, of reconstructions, samples or both
+    costs: list[NDArray]     # the discriminator's: of real images, then of those fakes
+    accuracies: list[NDArray]
+
+    def encoder(self, row: VaeGan, n_pixels: int, share: float = 1.0) -> NDArray:
+        """KL + similarity, weighted. share: of a full batch."""
+        return normalised(row, self.kl, n_pixels, share) + row.beta * self.similarity
+
+    def decoder(self, row: VaeGan) -> NDArray:
+        """Similarity + GAN term, weighted."""
+        return row.gamma * self.similarity + row.disc_weight * sum(self.gan[1:], self.gan[0])
+
+    @property
+    def disc(self) -> NDArray:
+        """Cross entropy of real images and fakes."""
+        return sum(self.costs[1:], self.costs[0])
+
+
+def normalised(row: VaeGan, kl: NDArray, n_pixels: int, share: float) -> NDArray:
+    """KL, a mean over images, as it enters the encoder's loss.
+
+    By pixels: as B, which divides by a full batch always; share: what part of one this is.
+    """
+    return kl * {'images': 1, 'latents': 1 / row.n_latent,
+                 'pixels': share / n_pixels}[row.kl_normaliser]
+
+
+def discriminator_terms(row: VaeGan, feature_disc, x: NDArray, x_hat: NDArray, sample: NDArray,
+                        noise: Callable, scale: float) -> tuple[
+                            NDArray, list[NDArray], list[NDArray], list[NDArray]]:
+    """Similarity, GAN terms, costs and accuracies: all that the discriminator has to say.
+
+    x, x_hat, sample (b, c, h, w). scale: 1 / images of the whole batch.
+    """
+    (features, real), (features_hat, reconstructed), (_, sampled) = _features_and_logits(
+        row, feature_disc, [x, x_hat, sample])                                 # (b, ...), (b, 1)
+    if row.similarity_pass == 'own':  # with dropout: under other masks
+        (features, _), (features_hat, _) = _features_and_logits(row, feature_disc, [x, x_hat])
+    similarity = scale * LIKELIHOODS[row.likelihood](features_hat, features).sum()
+    seen = {'both': {1: reconstructed, 2: sampled}, 'reconstructions': {1: reconstructed},
+            'samples': {2: sampled}}[row.fakes]
+    labels = _labels(row, noise)
+    costs = [scale * cross_entropy(logit, labels[i]).sum()
+             for i, logit in ({0: real} | seen).items()]
+    gan = [scale * _gan_term(row, fake).sum() for fake in seen.values()]
+    right = [scale * (real > 0).sum(),
+             scale / len(seen) * sum((fake < 0).sum() for fake in seen.values())]
+    return similarity, gan, costs, right
+
+
+def _features_and_logits(row: VaeGan, feature_disc,
+                         batches: list[NDArray]) -> list[tuple[NDArray, NDArray]]:
+    """Features (b, ...) and logits (b, 1) of each batch, passed through apart or together."""
+    if row.disc_batches == 'apart':
+        return [feature_disc(batch) for batch in batches]
+    return [*zip(*(nd.split(found, num_outputs=len(batches), axis=0)
+                   for found in feature_disc(nd.concat(*batches, dim=0))), strict=True)]
+
+
+def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable,
+                 scale: float) -> Losses:
+    """All losses of a batch x (b, c, h, w), in one pass.
+
+    noise(which, width): standard normal noise (b, width).
+    """
+    vae = networks.vae
+    mean, logvar = vae.split(nd, vae.encoder(x))                        # (b, z)
+    x_hat = vae.decoder(vae.latent(nd, mean, logvar, noise(FOR_RECONSTRUCTION, row.n_latent)))
+    sample = vae.decoder(noise(FOR_SAMPLE, row.n_latent))                # (b, c, h, w)
+    return Losses(scale * kl_divergence(mean, logvar).sum(),
+                  *discriminator_terms(row, networks.feature_disc, x, x_hat, sample, noise, scale))
+
+
+def _gan_term(row: VaeGan, fake: NDArray) -> NDArray:
+    """Of the decoder's loss: -log D(fake), or as Algorithm 1 has it log(1 - D(fake)); (b,)."""
+    if row.gan_term == 'non-saturating':
+        return adversarial(fake, True)
+    return -adversarial(fake, False)
+
+
+def _labels(row: VaeGan, noise: Callable) -> list:
+    """The discriminator's targets of real images, reconstructions and samples: (b, 1) each."""
+    bounds = [(row.real_low, row.real_high)] + 2 * [(row.fake_low, row.fake_high)]
+    if not autograd.is_training():
+        return [1.0, 0.0, 0.0]
+    if not row.flips and all(low == high for low, high in bounds):
+        return [low for low, _ in bounds]
+    uniform = 0.5 * (1 + nd.erf(noise(FOR_LABELS, N_LABELS) * 0.5 ** 0.5))  # (b, 6) in [0, 1]
+    other, found = [bounds[1], bounds[0], bounds[0]], []
+    for i, ((low, high), (other_low, other_high)) in enumerate(zip(bounds, other, strict=True)):
+        place = uniform[:, 2 * i:2 * i + 1]                             # (b, 1)
+        flipped = uniform[:, 2 * i + 1:2 * i + 2] < row.flips
+        found.append(flipped * (other_low + (other_high - other_low) * place)
+                     + (1 - flipped) * (low + (high - low) * place))
+    return found
