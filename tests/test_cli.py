@@ -54,7 +54,7 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == sorted(
         [f'{i}.png' for i in range(10)] + [
             'strip.png', 'losses.png', 'training_statistics.csv', 'config.json', 'README.md',
-            'vae.params', 'disc.params', 'SHA256SUMS'])
+            'vae.params', 'disc.params', 'pictures.safetensors', 'SHA256SUMS'])
     assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2\)$', out, re.MULTILINE)
     assert re.search(r'^epoch 1 combo vae_loss .* s \(2 of 2\)$', out, re.MULTILINE)
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
@@ -260,7 +260,8 @@ def test_results_root_that_cannot_be_written_is_one_line(cli, mnist_root, tmp_pa
 
 @pytest.mark.parametrize('damage, message', [
     (lambda p: p.write_bytes(p.read_bytes()[:-100]), 'not a whole parameter file'),
-    (lambda p: p.unlink(), 'make them with: python -m training run'),
+    (lambda p: (p.unlink(), p.with_name('pictures.safetensors').unlink()),
+     'make them with: python -m training run'),
     (lambda p: p.write_bytes((p.parents[1] / '5_3_400_l2_1_n64_n_hnodes-8' / 'vae.params')
                              .read_bytes()), 'another net'),
 ])
@@ -280,7 +281,8 @@ def test_strips_of_many_passes_over_runs_without_parameters(run, tmp_path):
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
     assert run('run', SOLO, '--epochs', 2, '--limit', 64)[0] == 0
     gone = tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'
-    (gone / 'vae.params').unlink()
+    for name in ('vae.params', 'pictures.safetensors'):
+        (gone / name).unlink()
     status, out, err = run('strips', '--match', '*')
     assert status == 0 and f'{gone}: passed over' in err
     assert out == f'{gone.with_name("5_3_400_bce_2_n64") / "strip.png"}\n'

@@ -258,13 +258,16 @@ def test_evaluation_of_another_kind_is_one_line(tmp_path, content):
 
 def test_pattern_of_runs_without_parameters_is_one_line(cli, results):
     folder, = run_folder.finished_runs(Path(results[1])).values()
-    content = (folder / run_folder.PARAMETERS).read_bytes()
-    (folder / run_folder.PARAMETERS).unlink()
+    whole = {folder / name: (folder / name).read_bytes()
+             for name in (run_folder.PARAMETERS, run_folder.PICTURES)}
+    for path in whole:
+        path.unlink()
     for command in ('evaluate', 'explore', 'strips'):
         status, out, err = cli([command, '--match', '*', *results, '--ctx', 'cpu'])
         assert status == 2 and not out
         assert err.splitlines()[-1].startswith('error: no finished run')
-    (folder / run_folder.PARAMETERS).write_bytes(content)
+    for path, content in whole.items():
+        path.write_bytes(content)
 
 
 @pytest.mark.parametrize('name', [STATISTICS, run_folder.SUMS, run_folder.EVALUATION])

@@ -29,7 +29,8 @@ def check_data(row: Row) -> None:
     """Refuse a row whose data set is not in the table, or has no classes that it counts."""
     entry = table.get(row.data)
     if row.n_classified and not entry.n_classes:
-        row.refuse('n_classified', f'0, for {row.data} has no classes')
+        known = ' and '.join(name for name, of in table.SETS.items() if of.n_classes)
+        row.refuse('n_classified', f'0, for only {known} has classes')
 
 
 def idle_by_data(row: Row) -> dict[str, str]:
