@@ -32,8 +32,7 @@ MIX = 'ConvVAE_ResNet_on_anime/512_32_50+150_10_1'
 def test_all_thirty_published_experiments_are_there_in_order():
     assert len(PUBLISHED) == 30
     assert list(EXPERIMENTS)[:30] == list(PUBLISHED)
-    assert all(name.startswith('VAEGAN_on_') or name.endswith('_repaired')
-               for name in list(EXPERIMENTS)[30:])
+    assert not {*list(EXPERIMENTS)[30:]} & registry.PUBLISHED
 
 
 @pytest.mark.parametrize('name', PUBLISHED)
@@ -202,7 +201,9 @@ def test_command_of_a_run_gives_the_same_run(changes):
 
 def test_match_is_a_shell_pattern():
     names = [row.name for row in registry.match('Dense*_on_MNIST/*')]
-    assert names == [name for name in PUBLISHED if fnmatch(name, '*MNIST*')]
+    assert [name for name in names if name in PUBLISHED] == [
+        name for name in PUBLISHED if fnmatch(name, '*MNIST*')]
+    assert all(name.startswith('Dense') for name in names)
     with pytest.raises(ExperimentError, match='no experiment matches'):
         registry.match('*CIFAR*')
 

@@ -12,7 +12,7 @@ LOCAL = {'models', 'data', 'training'}
 ROOMS = ('experiments', 'runtime', 'steps', 'storage', 'evaluation', 'reporting', 'run',
          'studies', 'commands')  # each may import those before it
 FREE_OF_MXNET = ('experiments', 'reporting', 'studies', 'commands')  # but inside of functions
-MOST_LINES = 260
+MOST_LINES = 270
 
 
 def imported(path: Path, everywhere: bool = True) -> set[str]:

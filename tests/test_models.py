@@ -211,8 +211,7 @@ def test_gluoncv_classification_net_is_a_discriminator():
 
 
 @pytest.mark.parametrize('disc, message', [
-    ('ResNext', 'expected one of DenseLogReg, ConvDisc, DeepConvDisc, ResNet, Disc_A, Disc_B, '
-     'Disc_paper, gluoncv:'),
+    ('ResNext', f'expected one of {", ".join(models.DISCRIMINATORS)}, gluoncv:'),
     ('gluoncv:resnet81', 'not a classification net'),
     ('gluoncv:ssd_512_resnet50_v1_voc', 'not a classification net'),
     ('ConvDisc', 'needs a value for disc_base_channels'),
