@@ -65,7 +65,7 @@ SIZES = {'ConvVAE': (SIZE,), 'DeepConvVAE': (SIZE,), 'ConvDecoder': (SIZE,),
 
 
 def check_fields(row, changed) -> None:
-    """ModelError for a changed field from which nets are built, but none of the row's."""
+    """Raise ModelError for a changed field from which nets are built, but none of the row's."""
     nets = [net for net in (row.vae, row.disc) if net]
     own = {field for net in nets for field in FIELDS.get(net, ())}
     others = {field for fields in FIELDS.values() for field in fields} - own
@@ -76,7 +76,7 @@ def check_fields(row, changed) -> None:
 
 
 def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
-    """The row's VAE, or the plain GAN's decoder, for images of (channels, height, width).
+    """Return the row's VAE, or the plain GAN's decoder, for images (channels, height, width).
 
     Not initialised. ModelError for an unknown name, a missing field, a size that does not fit.
     """
@@ -90,7 +90,7 @@ def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
 
 
 def build_discriminator(row, shape: tuple[int, int, int] | None = None) -> HybridBlock:
-    """The row's discriminator: images (b, c, h, w) -> logits (b, 1). Not initialised.
+    """Return the row's discriminator, not initialised: images (b, c, h, w) -> logits (b, 1).
 
     shape: (channels, height, width) of the images; only Disc_B has to know.
     `gluoncv:<name>` is any classification net of GluonCV's model zoo, with one class.
@@ -105,7 +105,7 @@ def build_discriminator(row, shape: tuple[int, int, int] | None = None) -> Hybri
 
 
 def build_similarity(disc: HybridBlock, row) -> HybridBlock:
-    """The discriminator with the row's features: images -> features (b, ...), logits (b, 1)."""
+    """Return the discriminator with the row's features: images -> features, logits (b, 1)."""
     if not isinstance(disc, nn.HybridSequential):
         raise ModelError(f'disc={row.disc!r}: its layers are not one after the other, so none of '
                          'them can be compared')
@@ -116,7 +116,7 @@ def build_similarity(disc: HybridBlock, row) -> HybridBlock:
 
 
 def check_discriminator(disc: HybridBlock, name: str, shape: tuple[int, int, int]) -> None:
-    """ModelError unless the net turns images of (channels, height, width) into logits (b, 1)."""
+    """Raise ModelError unless the net turns images (channels, height, width) into one logit."""
     try:
         with redirect_stdout(io.StringIO()):  # MXNet prints before it raises
             outputs = disc(sym.var('x')).infer_shape(x=(2, *shape))[1]

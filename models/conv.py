@@ -17,9 +17,9 @@ def _norm_relu(net: nn.HybridSequential, layer: HybridBlock) -> None:
 
 def conv_encoder(n_latent: int, base_channels: int, kind: str = 'published',
                  head: str = 'published') -> nn.HybridSequential:
-    """Images (b, ch, 64, 64) -> mean and log variance (b, 2z).
+    """Return an encoder: images (b, ch, 64, 64) -> mean and log variance (b, 2z).
 
-    kind: published | strided, the decoder the other way round, with a thirtieth of the
+    kind: published | strided, the decoder in reverse, with a thirtieth of the
     parameters. head: published, none of them negative | linear.
     """
     net = nn.HybridSequential()
@@ -54,13 +54,13 @@ class ConvDecoder(HybridBlock):
 
 
 def conv_vae(shape: tuple[int, int, int], row, decoder_channels: int | None = None) -> VAE:
-    """ConvVAE; with `decoder_channels` other than the encoder's, DeepConvVAE."""
+    """Return ConvVAE; with `decoder_channels` other than the encoder's, DeepConvVAE."""
     return VAE(conv_encoder(row.n_latent, row.vae_base_channels, row.encoder, row.latent_head),
                ConvDecoder(shape[0], decoder_channels or row.vae_base_channels))
 
 
 def conv_disc(base_channels: int, stages: int = 3) -> nn.HybridSequential:
-    """ConvDisc (3 stages) and DeepConvDisc (4); images (b, c, h, w) -> logits (b, 1).
+    """Return ConvDisc (3 stages) or DeepConvDisc (4): images (b, c, h, w) -> logits (b, 1).
 
     Every stage doubles the channels and halves the side; all but the first normalise.
     """

@@ -27,7 +27,7 @@ class DenseDecoder(HybridBlock):
 
 def dense_vae(shape: tuple[int, int, int], n_latent: int, n_hlayers: int,
               n_hnodes: int) -> VAE:
-    """DenseVAE: `n_hlayers` x Dense(`n_hnodes`, relu) on either side of the latent."""
+    """Return DenseVAE: `n_hlayers` x Dense(`n_hnodes`, relu) on either side of the latent."""
     encoder = nn.HybridSequential()
     _hidden(encoder, n_hlayers, n_hnodes)
     encoder.add(nn.Dense(2 * n_latent))                                 # (b, 2z)
@@ -35,7 +35,7 @@ def dense_vae(shape: tuple[int, int, int], n_latent: int, n_hlayers: int,
 
 
 def dense_logreg(hlayers: int, hnodes: int) -> nn.HybridSequential:
-    """DenseLogReg: logistic regression on `hlayers` hidden layers; images -> logits (b, 1)."""
+    """Return DenseLogReg: images -> logits (b, 1), linear in the last of `hlayers` layers."""
     net = nn.HybridSequential()
     _hidden(net, hlayers, hnodes)
     net.add(nn.Dense(1))                                                # (b, 1)
