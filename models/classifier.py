@@ -1,4 +1,4 @@
-"""A small classifier of digits, to judge what VAEs draw."""
+"""A small classifier of digits, to measure what VAEs generate."""
 from mxnet.gluon import HybridBlock, nn
 
 N_CLASSES = 10

@@ -18,9 +18,9 @@ def _norm_relu(net: nn.HybridSequential, layer: HybridBlock) -> None:
 
 def conv_encoder(n_latent: int, base_channels: int, kind: str = 'published',
                  head: str = 'published') -> nn.HybridSequential:
-    """Images (b, ch, 64, 64) -> mean and log variance (b, 2z).
+    """Return an encoder: images (b, ch, 64, 64) -> mean and log variance (b, 2z).
 
-    kind: published | strided, the decoder the other way round, with a thirtieth of the
+    kind: published | strided, the decoder in reverse, with a thirtieth of the
     parameters. head: published, none of them negative | linear.
     """
     net = nn.HybridSequential()

@@ -34,7 +34,7 @@ def dense_vae(row, shape: tuple[int, int, int]) -> VAE:
 
 
 def dense_logreg(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
-    """Return DenseLogReg: logistic regression on hidden layers; images -> logits (b, 1)."""
+    """Return DenseLogReg, logistic regression on hidden layers: images -> logits (b, 1)."""
     net = nn.HybridSequential()
     _hidden(net, row.disc_hlayers, row.disc_hnodes)
     net.add(nn.Dense(1))                                                # (b, 1)

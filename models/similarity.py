@@ -3,21 +3,21 @@ from mxnet.gluon import HybridBlock, nn
 
 from models.layers import Dropout, Linear, MinibatchDiscrimination
 
-NAMES = {nn.BatchNorm: 'norm', nn.LeakyReLU: 'act', nn.Activation: 'act', Dropout: 'dropout',
+KINDS = {nn.BatchNorm: 'norm', nn.LeakyReLU: 'act', nn.Activation: 'act', Dropout: 'dropout',
          nn.Flatten: 'flatten', MinibatchDiscrimination: 'minibatch', Linear: 'input',
          nn.MaxPool2D: 'pool', nn.GlobalAvgPool2D: 'pool'}
 
 
 def layer_names(disc: nn.HybridSequential) -> list[str]:
-    """What the layers of a discriminator are called: conv1, norm1, act1, conv2 .. logit.
+    """Return the names of a discriminator's layers: conv1, norm1, act1, conv2 .. logit.
 
     The number is that of the layer with weights that stands before.
     """
     names, n = [], 0
     for block in disc:
-        if type(block) not in NAMES:
+        if type(block) not in KINDS:
             n += 1
-        kind = NAMES.get(type(block)) or {nn.Conv2D: 'conv', nn.Dense: 'dense'}.get(
+        kind = KINDS.get(type(block)) or {nn.Conv2D: 'conv', nn.Dense: 'dense'}.get(
             type(block), 'block')
         names.append(f'{kind}{n}')
     return [*names[:-1], 'logit']

@@ -16,16 +16,16 @@ class VAE(HybridBlock):
         self.decoder = decoder
 
     def hybrid_forward(self, F, x, eps):
-        """x (b, c, h, w), eps (b, z) ~ N(0, 1) -> x_hat (b, c, h, w), mean, logvar (b, z)."""
+        """Map x (b, c, h, w), eps (b, z) ~ N(0, 1) to x_hat (b, c, h, w), mean, logvar (b, z)."""
         mean, logvar = self.split(F, self.encoder(x))                   # (b, z) each
         return self.decoder(self.latent(F, mean, logvar, eps)), mean, logvar
 
     @staticmethod
     def split(F, code):
-        """The encoder's (b, 2z) -> mean, logvar (b, z)."""
+        """Split the encoder's (b, 2z) into mean and logvar (b, z)."""
         return F.split(code, num_outputs=2, axis=1)
 
     @staticmethod
     def latent(F, mean, logvar, eps):
-        """The reparameterised sample: mean, logvar, eps -> z, all (b, z)."""
+        """Return the reparameterised sample z of mean, logvar and eps, all (b, z)."""
         return mean + F.exp(0.5 * logvar) * eps

@@ -22,7 +22,7 @@ def _normalised(net: nn.HybridSequential, layer: HybridBlock, activation: Hybrid
 
 
 def _started(row) -> nn.HybridSequential:
-    """An empty net; it sees images in the range that the row says."""
+    """Return an empty net; it sees images in the range that the row says."""
     net = nn.HybridSequential()
     if row.pixels == 'signed':
         net.add(Linear(2, -1))
@@ -47,7 +47,7 @@ def _convolutions_a(row, base_channels: int) -> nn.HybridSequential:
 
 
 def vae_a(row, shape: tuple[int, int, int]) -> VAE:
-    """System A's encoder and decoder, for images of 28 or 64 pixels a side."""
+    """Return system A's encoder and decoder, for images of 28 or 64 pixels a side."""
     channels, side, base = shape[0], shape[1], row.vae_base_channels
     encoder = _convolutions_a(row, base)
     _normalised(encoder, nn.Dense(row.n_hnodes), nn.LeakyReLU(row.slope), row.norm)
@@ -66,7 +66,7 @@ def vae_a(row, shape: tuple[int, int, int]) -> VAE:
 
 
 def disc_a(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
-    """System A's discriminator; minibatch discrimination and dropout as the row says."""
+    """Return system A's discriminator; minibatch discrimination and dropout as the row says."""
     net = _convolutions_a(row, row.disc_base_channels)
     if row.minibatch_kernels:
         net.add(MinibatchDiscrimination(row.minibatch_kernels, row.minibatch_dims))
@@ -78,7 +78,7 @@ def disc_a(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
 
 
 def _linear_b(net: nn.HybridSequential, n_in: int, n_out: int, dropout: float) -> None:
-    """Dropout of a layer's input, then the layer, drawn as PyTorch does by default."""
+    """Add dropout of a layer's input, then the layer, initialised as by PyTorch's default."""
     uniform = init.Uniform(n_in ** -0.5)
     net.add(Dropout(dropout), nn.Dense(n_out, in_units=n_in, weight_initializer=uniform,
                                        bias_initializer=uniform))
@@ -91,7 +91,7 @@ def _hidden_b(net: nn.HybridSequential, sizes: list[int], row) -> None:
 
 
 def vae_b(row, shape: tuple[int, int, int]) -> VAE:
-    """System B's encoder and decoder, fully connected; the decoder ends in tanh."""
+    """Return system B's encoder and decoder, fully connected; the decoder ends in tanh."""
     hidden = row.n_hlayers * [row.n_hnodes]
     encoder, heads = nn.HybridSequential(), HybridConcurrent(axis=1)
     encoder.add(nn.Flatten())
@@ -109,7 +109,7 @@ def vae_b(row, shape: tuple[int, int, int]) -> VAE:
 
 
 def disc_b(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
-    """System B's discriminator, fully connected; each hidden layer half as wide."""
+    """Return system B's discriminator, fully connected; each hidden layer half as wide."""
     sizes = [prod(shape), *(max(1, row.disc_hnodes // 2 ** i) for i in range(row.disc_hlayers))]
     net = nn.HybridSequential()
     net.add(nn.Flatten())
@@ -119,7 +119,7 @@ def disc_b(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
 
 
 def vae_paper(row, shape: tuple[int, int, int]) -> VAE:
-    """The paper's encoder and decoder for 64 x 64 images."""
+    """Return the paper's encoder and decoder for 64 x 64 images."""
     channels, side, base = shape[0], shape[1] // 8, row.vae_base_channels
     encoder = _started(row)
     for factor in (1, 2, 4):                                            # 32, 16, 8 a side
@@ -136,7 +136,7 @@ def vae_paper(row, shape: tuple[int, int, int]) -> VAE:
 
 
 def disc_paper(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
-    """The paper's discriminator."""
+    """Return the paper's discriminator: images (b, c, h, w) -> logits (b, 1)."""
     base, net = row.disc_base_channels, _started(row)
     net.add(nn.Conv2D(base, 5, 1, 2), nn.Activation('relu'))
     for factor in (4, 8, 8):                                            # 32, 16, 8 a side

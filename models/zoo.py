@@ -10,7 +10,7 @@ ONE_OUTPUT = {'hrnet': {'num_classes': 1}, 'nasnet': {'classes': 1, 'use_aux': F
 
 
 def one_logit_net(name: str) -> HybridBlock:
-    """The named net with one output, untrained: images (b, 3, h, w) -> (b, 1).
+    """Return the named net with one output, untrained: images (b, 3, h, w) -> (b, 1).
 
     ValueError where GluonCV cannot be imported, or the name is not a classification net's.
     """

@@ -95,17 +95,16 @@ def test_file_with_a_changed_byte_is_refused_or_read_whole(tmp_path):
     shapes = {k: v.shape for k, v in parameters.read(path).items()}
     net = build('dense')
     rng = np.random.default_rng(0)
-    for progress in [*range(60), *rng.integers(60, len(content), 100)]:
-        path.write_bytes(content[:progress] + bytes([content[progress] ^ 0xff])
-                         + content[progress + 1:])
+    for at in [*range(60), *rng.integers(60, len(content), 100)]:
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0xff]) + content[at + 1:])
         before = values(net)
         try:
             parameters.load(net, path, cpu())
         except parameters.ParamsError:
             assert all((a == b).all() for a, b in zip(values(net), before, strict=True))
             continue
-        found = parameters.read(path)
-        assert sorted(v.shape for v in found.values()) == sorted(shapes.values())
+        arrays = parameters.read(path)
+        assert sorted(v.shape for v in arrays.values()) == sorted(shapes.values())
 
 
 @pytest.mark.parametrize('changes', [{'n_hnodes': 6}, {'n_hlayers': 3}, {'n_latent': 4}])
@@ -148,7 +147,7 @@ LIST = struct.pack('<QQQ', 0x112, 0, 1)  # of one array
     LIST + array_header(1) + bytes(4) + struct.pack('<QQ', 1, 2 ** 63),
     LIST + array_header(1) + bytes(4) + struct.pack('<Q', 2 ** 63),
 ], ids=['arrays', 'values', 'overflow', 'overflow to none', 'dimensions', 'name', 'names'])
-def test_header_cannot_claim_the_memory(tmp_path, content):
+def test_header_cannot_ask_for_all_memory(tmp_path, content):
     path = tmp_path / 'vae.params'
     path.write_bytes(content + bytes(1000))
     tracemalloc.start()

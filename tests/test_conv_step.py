@@ -178,11 +178,11 @@ class Net:
 
     def backward(self, kept, dy):
         """Gradients of the parameters in order, and of the input."""
-        found = []
+        collected = []
         for layer, what in zip(reversed(self.layers), reversed(kept), strict=True):
             dy, gradients = layer.backward(what, dy)
-            found = [*gradients, *found]
-        return found, dy
+            collected = [*gradients, *collected]
+        return collected, dy
 
     def parameters(self):
         return [p for layer in self.layers for p in layer.parameters]

@@ -70,7 +70,7 @@ def _logarithms(x):
 
 
 @pytest.mark.parametrize('n_real', [0, 4, 9])
-def test_judged_is_the_adversarial_loss_and_counts_who_is_right(n_real):
+def test_adversarial_is_the_loss_and_counts_who_is_right(n_real):
     logit = nd.array(4 * RNG.standard_normal((9, 1)))
     labels = nd.array((np.arange(9) < n_real).reshape(-1, 1))
     value, real_right, fake_right, gradient = losses.adversarial_with_gradient(
@@ -88,16 +88,16 @@ def test_adversarial_of_labels_is_that_of_each():
     assert (mixed[::2] == real[::2]).all() and (mixed[1::2] == fake[1::2]).all()
 
 
-def test_cards_take_the_same_losses_by_autograd(monkeypatch):
+def test_gpus_take_the_same_losses_by_autograd(monkeypatch):
     monkeypatch.setattr(losses, '_on_cpu', lambda array: False)
     mean, logvar = (nd.array(RNG.standard_normal((6, 5))) for _ in range(2))
     value, *gradients = losses.with_gradient(losses.kl_divergence, mean, logvar, scale=SCALE,
                                              weight=WEIGHT)
     assert_same(value.asscalar(), gradients, reference(losses.kl_divergence, [mean, logvar]))
     logit = nd.array(4 * RNG.standard_normal((9, 1)))
-    on_card = losses.adversarial_with_gradient(logit, 4, SCALE, WEIGHT)
+    on_gpu = losses.adversarial_with_gradient(logit, 4, SCALE, WEIGHT)
     monkeypatch.undo()
     on_cpu = losses.adversarial_with_gradient(logit, 4, SCALE, WEIGHT)
-    for ours, theirs in zip(on_card[:3], on_cpu[:3], strict=True):
+    for ours, theirs in zip(on_gpu[:3], on_cpu[:3], strict=True):
         assert ours.asscalar() == pytest.approx(theirs, rel=1e-6)
-    np.testing.assert_allclose(on_card[3].asnumpy(), on_cpu[3].asnumpy(), rtol=1e-5)
+    np.testing.assert_allclose(on_gpu[3].asnumpy(), on_cpu[3].asnumpy(), rtol=1e-5)

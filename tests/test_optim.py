@@ -11,18 +11,18 @@ N_STEPS = 100
 
 
 def parameters() -> gluon.ParameterDict:
-    rng, found = np.random.default_rng(0), gluon.ParameterDict()
+    rng, weight_dict = np.random.default_rng(0), gluon.ParameterDict()
     for i, shape in enumerate(SHAPES):
-        parameter = found.get(f'p{i}', shape=shape)
+        parameter = weight_dict.get(f'p{i}', shape=shape)
         parameter.initialize()
         parameter.set_data(nd.array(rng.standard_normal(shape)))
-    return found
+    return weight_dict
 
 
-def step(trainer: gluon.Trainer, found: gluon.ParameterDict, number: int) -> None:
+def step(trainer: gluon.Trainer, weight_dict: gluon.ParameterDict, number: int) -> None:
     """One step on gradients that depend on the step's number alone."""
     rng = np.random.default_rng(number)
-    for parameter in found.values():
+    for parameter in weight_dict.values():
         gradient = nd.array(rng.standard_normal(parameter.shape) * 10.0 ** rng.integers(-6, 2))
         with autograd.record():
             loss = (parameter.data() * gradient).sum()
@@ -35,8 +35,8 @@ def state_of(trainer: gluon.Trainer) -> list[np.ndarray]:
             for array in pair]
 
 
-def values_of(found: gluon.ParameterDict) -> list[np.ndarray]:
-    return [parameter.data().asnumpy() for parameter in found.values()]
+def values_of(weight_dict: gluon.ParameterDict) -> list[np.ndarray]:
+    return [parameter.data().asnumpy() for parameter in weight_dict.values()]
 
 
 @pytest.mark.parametrize('options', [
@@ -45,11 +45,11 @@ def values_of(found: gluon.ParameterDict) -> list[np.ndarray]:
 def test_same_weights_and_state_to_the_bit_after_100_steps(options):
     results = []
     for kind in (FusedAdam, optimizer.Adam):
-        found = parameters()
-        trainer = gluon.Trainer(found, kind(learning_rate=1e-2, **options))
+        weight_dict = parameters()
+        trainer = gluon.Trainer(weight_dict, kind(learning_rate=1e-2, **options))
         for number in range(N_STEPS):
-            step(trainer, found, number)
-        results.append(values_of(found) + state_of(trainer))
+            step(trainer, weight_dict, number)
+        results.append(values_of(weight_dict) + state_of(trainer))
     before = values_of(parameters())
     assert all((a == b).all() for a, b in zip(*results, strict=True))
     assert all((a != b).any() for a, b in zip(results[0][:len(SHAPES)], before, strict=True))
@@ -58,13 +58,13 @@ def test_same_weights_and_state_to_the_bit_after_100_steps(options):
 def test_learning_rates_of_single_parameters_and_of_later():
     results = []
     for kind in (FusedAdam, optimizer.Adam):
-        found = parameters()
-        found['p0'].lr_mult = 0.1
-        trainer = gluon.Trainer(found, kind(learning_rate=1e-2))
-        step(trainer, found, 0)
+        weight_dict = parameters()
+        weight_dict['p0'].lr_mult = 0.1
+        trainer = gluon.Trainer(weight_dict, kind(learning_rate=1e-2))
+        step(trainer, weight_dict, 0)
         trainer.set_learning_rate(1e-4)
-        step(trainer, found, 1)
-        results.append(values_of(found))
+        step(trainer, weight_dict, 1)
+        results.append(values_of(weight_dict))
     assert all((a == b).all() for a, b in zip(*results, strict=True))
 
 
@@ -88,17 +88,17 @@ def test_saved_state_goes_on_to_the_bit(tmp_path):
 
 
 def test_state_loaded_over_another_is_the_one_used(tmp_path):
-    found = parameters()
-    trainer = gluon.Trainer(found, FusedAdam(learning_rate=1e-2))
-    step(trainer, found, 0)
+    weight_dict = parameters()
+    trainer = gluon.Trainer(weight_dict, FusedAdam(learning_rate=1e-2))
+    step(trainer, weight_dict, 0)
     trainer.save_states(str(tmp_path / 'states'))
-    kept = values_of(found)
+    kept = values_of(weight_dict)
     results = []
     for _ in range(2):
-        step(trainer, found, 1)
-        results.append(values_of(found))
+        step(trainer, weight_dict, 1)
+        results.append(values_of(weight_dict))
         trainer.load_states(str(tmp_path / 'states'))
-        for parameter, value in zip(found.values(), kept, strict=True):
+        for parameter, value in zip(weight_dict.values(), kept, strict=True):
             parameter.set_data(nd.array(value))
     assert all((a == b).all() for a, b in zip(*results, strict=True))
 
@@ -119,9 +119,9 @@ def test_other_kinds_of_numbers_go_to_mxnet():
 
 
 def test_rmsprop_is_that_of_a_plain_computation():
-    found = parameters()
-    trainer = gluon.Trainer(found, FusedRMSProp(learning_rate=1e-2))
-    weights = [value.astype(np.float64) for value in values_of(found)]
+    weight_dict = parameters()
+    trainer = gluon.Trainer(weight_dict, FusedRMSProp(learning_rate=1e-2))
+    weights = [value.astype(np.float64) for value in values_of(weight_dict)]
     squares = [np.zeros_like(weight) for weight in weights]
     for number in range(20):
         rng = np.random.default_rng(number)
@@ -130,6 +130,6 @@ def test_rmsprop_is_that_of_a_plain_computation():
                         * np.float64(10.0 ** rng.integers(-6, 2)))
             square[:] = 0.9 * square + 0.1 * gradient ** 2
             weight -= 1e-2 * gradient / (np.sqrt(square) + 1e-8)
-        step(trainer, found, number)
-    for ours, reference in zip(values_of(found), weights, strict=True):
+        step(trainer, weight_dict, number)
+    for ours, reference in zip(values_of(weight_dict), weights, strict=True):
         np.testing.assert_allclose(ours, reference, rtol=0, atol=1e-5)

@@ -248,16 +248,16 @@ def test_hosts_are_reached_by_ssh(tmp_path, mnist_root, shell):
 
 def processes_of(role: str, mark: str) -> list[int]:
     """Those of a job that has the mark on its command line."""
-    found = []
+    numbers = []
     for folder in Path('/proc').glob('[0-9]*'):
         try:
             line = (folder / 'cmdline').read_bytes().decode(errors='replace')
             if mark in line and f'DMLC_ROLE={role}'.encode() in (
                     folder / 'environ').read_bytes().split(b'\0'):
-                found.append(int(folder.name))
+                numbers.append(int(folder.name))
         except OSError:
             continue
-    return found
+    return numbers
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ def test_dropout_is_drawn_again(tmp_path):
 
     row = replace(ROW, solo_epochs=0)
     nets = make(row, None)
-    assert nets.draws_itself and not networks().draws_itself
+    assert nets.has_dropout and not networks().has_dropout
     whole = train(nets, row), values(nets)
     assert cut_and_resumed(row, tmp_path, 4, make) == whole
     again = make(row, None)

@@ -45,8 +45,8 @@ def test_every_direct_requirement_is_pinned_with_all_it_needs():
 
 
 @pytest.fixture
-def cards(monkeypatch):
-    """Pretends that the machine has these cards, and MXNet's CUDA build."""
+def gpus(monkeypatch):
+    """Pretends that the machine has these gpus, and MXNet's CUDA build."""
     def pretend(*capabilities, cuda_build=True):
         monkeypatch.setattr(device, 'compute_capabilities', lambda: list(capabilities))
         monkeypatch.setattr(mxnet.runtime.Features, 'is_enabled', lambda *_: cuda_build)
@@ -55,14 +55,14 @@ def cards(monkeypatch):
 
 @pytest.mark.parametrize('spec, expected', [
     ('auto', mxnet.gpu(0)), ('gpu', mxnet.gpu(0)), ('gpu:1', mxnet.gpu(1)), ('cpu', mxnet.cpu())])
-def test_usable_card_is_used(cards, spec, expected):
-    cards((7, 5), (8, 9))
+def test_usable_gpu_is_used(gpus, spec, expected):
+    gpus((7, 5), (8, 9))
     assert device.resolve(spec) == expected
 
 
 @pytest.mark.parametrize('capability', [(3, 7), (9, 0), (12, 0)])
-def test_card_without_code_is_refused_or_passed_over_aloud(cards, capsys, capability):
-    cards(capability)
+def test_gpu_without_code_is_refused_or_passed_over_aloud(gpus, capsys, capability):
+    gpus(capability)
     assert device.resolve('auto') == mxnet.cpu()
     assert 'running on the CPU' in capsys.readouterr().err
     with pytest.raises(device.DeviceError, match='compute capability'):
@@ -70,19 +70,19 @@ def test_card_without_code_is_refused_or_passed_over_aloud(cards, capsys, capabi
 
 
 @pytest.mark.parametrize('spec, capabilities, cuda_build, message', [
-    ('gpu', [], True, 'no NVIDIA card'), ('gpu:0', [(8, 0)], False, 'CPU build'),
-    ('gpu:2', [(8, 0)] * 2, True, 'there are 2 cards'),
+    ('gpu', [], True, 'no NVIDIA GPU'), ('gpu:0', [(8, 0)], False, 'CPU build'),
+    ('gpu:2', [(8, 0)] * 2, True, 'there are 2 GPUs'),
     ('tpu', [], True, 'expected auto'), ('gpu:x', [(8, 0)], True, 'expected auto'),
     ('gpu:-1', [(8, 0)], True, 'expected auto'), ('', [], True, 'expected auto'),
 ])
-def test_device_that_is_not_there_is_refused(cards, spec, capabilities, cuda_build, message):
-    cards(*capabilities, cuda_build=cuda_build)
+def test_device_that_is_not_there_is_refused(gpus, spec, capabilities, cuda_build, message):
+    gpus(*capabilities, cuda_build=cuda_build)
     with pytest.raises(device.DeviceError, match=message):
         device.resolve(spec)
 
 
-def test_auto_without_a_card_is_the_cpu_in_silence(cards, capsys):
-    cards()
+def test_auto_without_a_gpu_is_the_cpu_in_silence(gpus, capsys):
+    gpus()
     assert device.resolve('auto') == mxnet.cpu()
     assert capsys.readouterr().err == ''
 

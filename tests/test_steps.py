@@ -25,8 +25,7 @@ def row(**fields) -> Experiment:
 
 def networks(experiment: Experiment, shape=SHAPE):
     vae = models.build_vae(experiment, shape)
-    return make_networks(experiment, vae, models.build_discriminator(experiment), shape,
-                             cpu())
+    return make_networks(experiment, vae, models.build_discriminator(experiment), shape, cpu())
 
 
 def batch(shape=SHAPE) -> np.ndarray:
@@ -55,13 +54,13 @@ class MLP:
 
     def backward(self, tape, gradient):
         """Gradients of weights and biases in order, and of the input."""
-        found = []
+        collected = []
         for i in reversed(range(len(self.layers))):
-            found = [gradient.T @ tape[i], gradient.sum(axis=0), *found]
+            collected = [gradient.T @ tape[i], gradient.sum(axis=0), *collected]
             gradient = gradient @ self.layers[i][0]
             if i:
                 gradient = gradient * (tape[i] > 0)
-        return found, gradient
+        return collected, gradient
 
     def adam(self, gradients):
         """Parameters after the first Adam step."""
@@ -244,7 +243,7 @@ STEPS = {'solo': solo_combo.solo, **solo_combo.COMBO_STEPS, 'gan': solo_combo.ga
 
 
 @pytest.mark.parametrize('kind', STEPS)
-def test_on_a_card_autograd_takes_the_place_of_the_kernels(kind, monkeypatch):
+def test_on_a_gpu_autograd_takes_the_place_of_the_kernels(kind, monkeypatch):
     fields, shape = ({}, SHAPE) if kind != 'gan' else (
         CONV | {'vae': 'ConvDecoder', 'pixel_loss': None, 'lr': 1e-3}, (3, 64, 64))
     results = []

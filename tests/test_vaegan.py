@@ -33,7 +33,7 @@ DENSE = VaeGan(name='', data='MNIST', vae='DenseVAE', n_latent=Z,
                gamma=GAMMA, beta=BETA, disc_weight=WEIGHT, batch_size=BATCH)
 
 
-def trio(row, shape=SHAPE):
+def networks_of(row, shape=SHAPE):
     vae, disc = models.build_vae(row, shape), models.build_discriminator(row, shape)
     return make_networks(row, vae, disc, shape, cpu(),
                          feature_disc=models.build_similarity(disc, row))
@@ -55,14 +55,15 @@ class Reference:
         self.eps = draw(0).asnumpy()
         self.fakes = [self.decode(self.mean + np.exp(self.logvar / 2) * self.eps),
                       self.decode(draw(1).asnumpy())]
-        self.real, *self.fake_logits = map(self.judge, (self.x, *(f.image for f in self.fakes)))
+        images = self.x, *(fake.image for fake in self.fakes)
+        self.real, *self.fake_logits = map(self.discriminate, images)
         self.seen = {'both': [0, 1], 'reconstructions': [0], 'samples': [1]}[row.fakes]
 
     def decode(self, z):
         logit, tape = self.decoder.forward(z)
         return SimpleNamespace(image=sigmoid(logit), tape=tape)
 
-    def judge(self, images):
+    def discriminate(self, images):
         logit, tape = self.disc.forward(images)
         features = logit if self.row.similarity == 'logit' else tape[1]
         return SimpleNamespace(logit=logit, tape=tape, features=features)
@@ -91,22 +92,22 @@ class Reference:
 
     def d_disc(self):
         """Of the discriminator's loss: its parameters, and each fake image."""
-        found, _ = self.disc.backward(self.real.tape, (sigmoid(self.real.logit) - 1) / BATCH)
+        gradients, _ = self.disc.backward(self.real.tape, (sigmoid(self.real.logit) - 1) / BATCH)
         d_images = [0, 0]
         for i in self.seen:
             own, d_images[i] = self.disc.backward(self.fake_logits[i].tape,
                                                   sigmoid(self.fake_logits[i].logit) / BATCH)
-            found = add(found, own)
-        return found, d_images
+            gradients = add(gradients, own)
+        return gradients, d_images
 
     def d_gan(self):
         """Of the decoder's GAN term: each fake image."""
-        found = [0, 0]
+        d_images = [0, 0]
         for i in self.seen:
             towards = sigmoid(self.fake_logits[i].logit)
             d_logit = -towards if self.row.gan_term == 'saturating' else towards - 1
-            _, found[i] = self.disc.backward(self.fake_logits[i].tape, d_logit / BATCH)
-        return found
+            _, d_images[i] = self.disc.backward(self.fake_logits[i].tape, d_logit / BATCH)
+        return d_images
 
     def d_similarity(self):
         """Of the similarity: the reconstruction."""
@@ -118,14 +119,14 @@ class Reference:
 
     def through_decoder(self, d_images):
         """The decoder's parameters, and z of the reconstruction."""
-        found, d_z = None, 0
+        gradients, d_z = None, 0
         for i, fake in enumerate(self.fakes):
             if np.ndim(d_images[i]):
                 own, d = self.decoder.backward(fake.tape, d_images[i] * fake.image
                                                * (1 - fake.image))
-                found = add(found, own) if found else own
+                gradients = add(gradients, own) if gradients else own
                 d_z = d if i == 0 else d_z
-        return found, d_z
+        return gradients, d_z
 
     def through_encoder(self, d_z, kl_weight):
         d_mean = d_z + kl_weight * self.mean / BATCH
@@ -180,20 +181,20 @@ def assert_near(ours, reference):
 ], ids=lambda changes: '-'.join(map(str, changes.values())) or 'paper')
 def test_step_is_that_of_a_plain_computation(changes, hybrid):
     row = replace(DENSE, **changes)
-    nets, x = trio(row), batch()
+    nets, x = networks_of(row), batch()
     if not hybrid:
         for net in (nets.vae, nets.feature_disc):
             net.hybridize(False)
     expected = Reference(row, nets, x)
     terms = vaegan.step_of(row)(nets, nd.array(x), draw, Weights(1, 1, BATCH))
-    found = dict(zip(kinds.VAEGAN.phases[0].terms, terms.asnumpy(), strict=True))
+    values = dict(zip(kinds.VAEGAN.phases[0].terms, terms.asnumpy(), strict=True))
     for term, value in expected.terms().items():
-        assert found[term] == pytest.approx(value, rel=1e-5), term
+        assert values[term] == pytest.approx(value, rel=1e-5), term
     gradients = getattr(expected, row.routing)()
     for name, parameters in nets.parameters.items():
         if row.routing == 'separate' or name == 'encoder':  # else later losses have added theirs
             assert_near([p.grad().asnumpy() for p in parameters], gradients[name])
-        fresh = Reference(row, trio(row), x)
+        fresh = Reference(row, networks_of(row), x)
         assert_near([p.data().asnumpy() for p in parameters],
                     getattr(fresh, name).adam(gradients[name]))
 
@@ -213,7 +214,7 @@ NETS_ROWS = {name: (replace(DENSE, **fields), shape) for name, (fields, shape) i
 
 def gradients_of(row, shape) -> dict[str, list[np.ndarray]]:
     """Of each net, after one step from the same weights on the same batch."""
-    nets = trio(row, shape)
+    nets = networks_of(row, shape)
     vaegan.step_of(row)(nets, nd.array(batch(shape)), draw, Weights(1, 1, BATCH)).wait_to_read()
     return {name: [p.grad().asnumpy() for p in parameters]
             for name, parameters in nets.parameters.items()}
@@ -247,10 +248,10 @@ def test_gradients_are_those_of_differences(name):
     """Of convolutions with BatchNorm: each net's own loss falls as its gradient says."""
     row, shape = NETS_ROWS[name]
     row, x = replace(row, lr=1e-12), nd.array(batch(shape))
-    nets = trio(row, shape)
+    nets = networks_of(row, shape)
     vaegan.step_of(row)(nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
-    own = {'encoder': lambda found: found.encoder(row, x.size / BATCH),
-           'decoder': lambda found: found.decoder(row), 'disc': lambda found: found.disc}
+    own = {'encoder': lambda terms: terms.encoder(row, x.size / BATCH),
+           'decoder': lambda terms: terms.decoder(row), 'disc': lambda terms: terms.disc}
     for net, parameters in nets.parameters.items():
         gradients = [p.grad().asnumpy().astype(np.float64) for p in parameters]
         length = np.sqrt(sum((g ** 2).sum() for g in gradients))
@@ -259,8 +260,8 @@ def test_gradients_are_those_of_differences(name):
             for p, old, gradient in zip(parameters, before, gradients, strict=True):
                 p.set_data(old + nd.array(step * gradient / length))
             with autograd.train_mode():
-                found = vaegan_losses.batch_losses(row, nets, x, draw, 1 / BATCH)
-                values.append(own[net](found).asscalar())
+                terms = vaegan_losses.batch_losses(row, nets, x, draw, 1 / BATCH)
+                values.append(own[net](terms).asscalar())
         for p, old in zip(parameters, before, strict=True):
             p.set_data(old)
         assert (values[1] - values[0]) / 6e-5 == pytest.approx(length, rel=0.03), net
@@ -271,14 +272,14 @@ def test_gradients_are_those_behind_the_masks_of_dropout(net):
     """Beside one backward pass of the net's own loss alone, behind the same masks."""
     row, shape = NETS_ROWS['B']
     row, x = replace(row, dropout=0.4, similarity_pass='own'), nd.array(batch(shape))
-    nets, again = trio(row, shape), trio(row, shape)
+    nets, again = networks_of(row, shape), networks_of(row, shape)
     random.seed(5)
     vaegan.step_of(row)(nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
     random.seed(5)
     with autograd.record():
-        found = vaegan_losses.batch_losses(row, again, x, draw, 1 / BATCH)
-        own = {'encoder': found.encoder(row, x.size // BATCH), 'decoder': found.decoder(row),
-               'disc': found.disc}[net]
+        terms = vaegan_losses.batch_losses(row, again, x, draw, 1 / BATCH)
+        own = {'encoder': terms.encoder(row, x.size // BATCH), 'decoder': terms.decoder(row),
+               'disc': terms.disc}[net]
     own.backward()
     assert_near([p.grad().asnumpy() for p in nets.parameters[net]],
                 [p.grad().asnumpy() for p in again.parameters[net]])
@@ -304,7 +305,7 @@ def test_dropout_drops_the_same_in_every_backward_pass(hybrid):
 @pytest.mark.parametrize('name', ['A faces', 'paper'])
 def test_running_statistics_move_once_a_forward_pass(name):
     row, shape = NETS_ROWS[name]
-    nets, start = trio(row, shape), 1e8  # beside which a batch's own statistics are nothing
+    nets, start = networks_of(row, shape), 1e8  # beside which a batch's own statistics are nothing
     for statistics in nets.statistics.values():
         for p in statistics:
             p.set_data(nd.full(p.shape, start))
@@ -325,7 +326,7 @@ def test_equilibrium_lets_the_one_ahead_wait():
                             ((1.2, 0.7), {'encoder', 'disc'}),
                             ((0.2, 1.2), {'encoder', 'decoder', 'disc'})]:
         assert {*vaegan._stepping(row, [nd.array([cost]) for cost in costs])} == stepping
-    nets, x = trio(replace(row, equilibrium=0.01, margin=0.001)), nd.array(batch())
+    nets, x = networks_of(replace(row, equilibrium=0.01, margin=0.001)), nd.array(batch())
     before = {name: [p.data().asnumpy() for p in ps] for name, ps in nets.parameters.items()}
     vaegan.step_of(replace(row, equilibrium=0.01, margin=0.001))(
         nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
@@ -390,11 +391,11 @@ def test_minibatch_discrimination_is_that_of_a_plain_computation():
     layer = models.layers.MinibatchDiscrimination(4, 3)
     layer.initialize()
     x = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32)
-    found = layer(nd.array(x)).asnumpy()
+    output = layer(nd.array(x)).asnumpy()
     m = (x @ layer.matrices.weight.data().asnumpy().T).reshape(5, 4, 3)
     expected = [[sum(np.exp(-np.abs(m[i, k] - m[j, k]).sum()) for j in range(5))
                  for k in range(4)] for i in range(5)]
-    np.testing.assert_allclose(found, np.hstack([x, expected]), rtol=1e-5)
+    np.testing.assert_allclose(output, np.hstack([x, expected]), rtol=1e-5)
 
 
 def test_transposed_convolution_to_one_channel_is_mxnets():

@@ -62,7 +62,7 @@ def _epoch(networks, images, row: Row, ctx, phase, progress, on_batch, workers) 
             whole = rng.noise(row.seed, rng.TRAINING, epoch, batch, which, (n, width))
             return parallel.to_devices(workers.part(whole), ctx)        # (b, width)
 
-        if networks.draws_itself:
+        if networks.has_dropout:
             random.seed(rng.seed(row.seed, epoch, batch, workers.rank))
         _settle(progress, phase, row)  # at most one batch ahead, or the queue would hold them all
         progress.pending = phase.step(networks, x, noise, replace(weights, n_images=len(indices)))

@@ -21,7 +21,7 @@ class DeviceError(ValueError):
 
 
 def resolve_all(spec: str) -> list[mxnet.Context]:
-    """The contexts of a `--ctx` value, separated by commas. DeviceError as `resolve`."""
+    """Return the contexts of a `--ctx` value, separated by commas. DeviceError as `resolve`."""
     devices = [resolve(one) for one in spec.split(',')]
     if len(set(devices)) < len(devices) or len({d.device_type for d in devices}) > 1:
         raise DeviceError(f'--ctx {spec}: expected different devices of one kind')
@@ -29,9 +29,9 @@ def resolve_all(spec: str) -> list[mxnet.Context]:
 
 
 def resolve(spec: str) -> mxnet.Context:
-    """The context of one device. DeviceError if it cannot be had.
+    """Return the context of one device. DeviceError if it cannot be used.
 
-    auto takes the first card, or the CPU where there is none that works, and says why. cpu:N
+    auto takes the first GPU, or the CPU where there is none that works, and says why. cpu:N
     are all the same processors; they are for trying out how a batch is split.
     """
     asked = re.fullmatch(r'(cpu|gpu)(?::(\d{1,4}))?', spec)
@@ -51,18 +51,18 @@ def resolve(spec: str) -> mxnet.Context:
 
 
 def _problem(index: int) -> str | None:
-    """Why a card cannot be used; None if it can."""
+    """Return why a GPU cannot be used; None if it can."""
     capabilities = compute_capabilities()
     if not capabilities:
-        return 'no NVIDIA card, or no driver for it'
+        return 'no NVIDIA GPU, or no driver for it'
     if not mxnet.runtime.Features().is_enabled('CUDA'):
         return ('this is the CPU build of MXNet; the CUDA build is installed with '
                 'pip install -r requirements-cu112.txt in an environment of its own')
     if index >= len(capabilities):
-        return f'there are {len(capabilities)} cards, the last is gpu:{len(capabilities) - 1}'
+        return f'there are {len(capabilities)} GPUs, the last is gpu:{len(capabilities) - 1}'
     if not LOWEST <= capabilities[index] < BEYOND:
-        found = '.'.join(map(str, capabilities[index]))
-        return (f'gpu:{index} has compute capability {found}, but MXNet 1.9.1 has code for '
+        capability = '.'.join(map(str, capabilities[index]))
+        return (f'gpu:{index} has compute capability {capability}, but MXNet 1.9.1 has code for '
                 '5.x to 8.x only')
     return None
 
@@ -76,23 +76,23 @@ def _driver() -> ctypes.CDLL | None:
 
 
 def compute_capabilities() -> list[tuple[int, int]]:
-    """(major, minor) of each NVIDIA card that the driver shows; empty without one."""
+    """Return (major, minor) of each NVIDIA GPU that the driver shows; empty without one."""
     driver, count = _driver(), ctypes.c_int()
     if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)):
         return []
-    found = []
+    capabilities = []
     for index in range(count.value):
-        card, value, capability = ctypes.c_int(), ctypes.c_int(), []
-        driver.cuDeviceGet(ctypes.byref(card), index)
+        gpu, value, capability = ctypes.c_int(), ctypes.c_int(), []
+        driver.cuDeviceGet(ctypes.byref(gpu), index)
         for attribute in (CAPABILITY_MAJOR, CAPABILITY_MINOR):
-            driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, card)
+            driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, gpu)
             capability.append(value.value)
-        found.append(tuple(capability))
-    return found
+        capabilities.append(tuple(capability))
+    return capabilities
 
 
 def describe(devices: list[mxnet.Context], n_workers: int = 1) -> str:
-    """The devices in words, for config.json."""
+    """Return the devices in words, for config.json."""
     if devices[0].device_type == 'gpu':
         capabilities = compute_capabilities()
         text = ', '.join(f'gpu:{d.device_id} (compute capability '
@@ -104,7 +104,7 @@ def describe(devices: list[mxnet.Context], n_workers: int = 1) -> str:
 
 
 def free_bytes(ctx: mxnet.Context) -> int:
-    """Memory that this process may still take on a device."""
+    """Return the bytes of memory that this process may still take on a device."""
     if ctx.device_type == 'gpu':
         return mxnet.context.gpu_memory_info(ctx.device_id)[0]
     free = [_kilobytes('/proc/meminfo', 'MemAvailable')]
@@ -120,5 +120,5 @@ def free_bytes(ctx: mxnet.Context) -> int:
 
 
 def _kilobytes(path: str, field: str) -> int:
-    """A field of one of Linux's reports, in bytes."""
+    """Return a field of one of Linux's reports, in bytes."""
     return 1024 * int(re.search(rf'^{field}:\s*(\d+) kB', Path(path).read_text(), re.M)[1])

@@ -42,7 +42,7 @@ def launch(command: list[str], n_workers: int, n_servers: int, hosts: list[str])
 
 
 def _environment(n_workers: int, n_servers: int, hosts: list[str]) -> dict[str, str]:
-    """What ps-lite reads, and what else matters; on one machine workers share its cores."""
+    """Return what ps-lite reads, and what else matters; on one machine workers share cores."""
     with socket.socket() as probe:
         probe.bind(('', 0))
         port = probe.getsockname()[1]
@@ -60,7 +60,7 @@ def _environment(n_workers: int, n_servers: int, hosts: list[str]) -> dict[str, 
 
 
 def _own_address(host: str) -> str:
-    """This machine's address as a host sees it."""
+    """Return this machine's address as a host sees it."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((host.rpartition('@')[2], 9))
@@ -81,7 +81,7 @@ def _start(command: list[str], environment: dict[str, str], host: str | None):
 
 
 def _die_with_parent() -> None:
-    """In a new process: ask Linux for SIGTERM when the launcher is gone, however it ended."""
+    """Ask Linux to send this new process SIGTERM when the launcher is gone, however it ended."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -16,7 +16,7 @@ class MemoryNeedError(ValueError):
 
 
 def activations(net: gluon.Block, *shapes: tuple[int, ...]) -> int:
-    """Values that all operators of a net put out for inputs of those shapes."""
+    """Return how many values all operators of a net put out for inputs of those shapes."""
     inputs = {f'input{i}': shape for i, shape in enumerate(shapes)}
     inner = net(*map(sym.var, inputs))
     inner = (sym.Group(inner) if isinstance(inner, (list, tuple)) else inner).get_internals()
@@ -28,7 +28,7 @@ def activations(net: gluon.Block, *shapes: tuple[int, ...]) -> int:
 
 def needed(row: Row, vae: gluon.Block, disc: gluon.Block | None,
            shape: tuple[int, int, int]) -> int:
-    """Bytes for parameters, gradients, Adam, and a batch through each net.
+    """Return the bytes for parameters, gradients, Adam, and a batch through each net.
 
     The nets' shapes are known; nothing is allocated. shape: (channels, height, width).
     """
@@ -37,23 +37,23 @@ def needed(row: Row, vae: gluon.Block, disc: gluon.Block | None,
     # What is kept at a time: a solo epoch's pass, of combo epochs' two of the VAE, and four of the
     # discriminator with what goes back through it (as measured)
     n_passes = bool(row.solo_epochs) + 2 * bool(row.combo_epochs), 4
-    found = 0
+    total = 0
     for net, shapes, n in zip((vae, disc), (inputs, (batch,)), n_passes, strict=True):
         if net is not None:
-            found += 4 * n * activations(net, *shapes) + BYTES_PER_PARAMETER * sum(
+            total += 4 * n * activations(net, *shapes) + BYTES_PER_PARAMETER * sum(
                 prod(p.shape) for p in net.collect_params().values())
-    return found
+    return total
 
 
 def foreseen(row: Row, vae: gluon.Block, disc: gluon.Block | None,
              shape: tuple[int, int, int], n_copies: int = 1) -> float:
-    """Bytes that a run will take on a CPU, libraries and images aside."""
+    """Return the bytes that a run will take on a CPU, libraries and images aside."""
     return OVERHEAD * n_copies * needed(row, vae, disc, shape) + KERNELS_BYTES
 
 
 def check(row: Row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, int, int],
           ctx: list[Context]) -> None:
-    """MemoryNeedError if training will not fit; says how much it needs and how much there is."""
+    """Raise MemoryNeedError if training will not fit; it says what is needed and what is free."""
     if ctx[0].device_type == 'cpu':  # all the same memory; each has parameters of its own
         wanted = foreseen(row, vae, disc, shape, len(ctx))
     else:

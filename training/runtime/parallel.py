@@ -37,15 +37,15 @@ class Workers:
         self.count = self._store.num_workers if kvstore else 1
 
     def store(self) -> KVStoreBase | str:
-        """What a new Trainer takes as kvstore; all workers make theirs in the same order."""
+        """Return what a new Trainer takes as kvstore; all workers make them in the same order."""
         return _NamedKeys(self._store, next(self._names)) if self._store else 'device'
 
     def part(self, array: np.ndarray) -> np.ndarray:
-        """This worker's part of a batch (b, ...)."""
+        """Return this worker's part of a batch (b, ...)."""
         return np.array_split(array, self.count)[self.rank] if self.count > 1 else array
 
     def total(self, array: NDArray) -> NDArray:
-        """The sum of all workers' arrays, with each of them."""
+        """Return the sum of all workers' arrays, to each of them."""
         if not self._store:
             return array
         store, summed = self.store(), array.copy()
@@ -54,7 +54,7 @@ class Workers:
         return summed
 
     def share(self, array: np.ndarray) -> np.ndarray:
-        """The first worker's array, float32, with each of them; all give one of its shape."""
+        """Return the first worker's array, float32, to each of them; all give one of its shape."""
         if not self._store:
             return array
         shared = nd.array(array, dtype=np.float32)
@@ -62,7 +62,7 @@ class Workers:
         return shared.asnumpy()
 
     def agree(self, answer: bool) -> bool:
-        """The first worker's answer to what others may see differently."""
+        """Return the first worker's answer to what others may see differently."""
         return bool(self.total(nd.array([float(answer) if self.rank == 0 else 0.0])).asscalar())
 
 
@@ -100,7 +100,7 @@ class _NamedKeys(KVStoreBase):
 
 
 def to_devices(array: np.ndarray, ctx: list[Context]) -> NDArray | list[NDArray]:
-    """A batch (b, ...) on one device, or its parts on several."""
+    """Return a batch (b, ...) on one device, or the list of its parts on several."""
     whole = nd.from_numpy(np.ascontiguousarray(array))  # no copy
     if len(ctx) == 1:
         return whole.as_in_context(ctx[0])
@@ -108,7 +108,7 @@ def to_devices(array: np.ndarray, ctx: list[Context]) -> NDArray | list[NDArray]
 
 
 def check_split(n_images: int, batch_size: int, n_parts: int) -> None:
-    """ParallelError unless every part of every batch, the short last one too, has an image."""
+    """Raise ParallelError unless each part of each batch, the short last one too, has images."""
     for size in {min(batch_size, n_images), n_images % batch_size or batch_size}:
         if size < n_parts:
             raise ParallelError(f'a batch of {size} images cannot be split over {n_parts} '

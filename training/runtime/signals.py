@@ -20,7 +20,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def handled(handler: Callable) -> Iterator[None]:
-    """Within, SIGINT and SIGTERM call handler(signum, frame)."""
+    """Let SIGINT and SIGTERM call handler(signum, frame) within."""
     if ROLE in os.environ or threading.current_thread() is not threading.main_thread():
         # Of a job's process MXNet may wait in C++ for others, who have gone; and Python gives
         # signals to the main thread only
@@ -35,13 +35,13 @@ def handled(handler: Callable) -> Iterator[None]:
 
 
 def at_once(signum: int, frame) -> None:
-    """A handler: stop here."""
+    """Stop here: a handler of signals."""
     raise Stopped(signum)
 
 
 @contextmanager
 def held() -> Iterator[Callable[[], int | None]]:
-    """Within, a first signal waits to be asked for, and a second ends the process at once.
+    """Let a first signal within wait to be asked for, and a second end the process at once.
 
     Gives a function that returns the signal that came, or None. What nobody asked for in the
     end is raised then, as Stopped.

@@ -1,4 +1,9 @@
-"""A step that is written for one device, on all devices that share a batch."""
+"""A step that is written for one device, on all devices that share a batch.
+
+Such a step is a generator: it yields each trainer when its nets' gradients are there, and in the
+end its terms. All devices run up to the same trainer before that updates, and its update adds up
+their gradients: so a step may touch nothing of another device's.
+"""
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +26,7 @@ class Weights:
 
 
 def on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:
-    """A step for one device as a step for one or several; see above."""
+    """Return a step for one device as a step for one or several; see above."""
     @functools.wraps(step)
     def run(networks: Networks, x: NDArray | list[NDArray], noise: Callable,
             weights: Weights) -> NDArray:

@@ -25,13 +25,13 @@ FLOATS = {'nsz'}
 
 
 def addresses(*arrays: NDArray) -> list[int]:
-    """Where float32 NDArrays' values are, once nothing reads or writes them any more."""
+    """Return where float32 NDArrays' values are, once nothing reads or writes them any more."""
     nd.waitall()
-    pointer, found = ctypes.c_void_p(), []
+    pointer, places = ctypes.c_void_p(), []
     for array in arrays:
         check_call(_LIB.MXNDArrayGetData(array.handle, ctypes.byref(pointer)))
-        found.append(pointer.value)
-    return found
+        places.append(pointer.value)
+    return places
 
 
 @intrinsic
@@ -57,7 +57,7 @@ def _float(typing_context, bits):
 
 @njit(fastmath=FLOATS)
 def _log(x):
-    """The logarithm of a float32, a normal number above 0: in steps that vectorise.
+    """Return the logarithm of a float32, a normal number above 0, in steps that vectorise.
 
     x is 2 ** exponent * (1 + f), f near 0; the polynomial is that of Cephes (Moshier, 1992). Off
     by little more than the last bit; NaN where x is not finite.
@@ -80,12 +80,12 @@ def _log(x):
 
 @njit
 def _floats(address, first, size):
-    """The size values from the first on, of the array at an address, as a NumPy array."""
+    """Return `size` values of the array at an address, from the `first` on, as a NumPy array."""
     return carray(_pointer(address + 4 * first), size, np.float32)
 
 
 def chunks(sizes: tuple[int, ...]) -> np.ndarray:
-    """Rows (array's index, first element, elements) that cut arrays of those sizes."""
+    """Return the rows (array's index, first element, elements) that cut arrays of those sizes."""
     return np.array([(index, first, min(CHUNK, size - first))
                      for index, size in enumerate(sizes) for first in range(0, size, CHUNK)])
 
@@ -93,7 +93,7 @@ def chunks(sizes: tuple[int, ...]) -> np.ndarray:
 @njit(parallel=True, fastmath=FLOATS, cache=True)
 def adam(chunks, weights, gradients, means, variances, lr, wd, beta1, beta2, epsilon, rescale,
          clip):
-    """One Adam step on n arrays at the addresses (n,), cut as `chunks` says.
+    """Do one Adam step on n arrays at the addresses (n,), cut as `chunks` says.
 
     The update is that of MXNet's `adam_update`. lr, wd (n,): of each array, lr with its bias
     correction.
@@ -115,7 +115,7 @@ def adam(chunks, weights, gradients, means, variances, lr, wd, beta1, beta2, eps
 
 def kl_divergence(mean: NDArray, logvar: NDArray, scale: float,
                   weight: float) -> tuple[float, NDArray, NDArray]:
-    """`losses.kl_divergence`: its sum times scale, and weighted gradients (b, z)."""
+    """Return the sum of `losses.kl_divergence` times scale, and its weighted gradients (b, z)."""
     d_mean, d_logvar = nd.empty(mean.shape), nd.empty(mean.shape)
     total = _kl_divergence(*addresses(mean, logvar, d_mean, d_logvar), mean.size,
                            np.float32(scale * weight))
@@ -136,12 +136,12 @@ def _kl_divergence(mean, logvar, d_mean, d_logvar, size, scale):
 
 
 def bce(x_hat: NDArray, x: NDArray, scale: float, weight: float) -> tuple[float, NDArray]:
-    """`losses.bce`: its sum times scale, and its weighted gradient (b, c, h, w)."""
+    """Return the sum of `losses.bce` times scale, and its weighted gradient (b, c, h, w)."""
     return _pixels(_bce, x_hat, x, scale, weight)
 
 
 def l2(x_hat: NDArray, x: NDArray, scale: float, weight: float) -> tuple[float, NDArray]:
-    """`losses.l2`: its sum times scale, and its weighted gradient (b, c, h, w)."""
+    """Return the sum of `losses.l2` times scale, and its weighted gradient (b, c, h, w)."""
     return _pixels(_l2, x_hat, x, scale, weight)
 
 
@@ -187,11 +187,7 @@ def _l2(x_hat, x, gradient, n_pixels, scale, sums):
 
 def adversarial(logit: NDArray, n_real: int, scale: float,
                 weight: float) -> tuple[float, float, float, NDArray]:
-    """`losses.adversarial` of logits (b, 1), the first n_real of real images, times scale.
-
-    Its sum; how many of the real, and of the others, are taken for what they are; and its
-    weighted gradient (b, 1).
-    """
+    """Return what `losses.adversarial_with_gradient` does, as numbers but for the gradient."""
     gradient = nd.empty(logit.shape)
     sums = _adversarial(*addresses(logit, gradient), logit.size, n_real,
                         np.float32(scale * weight))
@@ -218,7 +214,7 @@ def _adversarial(logit, gradient, size, n_real, scale):
 
 
 def view(array: NDArray) -> np.ndarray:
-    """A float32 NDArray's values: on the CPU its own memory, from a card a copy."""
+    """Return a float32 NDArray's values: on the CPU its own memory, from a GPU a copy."""
     if array.context.device_type != 'cpu':
         return array.asnumpy()
     address, = addresses(array)

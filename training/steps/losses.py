@@ -11,7 +11,7 @@ LOG_FLOOR = kernels.LOG_FLOOR  # the original's, inside the logarithms of bce
 
 
 def kl_divergence(mean: NDArray, logvar: NDArray) -> NDArray:
-    """Of N(mean, exp(logvar)) from N(0, 1); mean, logvar (b, z) -> (b,).
+    """Return the divergence of N(mean, exp(logvar)) from N(0, 1); both (b, z) -> (b,).
 
     Kingma and Welling (2014), appendix B.
     """
@@ -19,13 +19,13 @@ def kl_divergence(mean: NDArray, logvar: NDArray) -> NDArray:
 
 
 def bce(x_hat: NDArray, x: NDArray) -> NDArray:
-    """Binary cross entropy of x_hat against x, both (b, c, h, w) in [0, 1] -> (b,)."""
+    """Return the binary cross entropy of x_hat against x, both (b, c, h, w) in [0, 1] -> (b,)."""
     return -nd.sum(x * nd.log(x_hat + LOG_FLOOR)
                    + (1 - x) * nd.log(1 - x_hat + LOG_FLOOR), axis=(1, 2, 3))
 
 
 def l2(x_hat: NDArray, x: NDArray) -> NDArray:
-    """Sum of squared errors; x_hat, x (b, c, h, w) -> (b,)."""
+    """Return the sum of squared errors; x_hat, x (b, c, h, w) -> (b,)."""
     return nd.sum((x_hat - x) ** 2, axis=(1, 2, 3))
 
 
@@ -33,7 +33,7 @@ PIXEL_LOSSES = {'bce': bce, 'l2': l2}
 
 
 def adversarial(logit: NDArray, real: bool | NDArray) -> NDArray:
-    """Cross entropy of a discriminator's logit (b, 1) against real (1) or generated (0) -> (b,).
+    """Return the cross entropy of logits (b, 1) against real (1) or generated (0) -> (b,).
 
     Goodfellow et al. (2014); with real=True on generated images, the non-saturating loss. real
     may be an array (b, 1).
@@ -44,13 +44,13 @@ def adversarial(logit: NDArray, real: bool | NDArray) -> NDArray:
 
 
 def cross_entropy(logit: NDArray, label: float | NDArray) -> NDArray:
-    """As `adversarial`, against labels between 0 and 1: a number, or (b, 1) -> (b,)."""
+    """Return what `adversarial` does, for labels between 0 and 1: a number, or (b, 1)."""
     softplus = nd.relu(logit) + nd.log1p(nd.exp(-nd.abs(logit)))        # (b, 1)
     return (softplus - label * logit).reshape((-1,))                    # (b,)
 
 
 def gaussian(features_hat: NDArray, features: NDArray) -> NDArray:
-    """-log N(features; features_hat, 1), summed over features (b, ...), constant included -> (b,).
+    """Return -log N(features; features_hat, 1) with its constant, features (b, ...) -> (b,).
 
     Larsen et al. (2016), of features of a discriminator.
     """
@@ -59,7 +59,7 @@ def gaussian(features_hat: NDArray, features: NDArray) -> NDArray:
 
 
 def mean_square(features_hat: NDArray, features: NDArray) -> NDArray:
-    """Mean over features of squared differences, features (b, ...) -> (b,)."""
+    """Return the mean of squared differences over features (b, ...) -> (b,)."""
     return ((features_hat - features) ** 2).reshape((len(features), -1)).mean(axis=1)
 
 
@@ -68,11 +68,11 @@ KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l
 
 
 def with_gradient(loss: Callable, *inputs: NDArray, scale: float, weight: float = 1.0) -> tuple:
-    """scale * the sum of a loss over images, and weight times its gradients.
+    """Return scale * the sum of a loss over images, and weight times its gradients.
 
     One gradient for each input of the loss that has one: mean and logvar, or x_hat. On the CPU
     in one pass over memory by the loss's kernel, which tests hold against this; the value is a
-    number there, and (1,) on a card.
+    number there, and (1,) on a GPU.
     """
     if _on_cpu(inputs[0]):
         return KERNELS[loss](*inputs, scale, weight)
@@ -86,10 +86,11 @@ def with_gradient(loss: Callable, *inputs: NDArray, scale: float, weight: float 
 
 def adversarial_with_gradient(logit: NDArray, n_real: int, scale: float,
                               weight: float = 1.0) -> tuple:
-    """`adversarial` of logits (b, 1), the first n_real of real images, and what comes of it.
+    """Return the sum of `adversarial` of logits (b, 1), accuracies, and weight times its gradient.
 
-    All times scale: its sum; how many of the real, and how many of the others, are taken for
-    what they are; weight times its gradient (b, 1). Numbers on the CPU, on a card (1,).
+    The first n_real logits are of real images. All is times scale: the sum; how many of the real,
+    and how many of the others, are taken for what they are; the gradient (b, 1). Numbers on the
+    CPU, on a GPU (1,).
     """
     if _on_cpu(logit):
         return kernels.adversarial(logit, n_real, scale, weight)
@@ -103,7 +104,7 @@ def adversarial_with_gradient(logit: NDArray, n_real: int, scale: float,
 
 
 def leaf_of(array: NDArray) -> NDArray:
-    """The values of an array at the root of a new graph, with room for their gradient."""
+    """Return an array's values at the root of a new graph, with room for their gradient."""
     leaf = array.detach()
     # Unlike attach_grad it fills nothing: a backward pass overwrites it, autograd.grad passes by
     autograd.mark_variables([leaf], [nd.empty(leaf.shape, leaf.context)])
@@ -111,7 +112,7 @@ def leaf_of(array: NDArray) -> NDArray:
 
 
 def recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
-    """A leaf with those values, and what the net makes of it in a graph that starts there."""
+    """Return a leaf with those values, and the net's output in a graph that starts there."""
     leaf = leaf_of(values)
     with autograd.record():
         return leaf, net(leaf)

@@ -41,12 +41,12 @@ class Networks:
         return bool(_running_statistics(self.disc))
 
     @functools.cached_property
-    def draws_itself(self) -> bool:
-        """Whether a net draws random numbers of its own: Dropout, in some of GluonCV's."""
-        found = []
+    def has_dropout(self) -> bool:
+        """Whether a net makes random numbers of its own, as some of GluonCV's do."""
+        are_dropout = []
         for _, net, _ in self._nets():
-            net.apply(lambda block: found.append(isinstance(block, gluon.nn.Dropout)))
-        return any(found)
+            net.apply(lambda block: are_dropout.append(isinstance(block, gluon.nn.Dropout)))
+        return any(are_dropout)
 
     def _nets(self) -> Iterator[tuple[str, gluon.Block, gluon.Trainer]]:
         yield 'vae', self.vae, self.vae_trainer
@@ -54,23 +54,23 @@ class Networks:
             yield 'disc', self.disc, self.disc_trainer
 
     def arrays(self) -> dict[str, NDArray]:
-        """Parameters, running statistics and Adam's means and variances, by name.
+        """Return parameters, running statistics and Adam's means and variances, by name.
 
-        All devices have the same ones but for running statistics, of which theirs are here, too.
+        All devices have the same ones but for running statistics; the other devices' end in @1 ..
         """
-        found = {}
+        arrays = {}
         for whose, net, trainer in self._nets():
             for name, parameter in net._collect_params_with_prefix().items():
                 copies = parameter.list_data()
                 for i, copy in enumerate(copies if parameter.grad_req == 'null' else copies[:1]):
-                    found[f'{whose}/{name}' + (f'@{i}' if i else '')] = copy
+                    arrays[f'{whose}/{name}' + (f'@{i}' if i else '')] = copy
                 state = trainer._updaters[0].states.get(trainer._param2idx[parameter.name])
                 if state is not None:
-                    found[f'{whose}.mean/{name}'], found[f'{whose}.variance/{name}'] = state
-        return found
+                    arrays[f'{whose}.mean/{name}'], arrays[f'{whose}.variance/{name}'] = state
+        return arrays
 
     def update_counts(self) -> dict[str, int]:
-        """How often Adam has updated each parameter that it has, by name."""
+        """Return how often Adam has updated each parameter that it has updated, by name."""
         return {f'{whose}/{name}': trainer._optimizer._index_update_count[index]
                 for whose, net, trainer in self._nets()
                 for name, parameter in net._collect_params_with_prefix().items()
@@ -113,23 +113,23 @@ class VaeGanNetworks(Networks):
 
     @functools.cached_property
     def trainers(self) -> dict[str, gluon.Trainer]:
-        """By net: encoder, decoder, disc."""
+        """The optimizers by net: encoder, decoder, disc."""
         return {name: trainer for name, _, trainer in self._nets()}
 
     @functools.cached_property
     def parameters(self) -> dict[str, list[gluon.Parameter]]:
-        """By net, those that are trained."""
+        """The parameters that are trained, by net."""
         return {name: [p for p in net.collect_params().values() if p.grad_req != 'null']
                 for name, net, _ in self._nets()}
 
     @functools.cached_property
     def statistics(self) -> dict[str, list[gluon.Parameter]]:
-        """By net, BatchNorm's running means and variances."""
+        """BatchNorm's running means and variances, by net."""
         return {name: _running_statistics(net) for name, net, _ in self._nets()}
 
 
 def compiled(net: gluon.Block) -> gluon.Block:
-    """A net around the same parameters, compiled by itself.
+    """Return a net around the same parameters, compiled by itself.
 
     A compiled net is made anew whenever other gradients are asked of it, or another batch size.
     """
@@ -144,9 +144,9 @@ def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
 
 
 def make_networks(row: Row, vae, disc, shape: tuple[int, int, int],
-                 ctx: Context | list[Context], workers: parallel.Workers = ALONE,
-                 feature_disc=None) -> Networks:
-    """Initialise (Xavier, from the row's seed), hybridize and give each net its optimizer.
+                  ctx: Context | list[Context], workers: parallel.Workers = ALONE,
+                  feature_disc=None) -> Networks:
+    """Initialise (Xavier, from the row's seed) and hybridize nets; return them with optimizers.
 
     On several devices each has its own copy of the nets; trainers keep them the same.
     feature_disc: of a VAE/GAN, the discriminator with its features.
@@ -168,12 +168,12 @@ def make_networks(row: Row, vae, disc, shape: tuple[int, int, int],
     vae_trainer = _trainer(row, vae, workers)
     disc_trainer = _trainer(row, disc, workers) if disc else None
     return Networks(vae, vae_trainer, row.pixel_loss, disc, disc_trainer,
-                   critic=compiled(disc) if disc else None,
-                   pair_decoder=compiled(vae.decoder) if row.encodes else None)
+                    critic=compiled(disc) if disc else None,
+                    pair_decoder=compiled(vae.decoder) if row.encodes else None)
 
 
 def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: parallel.Workers,
-               n_devices: int) -> VaeGanNetworks:
+                          n_devices: int) -> VaeGanNetworks:
     if row.equilibrium is not None and n_devices * workers.count > 1:
         row.refuse('equilibrium', 'none on several devices, for each knows the costs of its part')
     if row.schedule != 'constant' and workers.count > 1:
@@ -191,7 +191,7 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
     encoder, decoder, discriminator = (
         _trainer(row, net, workers) for net in (vae.encoder, vae.decoder, disc))
     return VaeGanNetworks(vae, None, None, disc, discriminator, encoder_trainer=encoder,
-                decoder_trainer=decoder, feature_disc=feature_disc)
+                          decoder_trainer=decoder, feature_disc=feature_disc)
 
 
 def _trainer(row: Row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:

@@ -40,7 +40,7 @@ class FusedAdam(MXNetAdam):
                                        self.clip_gradient or np.inf)))
 
     def _prepared(self, key: tuple, state: list) -> tuple[np.ndarray, np.ndarray]:
-        """The kernel's chunks, and the addresses (2, n) of the means and the variances.
+        """Return the kernel's chunks, and the addresses (2, n) of means and variances.
 
         Those of the state stay, until it is loaded anew; MXNet moves weights and gradients when
         it changes their layout.
@@ -67,7 +67,7 @@ class FusedRMSProp(FusedAdam):
 
 
 def optimizer(row: Row) -> Optimizer:
-    """A new one, as a row says: Adam with its usual decay rates where it says nothing."""
+    """Return a new optimizer, as a row says; Adam with its usual decay rates by default."""
     if row.optimizer == 'rmsprop':
         return FusedRMSProp(learning_rate=row.lr)
     return FusedAdam(learning_rate=row.lr, beta1=row.adam_beta1, beta2=row.adam_beta2)

@@ -23,28 +23,31 @@ class Rule:
 
 
 def rates(initial: float, rule: Rule | None, losses: Sequence[float]) -> list[float]:
-    """The rate of each epoch, and of the next: one more than there are losses.
+    """Return the rate of each epoch and of the next: one more than there are losses.
 
     losses: the net's validation loss after each epoch. No rule is a constant rate.
     """
-    found, last = [initial], None
+    so_far, last = [initial], None
     for epoch in range(len(losses)):
-        rate = found[-1]
+        rate = so_far[-1]
         if rule and rule.due(losses[:epoch + 1], last):
             rate, last = max(rate * rule.factor, rule.least), epoch
-        found.append(rate)
-    return found
+        so_far.append(rate)
+    return so_far
 
 
 def changes(initial: float, rule: Rule, losses: Sequence[float]) -> list[int]:
-    """The epochs after which the rate fell; at its least it falls no more."""
-    found = rates(initial, rule, losses)
-    return [epoch for epoch, pair in enumerate(zip(found, found[1:], strict=False))
+    """Return the epochs after which the rate fell; at its least it falls no more."""
+    of_epochs = rates(initial, rule, losses)
+    return [epoch for epoch, pair in enumerate(zip(of_epochs, of_epochs[1:], strict=False))
             if pair[0] != pair[1]]
 
 
 def plateau(patience: int) -> Callable:
-    """Documented, lr2 and lr3: no new low for `patience` epochs, counted from the last fall."""
+    """Return the documented rule of lr2 and lr3: no new low for `patience` epochs.
+
+    They are counted from the last fall.
+    """
     def due(losses: Sequence[float], last: int | None) -> bool:
         since = losses[0 if last is None else last + 1:]
         if len(since) <= patience:
@@ -54,14 +57,17 @@ def plateau(patience: int) -> Callable:
 
 
 def not_lower(window: int) -> Callable:
-    """Documented, lr4: the loss is not lower than the last `window` ones. None are forgotten."""
+    """Return the documented rule of lr4: the loss is not below all of the last `window` ones.
+
+    Those before the last fall count, too.
+    """
     def due(losses: Sequence[float], last: int | None) -> bool:
         return len(losses) > window and losses[-1] >= min(losses[-1 - window:-1])
     return due
 
 
 def higher_than_all(patience: int, start: int = 0) -> Callable:
-    """As logged, lr2 and lr3: the loss is above all others since `patience` epochs.
+    """Return the logged rule of lr2 and lr3: the loss is above all since `patience` epochs.
 
     The first look is `patience` epochs after `start` or the last fall, and then compares with
     one epoch, later with more, up to `patience`.
@@ -74,7 +80,7 @@ def higher_than_all(patience: int, start: int = 0) -> Callable:
 
 
 def lower_than_all(window: int) -> Callable:
-    """As logged, lr4: a NEW LOW over the last `window` epochs lets the rate fall."""
+    """Return the logged rule of lr4: a NEW LOW over `window` epochs lets the rate fall."""
     def due(losses: Sequence[float], last: int | None) -> bool:
         return len(losses) > window and losses[-1] < min(losses[-1 - window:-1])
     return due
@@ -91,5 +97,5 @@ RULES = {
 
 
 def rule_of(row: VaeGan) -> Rule | None:
-    """A row's rule; none for a constant rate."""
+    """Return a row's rule; none for a constant rate."""
     return None if row.schedule == 'constant' else RULES[row.schedule_rule][row.schedule]

@@ -31,7 +31,7 @@ from training.steps.losses import (
 )
 from training.steps.networks import Networks
 
-FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which draw of a combo step
+FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which noise of a combo step
 BATCHNORM_MOMENTUM = 0.9  # Gluon's default, and the original's
 
 
@@ -52,7 +52,7 @@ def weights(row: Row, records: list[dict]) -> Weights:
 
 @on_devices
 def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
-    """The VAE alone on KL + pixel loss, weight 1 whatever the row's. Returns its terms (3,)."""
+    """Update the VAE alone, on KL + pixel loss with weight 1. Returns its terms (3,)."""
     with autograd.record():
         x_hat, mean, logvar = networks.vae(x, noise(0))
     kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
@@ -65,9 +65,9 @@ def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: 
 @on_devices
 def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
                     scale: float) -> Step:
-    """The discriminator, then the VAE, from three latents of each image. Returns its terms (7,).
+    """Update the discriminator, then the VAE, from three latents an image. Returns its terms (7,).
 
-    As the original: noise is drawn anew for the generated images that the discriminator sees,
+    As the original: there is new noise for the generated images that the discriminator sees,
     for the adversarial term, and for KL and pixel loss. The original ran the encoder each
     time, on the same images and with the same weights; once gives the same three times.
     """
@@ -89,7 +89,7 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
 @on_devices
 def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
                  scale: float) -> Step:
-    """As `combo_published`, but one pass of the VAE serves all three. Returns its terms (7,).
+    """Update as `combo_published`, but from one pass of the VAE. Returns its terms (7,).
 
     The adversarial term comes from the discriminator after its step, on the very images of
     that step.
@@ -109,7 +109,7 @@ def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
 
 @on_devices
 def gan(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
-    """The plain GAN: the discriminator, then the generator, weight 1. Returns its terms (5,)."""
+    """Update the discriminator, then the generator, weight 1. Returns its terms (5,)."""
     disc_terms = _disc_gradients(networks, x, _generate(networks, networks.vae, noise(FOR_DISC)),
                                  scale)
     yield networks.disc_trainer
@@ -122,12 +122,12 @@ def gan(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: f
 
 
 def _pixel_loss(networks: Networks, x_hat, x, scale: float, weight: float) -> tuple:
-    """The row's pixel loss (1,) and its gradient (b, c, h, w)."""
+    """Return the row's pixel loss (1,) and its gradient (b, c, h, w)."""
     return with_gradient(PIXEL_LOSSES[networks.pixel_loss], x_hat, x, scale=scale, weight=weight)
 
 
 def _generate(networks: Networks, decoder: gluon.Block, z: NDArray) -> NDArray:
-    """Images (b, c, h, w) for the discriminator's step, from a pass in train mode.
+    """Return images (b, c, h, w) for the discriminator's step, from a pass in train mode.
 
     In the original this pass moves the running statistics of a decoder with BatchNorm. Only a
     backward pass does that; this one stops at z.
@@ -142,9 +142,9 @@ def _generate(networks: Networks, decoder: gluon.Block, z: NDArray) -> NDArray:
 
 def _decode_twice(networks: Networks, latents: list[NDArray], x: NDArray, scale: float,
                   weights: Weights) -> tuple[NDArray, NDArray, list[NDArray]]:
-    """Adversarial and pixel term (1,), each from images of its own latents (b, z).
+    """Return adversarial and pixel term (1,) of a latent (b, z) each, and the latents' gradients.
 
-    Leaves the decoder's gradients with it, and returns those of the latents. With BatchNorm the
+    The decoder's gradients stay with it. With BatchNorm the
     two passes have to be apart, and so their backward passes: of two convolutions' gradients in
     one graph MXNet's CPU build crashes.
     """
@@ -172,7 +172,7 @@ def _decode_twice(networks: Networks, latents: list[NDArray], x: NDArray, scale:
 
 
 def _disc_gradients(networks: Networks, x: NDArray, fakes: NDArray, scale: float) -> list:
-    """Gradients of real + generated. Returns batch means: loss, both accuracies."""
+    """Compute the discriminator's gradients. Returns batch means: loss, both accuracies."""
     if not networks.disc_normalises:
         images = nd.concat(x.detach(), fakes, dim=0)                    # (2b, c, h, w)
         with autograd.record():
@@ -191,7 +191,7 @@ def _disc_gradients(networks: Networks, x: NDArray, fakes: NDArray, scale: float
 
 def _fool(networks: Networks, fakes: NDArray, scale: float,
           weights: Weights) -> tuple[NDArray, NDArray]:
-    """The adversarial term (1,) of generated images, and its weighted gradient of them."""
+    """Return the adversarial term (1,) of generated images, and its weighted gradient."""
     leaf, logit = recorded(networks.critic, fakes)                      # ..., (b, 1)
     fooled, _, _, d_logit = adversarial_with_gradient(logit, len(logit), scale,
                                                       weights.adversarial)
@@ -200,7 +200,7 @@ def _fool(networks: Networks, fakes: NDArray, scale: float,
 
 @contextmanager
 def _moving_thrice(statistics: list[gluon.Parameter], ctx) -> Iterator[None]:
-    """Running statistics that one backward pass moves, moved as far as by three of the same."""
+    """Move running statistics that a backward pass moves within as far as three would."""
     arrays = [p.data(ctx) for p in statistics]
     before = [array.copy() for array in arrays]
     yield
@@ -215,7 +215,7 @@ def _combo_terms(x: NDArray, weights: Weights, disc_terms, kl, pixel, fooled) ->
 
 
 def _terms(x: NDArray, *values) -> NDArray:
-    """Values, on the CPU numbers and else (1,) each, as one array (n,) on the device of x."""
+    """Return values, on the CPU numbers and else (1,) each, as one array (n,) beside x."""
     if isinstance(values[0], NDArray):
         return nd.concat(*values, dim=0)
     return nd.from_numpy(np.array(values, np.float32))
@@ -243,7 +243,7 @@ def held_out_losses(networks: Networks, images, row: Row,
         indices = np.arange(start, min(start + row.batch_size, n_images))
         x = nd.array(images[indices], ctx)
         eps = nd.array(rng.noise(row.seed, rng.HELD_OUT, 0, batch, 0,
-                                   (len(indices), row.n_latent)), ctx)
+                                 (len(indices), row.n_latent)), ctx)
         x_hat, mean, logvar = networks.vae(x, eps)
         loss = kl_divergence(mean, logvar) + PIXEL_LOSSES[networks.pixel_loss](x_hat, x)
         total += loss.sum().asscalar()

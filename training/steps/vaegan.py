@@ -4,6 +4,7 @@ Images are compared by features of the discriminator. Which loss trains which ne
 KL + similarity, the decoder similarity + GAN term, the discriminator real against fakes. Each
 gets the gradient of its own loss alone, but for B's flaw (`_accumulated`).
 """
+
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,23 +30,23 @@ from training.steps.vaegan_losses import (
 
 
 def step_of(row: VaeGan) -> Callable:
-    """What a batch does, by the row: updates all three nets, and returns its terms (8,)."""
+    """Return the row's step, which updates all three nets and returns its terms (8,)."""
     update = {'separate': _separate, 'accumulated': _accumulated}[row.routing]
 
     @on_devices
     def vaegan(networks: VaeGanNetworks, x: NDArray, noise: Callable, weights,
                scale: float) -> Iterator:
         n_pixels, share = math.prod(x.shape[1:]), 1 / (scale * row.batch_size)
-        found = yield from update(row, networks, x, noise, scale, share)
-        yield nd.concat(found.encoder(row, n_pixels, share), found.decoder(row), found.disc,
-                        found.kl, found.similarity, sum(found.gan[1:], found.gan[0]),
-                        *found.accuracies, dim=0)
+        losses = yield from update(row, networks, x, noise, scale, share)
+        yield nd.concat(losses.encoder(row, n_pixels, share), losses.decoder(row), losses.disc,
+                        losses.kl, losses.similarity, sum(losses.gan[1:], losses.gan[0]),
+                        *losses.accuracies, dim=0)
     return vaegan
 
 
 def _separate(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable, scale: float,
               share: float) -> Iterator:
-    """Each net by the gradient of its own loss, all from the weights before the step.
+    """Update each net by the gradient of its own loss, all from the weights before the step.
 
     From net to net gradients are handed on by hand. That stops them where the paper wants them
     stopped; and of two transposed convolutions' gradients in one pass MXNet's CPU build crashes.
@@ -102,25 +103,25 @@ def _statistics_kept(networks: VaeGanNetworks, ctx, name: str) -> Iterator[None]
 
 def _accumulated(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable, scale: float,
                  share: float) -> Iterator:
-    """B's updates: nothing is detached, no gradient cleared between them.
+    """Update the nets as B does: nothing is detached, no gradient cleared between them.
 
     Discriminator, decoder, encoder: what one loss leaves with the nets that step later adds to
-    theirs. Each backward pass goes through the weights as they then stand.
+    their gradients. Each backward pass goes through the weights as they then stand.
     """
     for parameter in sum(networks.parameters.values(), []):
         parameter.grad(x.context)[:] = 0  # of this device: others may have gone on already
     with autograd.record():
-        found = batch_losses(row, networks, x, noise, scale)
-        heads = {'disc': found.disc, 'decoder': found.decoder(row),
-                 'encoder': found.encoder(row, math.prod(x.shape[1:]), share)}
+        losses = batch_losses(row, networks, x, noise, scale)
+        heads = {'disc': losses.disc, 'decoder': losses.decoder(row),
+                 'encoder': losses.encoder(row, math.prod(x.shape[1:]), share)}
     for name, loss in heads.items():
         loss.backward(retain_graph=True)  # each gradient is added: see `make_networks`
         yield networks.trainers[name]
-    return found
+    return losses
 
 
 def _stepping(row: VaeGan, costs: list[NDArray]) -> tuple[str, ...]:
-    """The nets that step: a discriminator or a decoder that is too far ahead waits."""
+    """Return the nets that step: a discriminator or a decoder that is too far ahead waits."""
     if row.equilibrium is None:
         return 'encoder', 'decoder', 'disc'
     real, *fakes = (cost.asscalar() for cost in costs)
@@ -137,17 +138,17 @@ def _stepping(row: VaeGan, costs: list[NDArray]) -> tuple[str, ...]:
 
 
 def set_rates(networks: VaeGanNetworks, row: VaeGan, records: list[dict]) -> dict[str, float]:
-    """Give each net the learning rate that its validation losses so far ask for."""
-    found, rule = {}, schedules.rule_of(row)
+    """Set and return each net's learning rate, by its validation losses so far."""
+    rates, rule = {}, schedules.rule_of(row)
     for net, trainer in zip(kinds.NETS, networks.trainers.values(), strict=True):
         losses_so_far = [record[f'val_{net}_loss'] for record in records] if rule else []
-        found[f'{net}_lr'] = schedules.rates(row.lr, rule, losses_so_far)[-1]
-        trainer.set_learning_rate(found[f'{net}_lr'])
-    return found
+        rates[f'{net}_lr'] = schedules.rates(row.lr, rule, losses_so_far)[-1]
+        trainer.set_learning_rate(rates[f'{net}_lr'])
+    return rates
 
 
 def held_out_losses(networks: VaeGanNetworks, images, row: VaeGan, ctx) -> dict[str, float | None]:
-    """The nets' losses on held-out images: inference mode, so no dropout, and hard labels."""
+    """Return the nets' losses on held-out images, without dropout and with hard labels."""
     n_images = min(len(images), row.n_validation)
     if not n_images:
         return {f'val_{net}_loss': None for net in kinds.NETS}
@@ -159,8 +160,8 @@ def held_out_losses(networks: VaeGanNetworks, images, row: VaeGan, ctx) -> dict[
         def noise(which, width, batch=batch, n=n):
             return nd.array(rng.noise(row.seed, rng.HELD_OUT, 0, batch, which, (n, width)),
                             ctx)
-        found = batch_losses(row, networks, nd.array(images[indices], ctx), noise, 1 / n)
-        nets = (found.encoder(row, n_pixels), found.decoder(row), found.disc)
-        totals += [n * loss.asscalar() for loss in nets]
+        losses = batch_losses(row, networks, nd.array(images[indices], ctx), noise, 1 / n)
+        of_nets = (losses.encoder(row, n_pixels), losses.decoder(row), losses.disc)
+        totals += [n * loss.asscalar() for loss in of_nets]
     return dict(zip((f'val_{net}_loss' for net in kinds.NETS), (totals / n_images).tolist(),
                     strict=True))

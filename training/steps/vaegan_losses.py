@@ -26,23 +26,23 @@ class Losses:
     accuracies: list[NDArray]
 
     def encoder(self, row: VaeGan, n_pixels: int, share: float = 1.0) -> NDArray:
-        """KL + similarity, weighted. share: of a full batch."""
+        """Return the encoder's loss: KL + similarity, weighted. share: of a full batch."""
         return normalised(row, self.kl, n_pixels, share) + row.beta * self.similarity
 
     def decoder(self, row: VaeGan) -> NDArray:
-        """Similarity + GAN term, weighted."""
+        """Return the decoder's loss: similarity + GAN term, weighted."""
         return row.gamma * self.similarity + row.disc_weight * sum(self.gan[1:], self.gan[0])
 
     @property
     def disc(self) -> NDArray:
-        """Cross entropy of real images and fakes."""
+        """The discriminator's loss: cross entropy of real images and fakes."""
         return sum(self.costs[1:], self.costs[0])
 
 
 def normalised(row: VaeGan, kl: NDArray, n_pixels: int, share: float) -> NDArray:
-    """KL, a mean over images, as it enters the encoder's loss.
+    """Return KL, a mean over images, as it enters the encoder's loss.
 
-    By pixels: as B, which divides by a full batch always; share: what part of one this is.
+    By pixels: as B, which divides by a full batch always. share: what part of one this is.
     """
     return kl * {'images': 1, 'latents': 1 / row.n_latent,
                  'pixels': share / n_pixels}[row.kl_normaliser]
@@ -51,7 +51,7 @@ def normalised(row: VaeGan, kl: NDArray, n_pixels: int, share: float) -> NDArray
 def discriminator_terms(row: VaeGan, feature_disc, x: NDArray, x_hat: NDArray, sample: NDArray,
                         noise: Callable, scale: float) -> tuple[
                             NDArray, list[NDArray], list[NDArray], list[NDArray]]:
-    """Similarity, GAN terms, costs and accuracies: all that the discriminator has to say.
+    """Return similarity, GAN terms, costs and accuracies: all that needs the discriminator.
 
     x, x_hat, sample (b, c, h, w). scale: 1 / images of the whole batch.
     """
@@ -73,16 +73,16 @@ def discriminator_terms(row: VaeGan, feature_disc, x: NDArray, x_hat: NDArray, s
 
 def _features_and_logits(row: VaeGan, feature_disc,
                          batches: list[NDArray]) -> list[tuple[NDArray, NDArray]]:
-    """Features (b, ...) and logits (b, 1) of each batch, passed through apart or together."""
+    """Return features (b, ...) and logits (b, 1) of batches, passed through apart or together."""
     if row.disc_batches == 'apart':
         return [feature_disc(batch) for batch in batches]
-    return [*zip(*(nd.split(found, num_outputs=len(batches), axis=0)
-                   for found in feature_disc(nd.concat(*batches, dim=0))), strict=True)]
+    return [*zip(*(nd.split(output, num_outputs=len(batches), axis=0)
+                   for output in feature_disc(nd.concat(*batches, dim=0))), strict=True)]
 
 
 def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable,
                  scale: float) -> Losses:
-    """All losses of a batch x (b, c, h, w), in one pass.
+    """Return all losses of a batch x (b, c, h, w), from one pass.
 
     noise(which, width): standard normal noise (b, width).
     """
@@ -95,24 +95,24 @@ def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Calla
 
 
 def _gan_term(row: VaeGan, fake: NDArray) -> NDArray:
-    """Of the decoder's loss: -log D(fake), or as Algorithm 1 has it log(1 - D(fake)); (b,)."""
+    """Return -log D(fake), or as Algorithm 1 has it log(1 - D(fake)); both (b,)."""
     if row.gan_term == 'non-saturating':
         return adversarial(fake, True)
     return -adversarial(fake, False)
 
 
 def _labels(row: VaeGan, noise: Callable) -> list:
-    """The discriminator's targets of real images, reconstructions and samples: (b, 1) each."""
+    """Return the targets of real images, reconstructions and samples: (b, 1) or a number each."""
     bounds = [(row.real_low, row.real_high)] + 2 * [(row.fake_low, row.fake_high)]
     if not autograd.is_training():
         return [1.0, 0.0, 0.0]
     if not row.flips and all(low == high for low, high in bounds):
         return [low for low, _ in bounds]
     uniform = 0.5 * (1 + nd.erf(noise(FOR_LABELS, N_LABELS) * 0.5 ** 0.5))  # (b, 6) in [0, 1]
-    other, found = [bounds[1], bounds[0], bounds[0]], []
+    other, labels = [bounds[1], bounds[0], bounds[0]], []
     for i, ((low, high), (other_low, other_high)) in enumerate(zip(bounds, other, strict=True)):
         place = uniform[:, 2 * i:2 * i + 1]                             # (b, 1)
         flipped = uniform[:, 2 * i + 1:2 * i + 2] < row.flips
-        found.append(flipped * (other_low + (other_high - other_low) * place)
-                     + (1 - flipped) * (low + (high - low) * place))
-    return found
+        labels.append(flipped * (other_low + (other_high - other_low) * place)
+                      + (1 - flipped) * (low + (high - low) * place))
+    return labels

@@ -16,7 +16,7 @@ class LockError(ValueError):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write a file at; it becomes `path` when it is written and on the disk.
+    """Give a path to write a file at; it becomes `path` when it is written and on the disk.
 
     If anything fails, what `path` was stays. An OSError names `path`.
     """
@@ -33,14 +33,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
-    """A file of these pieces, in place of an older one."""
+    """Write a file of these pieces, in place of an older one."""
     with replacing(path) as temporary, open(temporary, 'wb') as file:
         for piece in pieces:
             file.write(piece)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text file, in place of an older one."""
+    """Write a text file, in place of an older one."""
     write(path, [text.encode()])
 
 
@@ -54,7 +54,7 @@ def _sync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 

@@ -3,6 +3,7 @@
 MXNet's own loader is not used: it can crash on a damaged file. The layout is read here, and
 names and shapes are compared with the net's before anything is copied into it.
 """
+
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def _mean(copies: list[np.ndarray]) -> np.ndarray:
 
 
 def _pieces(arrays: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
-    """The bytes of a .params file."""
+    """Yield the bytes of a .params file."""
     yield struct.pack('<QQQ', LIST_MAGIC, 0, len(arrays))
     for array in arrays.values():
         yield struct.pack(f'<IiI{array.ndim}qiii', ARRAY_MAGIC, DENSE, array.ndim, *array.shape,
@@ -52,30 +53,30 @@ def load(net, path: Path, ctx) -> None:
     give(net, read(path), path, ctx)
 
 
-def give(net, found: dict[str, np.ndarray], path: Path, ctx) -> None:
+def give(net, arrays: dict[str, np.ndarray], path: Path, ctx) -> None:
     """Give a net its parameters by name, all of them or nothing.
 
     ParamsError, which names the file that they are from, unless they are those of this net.
     """
     wanted = net._collect_params_with_prefix()  # the names that save_parameters writes
-    if found.keys() != wanted.keys():
-        odd = sorted(found.keys() ^ wanted.keys())[0]
+    if arrays.keys() != wanted.keys():
+        odd = sorted(arrays.keys() ^ wanted.keys())[0]
         raise ParamsError(f'{path}: parameters of another net ({odd!r} is only in '
-                          f'{"the file" if odd in found else "the net"})')
+                          f'{"the file" if odd in arrays else "the net"})')
     for name, parameter in wanted.items():
-        shape = found[name].shape
+        shape = arrays[name].shape
         if len(shape) != len(parameter.shape) or any(
                 wants not in (0, has) for wants, has in zip(parameter.shape, shape, strict=True)):
             raise ParamsError(f'{path}: parameters of another net ({name} has shape {shape}, '
                               f'expected {parameter.shape})')
     for name, parameter in wanted.items():
-        parameter.shape = found[name].shape
+        parameter.shape = arrays[name].shape
         parameter.initialize(ctx=ctx, force_reinit=True)
-        parameter.set_data(found[name])
+        parameter.set_data(arrays[name])
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a .params file by name, float32. ParamsError if it is not whole."""
+    """Return a .params file's arrays by name, float32. ParamsError if it is not whole."""
     try:
         return _parse(memoryview(path.read_bytes()))
     except OSError as error:
