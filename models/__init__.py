@@ -5,7 +5,7 @@ uses MXNet.
 """
 import io
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from models import mxnet_setup
@@ -17,6 +17,7 @@ from mxnet import MXNetError, sym
 from mxnet.gluon import HybridBlock, nn
 
 from models.conv import SIZE
+from models.resnet import BASE_CHANNELS
 from models.similarity import Similarity
 
 
@@ -30,7 +31,7 @@ class Net:
     builder: str                 # a module of this package, and its function of (row, shape)
     fields: tuple[str, ...]      # of the row
     sizes: tuple[int, ...] = ()  # pixels a side of the images that it takes; none: any
-    defaults: bool = False       # whether its fields may be none
+    defaults: dict = field(default_factory=dict)  # what fields that may be none then are
 
     def build(self, row, shape: tuple[int, int, int] | None) -> HybridBlock:
         """Return the net for images of (channels, height, width). Not initialised."""
@@ -53,7 +54,8 @@ DISCRIMINATORS = {
     'DenseLogReg': Net('dense.dense_logreg', ('disc_hlayers', 'disc_hnodes')),
     'ConvDisc': Net('conv.conv_disc', ('disc_base_channels',)),
     'DeepConvDisc': Net('conv.deep_conv_disc', ('disc_base_channels',)),
-    'ResNet': Net('resnet.resnet', ('disc_base_channels',), defaults=True),
+    'ResNet': Net('resnet.resnet', ('disc_base_channels',),
+                  defaults={'disc_base_channels': BASE_CHANNELS}),
     'Disc_A': Net('vaegan.disc_a', ('disc_hnodes', 'disc_base_channels', 'norm', 'slope',
                                     'pixels', 'dropout', 'minibatch_kernels', 'minibatch_dims')),
     'Disc_B': Net('vaegan.disc_b', ('disc_hlayers', 'disc_hnodes', 'dropout', 'slope')),
@@ -70,13 +72,21 @@ def check_row(row, changed) -> None:
     nets = [_look_up(VAES, row, row.vae)]
     if row.disc and not row.disc.startswith(GLUONCV):
         nets.append(_look_up(DISCRIMINATORS, row, row.disc))
-    own = {field for net in nets for field in net.fields}
-    known = {field for net in (*VAES.values(), *DISCRIMINATORS.values()) for field in net.fields}
-    for field in changed:
-        if field in known - own and getattr(row, field) is not None:
+    own = {name for net in nets for name in net.fields}
+    known = {name for net in (*VAES.values(), *DISCRIMINATORS.values()) for name in net.fields}
+    for name in changed:
+        if name in known - own and getattr(row, name) is not None:
             names = ' + '.join(filter(None, (row.vae, row.disc)))
-            raise ModelError(f'{field}={getattr(row, field)!r}: {names} has no such thing; '
+            raise ModelError(f'{name}={getattr(row, name)!r}: {names} has no such thing; '
                              f'expected one of {", ".join(sorted(own))}')
+
+
+def idle(row) -> dict[str, str]:
+    """Return the fields that say what a net does by itself, and so change nothing, and why."""
+    net = DISCRIMINATORS.get(row.disc)
+    return {} if net is None else {
+        name: f'{row.disc} has {value} by default' for name, value in net.defaults.items()
+        if getattr(row, name) == value}
 
 
 def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
@@ -137,8 +147,8 @@ def _look_up(nets: dict[str, Net], row, name: str) -> Net:
     if name not in nets:
         known = [*nets] + [f'{GLUONCV}<name>'] * (nets is DISCRIMINATORS)
         raise ModelError(f'unknown net {name!r}: expected one of {", ".join(known)}')
-    needed = () if nets[name].defaults else nets[name].fields
-    missing = [field for field in needed if getattr(row, field, None) is None]
+    missing = [one for one in nets[name].fields
+               if one not in nets[name].defaults and getattr(row, one, None) is None]
     if missing:
         raise ModelError(f'{name} needs a value for {", ".join(missing)}')
     return nets[name]

@@ -20,7 +20,7 @@ from tests.test_models import shape_of, shrunk
 from training.experiments import kinds
 from training.experiments.registry import EXPERIMENTS, Experiment
 from training.run import loop
-from training.runtime import parallel
+from training.runtime import launch, parallel
 from training.steps import solo_combo
 from training.steps.networks import make_networks
 
@@ -195,6 +195,10 @@ def test_workers_need_a_job(cli, tmp_path, mnist_root):
 def test_launch_refuses_what_it_cannot_start(cli, options):
     status, _, err = cli(['launch', *options])
     assert status == 2 and err.startswith('error: ') and err.count('\n') == 1
+
+
+def test_launched_processes_start_where_the_project_is():
+    assert (launch.ROOT / 'training' / '__main__.py').is_file()
 
 
 def command(*arguments: str, results: Path, data: Path) -> list[str]:

@@ -73,8 +73,10 @@ def _effective(row: Row) -> Row:
 
     A line says which.
     """
-    asked, idle = EXPERIMENTS[row.name], row.idle() | idle_by_data(row)
-    for field in sorted(naming.changes(row).keys() & idle.keys() & {*row.LEFT_OUT}):
+    import models
+    asked, by_nets = EXPERIMENTS[row.name], models.idle(row)
+    idle = row.idle() | idle_by_data(row) | by_nets
+    for field in sorted(naming.changes(row).keys() & idle.keys() & {*row.LEFT_OUT, *by_nets}):
         print(f'{row.name}: {field}={getattr(row, field)} changes nothing, for {idle[field]}: '
               'left out', file=sys.stderr)
         row = replace(row, **{field: getattr(asked, field)})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROLE = 'DMLC_ROLE'
 PASSED_ON = ('OMP_NUM_THREADS', 'VAEGAN_DATA')  # to other machines
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]  # of the project: where `-m training` is found
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS, GRACE_SECONDS = 0.2, 5.0
 
