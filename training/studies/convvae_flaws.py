@@ -6,7 +6,7 @@ as the published one.
 from dataclasses import replace
 from pathlib import Path
 
-from training.experiments.registry import EXPERIMENTS, WITHOUT_FLAWS, SMALLER
+from training.experiments.registry import EXPERIMENTS, SMALLER, WITHOUT_FLAWS
 from training.experiments.row import Row
 from training.reporting import tables
 from training.studies.study import Runs, Study, numbers, of_measures
