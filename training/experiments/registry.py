@@ -115,7 +115,8 @@ _VAE_GANS = [
 WITHOUT_FLAWS = {'layout': 'transpose', 'encoder': 'strided', 'latent_head': 'linear'}
 SMALLER = {'n_latent': 128, 'vae_base_channels': 16}
 _OURS = [  # not published: a name, a base row and what differs
-    ('ConvVAE_on_anime/128_16_100_repaired', _CONV, WITHOUT_FLAWS | SMALLER | {'solo_epochs': 100}),
+    ('ConvVAE_on_anime/128_16_100_repaired', _CONV,
+     WITHOUT_FLAWS | SMALLER | {'solo_epochs': 100}),
 ]
 _TABLE = [*_PUBLISHED, *_VAE_GANS, *_OURS]
 EXPERIMENTS = {name: replace(base, name=name, **changes) for name, base, changes in _TABLE}
