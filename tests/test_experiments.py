@@ -157,6 +157,11 @@ def test_only_published_rows_are_called_published(name):
         'NOT the published' if name in PUBLISHED else 'NOT the whole')
 
 
+def test_caption_says_nothing_of_which_pictures_are_kept():
+    row = replace(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100'], grid_every=1, n_classified=0)
+    assert naming.caption(row) == 'The whole of the experiment VAEGAN_on_MNIST/A_64_100.'
+
+
 @pytest.mark.parametrize('name', EXPERIMENTS)
 def test_published_run_keeps_its_published_name(name):
     assert naming.run_name(EXPERIMENTS[name]) == name

@@ -160,6 +160,8 @@ def test_reduction_is_said_once_for_all_and_then_for_each():
     text = reduction({'a': few, 'b': seed})
     assert text.count('`limit` 64') == 1 and 'The run "b" besides has `seed` 1.' in text
     assert '"a"' not in text and '`limit` 64' in reduction({'a': whole, 'b': few})
+    pictures = replace(registry.EXPERIMENTS['VAEGAN_on_MNIST/B_20_50'], grid_every=5)
+    assert reduction({'a': pictures}) == 'All of these are whole experiments.'
 
 
 def test_study_is_one_module_and_one_line(cli, tmp_path, monkeypatch):

@@ -105,7 +105,8 @@ def reduction(rows: dict[str, Row]) -> str:
 
     What all have in common is said once.
     """
-    changed = {label: naming.changes(row) for label, row in rows.items()}
+    changed = {label: {field: value for field, value in naming.changes(row).items()
+                       if field not in row.of_pictures()} for label, row in rows.items()}
     first = next(iter(changed.values()))
     shared = {field: value for field, value in first.items()
               if all(of.get(field) == value for of in changed.values())}
