@@ -184,6 +184,17 @@ def test_changed_run_says_so_in_its_name(name, changes, expected):
     assert naming.run_name(replace(EXPERIMENTS[name], **changes)) == expected
 
 
+@pytest.mark.parametrize('name, sizes, expected', [
+    ('50_3_400_bce_50', {'n_latent': 50}, '50_3_400_bce_2'),
+    ('50_3_50_bce_50', {'n_latent': 50, 'n_hnodes': 50}, '50_3_50_bce_2'),
+    ('50_3_400_bce', {'n_latent': 50}, '50_3_400_bce_epochs-2'),
+    ('5_3_400_bce', {}, '5_3_400_bce_epochs-2'), ('small', {}, 'small_epochs-2')])
+def test_other_epochs_stand_in_their_own_place(monkeypatch, name, sizes, expected):
+    row = replace(EXPERIMENTS[SOLO_NAME], name=f'DenseVAE_on_MNIST/{name}', **sizes)
+    monkeypatch.setitem(EXPERIMENTS, row.name, row)
+    assert naming.run_name(replace(row, solo_epochs=2)) == f'DenseVAE_on_MNIST/{expected}'
+
+
 @pytest.mark.parametrize('name', EXPERIMENTS)
 def test_no_run_with_other_epochs_takes_a_published_name(name):
     row = EXPERIMENTS[name]

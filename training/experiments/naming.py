@@ -51,7 +51,7 @@ def _with_epochs(published: Row, hparams: str, text: str) -> str:
     """Return a published name's second half with other epochs.
 
     They stand behind the sizes of the nets, as a sum or as a total; where a name does not show
-    them they become a suffix.
+    them there they become a suffix.
     """
     tokens, sizes = hparams.split('_'), [str(getattr(published, size)) for size in SIZES]
     shown = {f'{published.solo_epochs}+{published.combo_epochs}', str(published.epochs)}
@@ -59,10 +59,9 @@ def _with_epochs(published: Row, hparams: str, text: str) -> str:
     for i, token in enumerate(tokens):
         if token in sizes:
             sizes, start = sizes[sizes.index(token) + 1:], i + 1
-    places = [i for i, token in enumerate(tokens) if token in shown]
-    if not places:
+    place = next((i for i in range(start, len(tokens)) if tokens[i] in shown), None)
+    if place is None:
         return f'{hparams}_epochs-{text}'
-    place = next((i for i in places if i >= start), places[-1])
     return '_'.join([*tokens[:place], text, *tokens[place + 1:]])
 
 
