@@ -148,6 +148,35 @@ def test_dry_run_prints_the_row_and_writes_nothing(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+GAN = 'ConvDecoder_ResNet_on_anime/512_32_200'
+VAEGAN = 'VAEGAN_on_MNIST/A_64_100'
+
+
+@pytest.mark.parametrize('name, changes', [
+    (SOLO, ['step=shared', 'layout=transpose', 'shuffle_seed=5', 'decay_interval=3',
+            'limit=60000']),
+    (COMBO, ['layout=transpose', 'shuffle_seed=none', 'decay_interval=3']),
+    (VAEGAN, ['layout=transpose', 'shuffle_seed=5', 'limit=70000']),
+    (GAN, ['step=shared', 'decay_interval=3'])])
+def test_changes_that_do_nothing_are_left_out_of_a_runs_name(cli, name, changes):
+    options = [word for change in changes for word in ('--set', change)]
+    status, out, err = cli(['run', name, *options, '--dry-run'])
+    assert status == 0 and json.loads(out)[0]['run'] == name
+    assert sorted(line.split()[1].split('=')[0] for line in err.splitlines()) == sorted(
+        change.split('=')[0] for change in changes)
+    assert all(' changes nothing, for ' in line and line.endswith(': left out')
+               for line in err.splitlines())
+
+
+@pytest.mark.parametrize('name, change', [
+    (COMBO, 'step=shared'), (COMBO, 'limit=59999'), (GAN, 'layout=transpose'),
+    ('ConvVAE_ResNet_on_anime/512_32_200_10_1_decay0.9', 'decay_interval=3'),
+    ('ConvVAE_on_anime/512_32_200_seeded', 'shuffle_seed=5'), (GAN, 'limit=60000')])
+def test_changes_that_do_something_show_in_a_runs_name(cli, name, change):
+    status, out, err = cli(['run', name, '--set', change, '--dry-run'])
+    assert status == 0 and json.loads(out)[0]['run'] != name and not err
+
+
 def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
     twins = ['ConvVAE_ResNet_on_anime/512_32_200_10_seeded',
              'ConvVAE_ResNet_on_anime/512_32_200_10_1']
@@ -230,6 +259,9 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', SOLO, '--set', 'vae_base_channels=8'],
      'vae_base_channels=8: DenseVAE has no such thing; expected one of n_hlayers, n_hnodes'),
     (['run', SOLO, '--set', 'encoder=strided'], "encoder='strided': DenseVAE has no such thing"),
+    (['run', GAN, '--set', 'pixel_loss=bce'], "pixel_loss='bce': expected no change, for a plain"),
+    (['run', SOLO, '--set', 'grid_every=1'],
+     f"'grid_every=1': expected no change, for {SOLO} has no such field"),
     (['run', SOLO, '--depth', '3'], 'unrecognized arguments: --depth 3'),
     (['run'], 'one of the arguments NAME --match is required'),
     (['strips', '--match', '*'], 'no finished run'),

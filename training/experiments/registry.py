@@ -182,8 +182,8 @@ def _field(row: Row, assignment: str) -> tuple[str, int | float | str | None]:
     field, equals, text = assignment.partition('=')
     known = row.fields()
     if equals and field in {*Experiment.fields(), *VaeGan.fields()} - known.keys():
-        raise ExperimentError(f'{assignment!r}: expected no change, for a {row.kind.name} has no '
-                              'such term')
+        raise ExperimentError(f'{assignment!r}: expected no change, for {row.name} has no such '
+                              'field')
     if not equals or field not in known:
         raise ExperimentError(f'{assignment!r}: expected field=value with a field of '
                               + ', '.join(known))

@@ -29,7 +29,8 @@ class Row:
     """What rows of all kinds have in common: a name, checks, and what identifies a training."""
     name: str
     # Changes that users make to many rows at once: where one does nothing, it is left out
-    LEFT_OUT: ClassVar[tuple[str, ...]] = ('step', 'layout', 'shuffle_seed', 'decay_interval')
+    LEFT_OUT: ClassVar[tuple[str, ...]] = ('step', 'layout', 'shuffle_seed', 'limit',
+                                           'decay_interval')
 
     def __post_init__(self) -> None:
         check(self)
@@ -94,7 +95,8 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
         if not self.combo_epochs:
             return dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
         if not self.encodes:
-            return dict.fromkeys(of_combo, 'a plain GAN has one loss and one kind of step')
+            return dict.fromkeys(('pixel_loss', *of_combo),
+                                 'a plain GAN has one loss and one kind of step')
         return {} if self.pbp_decay != 1 else {'decay_interval': 'pbp_decay is 1'}
 
     def _check_together(self) -> None:
