@@ -177,6 +177,20 @@ def test_changes_that_do_something_show_in_a_runs_name(cli, name, change):
     assert status == 0 and json.loads(out)[0]['run'] != name and not err
 
 
+@pytest.mark.parametrize('pattern, names, runs', [
+    ('VAEGAN_on_MNIST/A_64_25', ['VAEGAN_on_MNIST/A_64_100'], ['VAEGAN_on_MNIST/A_64_25']),
+    ('VAEGAN_on_MNIST/A_64_25_grid_from-1_grid_every-1', ['VAEGAN_on_MNIST/A_64_100'],
+     ['VAEGAN_on_MNIST/A_64_25']),
+    ('*_bce_10_seed[12]', [SOLO], [f'{SOLO[:-3]}_10_seed1', f'{SOLO[:-3]}_10_seed2'])])
+def test_list_finds_finished_runs_by_their_names(cli, pattern, names, runs):
+    status, out, _ = cli(['list', '--match', pattern, '--json'])
+    lines = json.loads(out)
+    assert status == 0 and [line['name'] for line in lines] == names
+    assert [variant['name'] for line in lines for variant in line['variants']] == runs
+    status, _, err = cli(['list', '--match', f'{pattern}x'])
+    assert status == 2 and err.startswith('error: no experiment or finished run matches')
+
+
 def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
     twins = ['ConvVAE_ResNet_on_anime/512_32_200_10_seeded',
              'ConvVAE_ResNet_on_anime/512_32_200_10_1']

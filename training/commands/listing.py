@@ -1,8 +1,10 @@
 """`list`: the registry, with published numbers and ours."""
 import json
+from fnmatch import fnmatchcase
 
 from data import table
 from training.experiments import naming, registry
+from training.experiments.row import ExperimentError
 from training.reporting import tables
 from training.reporting.published import published_numbers
 from training.storage import run_folder
@@ -14,13 +16,21 @@ def list_command(args) -> None:
     finished = run_folder.finished_runs(args.results_root)
     configs = {run: run_folder.read_config(folder) for run, folder in finished.items()}
     lines = []
-    for row in registry.match(args.match):
-        first, numbers = registry.canonical(row).name, published.get(row.name, {})
+    for name, row in registry.EXPERIMENTS.items():
+        runs = [run for run, config in configs.items()
+                if run not in registry.EXPERIMENTS and config['name'] == name]
+        if not fnmatchcase(name, args.match):
+            runs = [run for run in runs if _matches(run, args.match)]
+            if not runs:
+                continue
+        first, numbers = registry.canonical(row).name, published.get(name, {})
         variants = {run: (finished[run], naming.comparable_curve(
-                        run_folder.row_of(config, finished[run]), numbers))
-                    for run, config in configs.items()
-                    if run not in registry.EXPERIMENTS and config['name'] == row.name}
+                        run_folder.row_of(configs[run], finished[run]), numbers))
+                    for run in runs}
         lines.append(tables.listing(row, numbers, finished.get(first), variants))
+    if not lines:
+        raise ExperimentError(f'no experiment or finished run matches {args.match!r} (`list` '
+                              'shows all)')
     if args.json:
         print(json.dumps(lines, indent=2))
         return
@@ -32,3 +42,8 @@ def list_command(args) -> None:
         if entry.note and any('our_epoch' in ours for line in lines if line['data'] == name
                               for ours in (line, *line['variants'])):
             print(f'\n{entry.note}')
+
+
+def _matches(run: str, pattern: str) -> bool:
+    """Return whether a pattern matches a run's name; older patterns name pictures, too."""
+    return fnmatchcase(run, pattern) or fnmatchcase(run, naming.without_pictures(pattern))

@@ -110,7 +110,8 @@ def parser(images: Path = RESULTS / 'images') -> argparse.ArgumentParser:
 
 def _list(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--match', metavar='GLOB', default='*',
-                     help='show only names that match a shell pattern')
+                     help='show only experiments and finished runs whose names match a shell '
+                          'pattern')
     form = sub.add_mutually_exclusive_group()
     form.add_argument('--json', action='store_true', help='print JSON, for programs')
     form.add_argument('--markdown', action='store_true', help='print a Markdown table')
