@@ -38,7 +38,7 @@ LIBRARIES = resident_bytes()
 
 
 def foreseen_bytes(row) -> float:
-    """What training/memory.py says that the row needs."""
+    """Return what training/runtime/memory.py says that the row needs."""
     shape = data_table.get(row.data).shape
     vae = models.build_vae(row, shape)
     disc = models.build_discriminator(row, shape) if row.combo_epochs else None

@@ -15,39 +15,39 @@ matplotlib.use('Agg')
 
 
 def draw_vae(path: Path, statistics: list[dict], published: list[dict], title: str) -> None:
-    """A VAE's loss over epochs, and its discriminator's; dots: what was published of them."""
+    """Draw a VAE's loss over epochs, and its discriminator's; dots show what was published."""
     epochs = [line['epoch'] for line in statistics]
-    judged = [line for line in statistics if line['disc_loss'] is not None]
-    figure = Figure((5 + 5 * bool(judged), 3.6))  # every run draws this: no slow layout
-    axes = figure.subplots(1, 1 + bool(judged), squeeze=False, gridspec_kw={
-        'left': 0.17 - 0.07 * bool(judged), 'right': 0.98, 'bottom': 0.13, 'top': 0.84})[0]
+    combo = [line for line in statistics if line['disc_loss'] is not None]
+    figure = Figure((5 + 5 * bool(combo), 3.6))  # every run draws this: no slow layout
+    axes = figure.subplots(1, 1 + bool(combo), squeeze=False, gridspec_kw={
+        'left': 0.17 - 0.07 * bool(combo), 'right': 0.98, 'bottom': 0.13, 'top': 0.84})[0]
     axes[0].plot(epochs, [line['vae_loss'] for line in statistics], '.-', label='training')
     held_out = [line['val_loss'] for line in statistics]
     if None not in held_out:  # as a plain GAN has them
         axes[0].plot(epochs, held_out, '.--', linewidth=0.8, label='KL + pixel, held out')
     axes[0].set(title='generator' if None in held_out else 'VAE', ylabel='loss')
-    if judged:
-        axes[1].plot([line['epoch'] for line in judged],
-                     [line['disc_loss'] for line in judged], '.-', color='C2', label='training')
+    if combo:
+        axes[1].plot([line['epoch'] for line in combo],
+                     [line['disc_loss'] for line in combo], '.-', color='C2', label='training')
         axes[1].set(title='discriminator', ylabel='loss', ylim=(0, None))
     for axis, loss in zip(axes, ('vae_loss', 'disc_loss'), strict=False):
         dots = [(int(line['epoch']), float(line[loss])) for line in published if line[loss]]
         if dots:
             axis.plot(*zip(*dots, strict=True), 'ko', markersize=4, label='published')
-        if judged and judged[0] is not statistics[0]:
-            axis.axvline(judged[0]['epoch'] - 0.5, color='grey', linewidth=0.8, linestyle=':',
+        if combo and combo[0] is not statistics[0]:
+            axis.axvline(combo[0]['epoch'] - 0.5, color='grey', linewidth=0.8, linestyle=':',
                          label='combo epochs begin')
         axis.set(xlabel='epoch')
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(fontsize=8, frameon=False)
-    figure.suptitle('\n'.join(textwrap.wrap(title, 60 + 60 * bool(judged))), fontsize=8)
+    figure.suptitle('\n'.join(textwrap.wrap(title, 60 + 60 * bool(combo))), fontsize=8)
     save(figure, path)
 
 
 def draw_vaegan(path: Path, statistics: list[dict], published: list[dict], title: str) -> None:
-    """A VAE/GAN's three losses over epochs, once more without the decoder's, and rates.
+    """Draw a VAE/GAN's three losses over epochs, and once more without the decoder's.
 
-    Learning rates only where they change. published: nothing of them is drawn.
+    Learning rates are drawn where they change, published losses never.
     """
     epochs = [line['epoch'] for line in statistics]
     rates = {net: [line[f'{net}_lr'] for line in statistics] for net in NETS}

@@ -85,14 +85,14 @@ class Progress:
     pending: NDArray | None = None  # the terms (n,) of the last one, while a device computes them
 
     def settle(self) -> np.ndarray:
-        """The sums, once the device has done all batches."""
+        """Return the sums (n,), once the device has done all batches."""
         if self.pending is not None:
             terms, self.pending = self.pending.asnumpy(), None
             self.sums = terms if self.sums is None else self.sums + terms
         return self.sums
 
     def means(self, phase: Phase) -> dict[str, float]:
-        """The means of the terms so far, over batches."""
+        """Return the means over batches of the terms so far, by name."""
         return dict(zip(phase.terms, (self.settle() / self.batch).tolist(), strict=True))
 
     def described(self, row: Row) -> str:
@@ -107,17 +107,17 @@ class Progress:
 
 
 def n_images(n_there: int, row: Row) -> int:
-    """How many of the training images that are there a run uses."""
+    """Return how many of the training images that are there a run uses."""
     return min(n_there, row.limit or n_there)
 
 
 def n_batches(n_there: int, row: Row) -> int:
-    """Batches of an epoch; the last one may be short."""
+    """Return the number of batches of an epoch; the last one may be short."""
     return math.ceil(n_images(n_there, row) / row.batch_size)
 
 
 def check_finite(networks: Networks, progress: Progress, phase: Phase, n_epochs: int) -> None:
-    """Diverged if a value that a checkpoint holds is not finite; names it."""
+    """Raise Diverged, with its name, if a value that a checkpoint holds is not finite."""
     for name, array in networks.arrays().items():
         if not nd.all_finite(array, init_output=True).asscalar():
             raise Diverged(name, progress, phase, n_epochs)

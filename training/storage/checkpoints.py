@@ -36,7 +36,10 @@ def paths_in(folder: Path) -> list[Path]:
 
 
 class Keeper:
-    """Writes checkpoints: after each epoch, every so many minutes, and when asked to stop."""
+    """Writes checkpoints: after each epoch, every so many minutes, and when asked to stop.
+
+    Then it raises Stopped.
+    """
 
     def __init__(self, folder: Path, networks: Networks, row: Row, minutes: float,
                  asked_to_stop: Callable[[], int | None], command: str):
@@ -46,13 +49,13 @@ class Keeper:
         self.asked_to_stop, self.command = asked_to_stop, command
 
     def on_batch(self, phase: Phase, progress: Progress, n_batches: int) -> None:
-        """Called after each batch; raises Stopped when there is a checkpoint and someone asked."""
+        """Write a checkpoint after a batch if one is due, or if someone asked to stop."""
         if self.asked_to_stop() or time.monotonic() - self.last >= self.seconds:
             check_finite(self.networks, progress, phase, self.row.epochs)
             self._save(progress)
 
     def on_epoch(self, progress: Progress) -> None:
-        """Called after each epoch; raises Stopped as `on_batch`."""
+        """Write a checkpoint after an epoch."""
         self._save(progress)
 
     def _save(self, progress: Progress) -> None:
