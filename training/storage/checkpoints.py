@@ -38,7 +38,7 @@ def paths_in(folder: Path) -> list[Path]:
 class Keeper:
     """Writes checkpoints: after each epoch, every so many minutes, and when asked to stop.
 
-    Then it raises Stopped.
+    If someone asked, it raises Stopped once the checkpoint is there.
     """
 
     def __init__(self, folder: Path, networks: Networks, row: Row, minutes: float,
