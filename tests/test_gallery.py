@@ -84,6 +84,13 @@ def test_strips_stand_in_tables_whose_links_lead_from_where_the_text_stands(cli,
     assert '[512_32_200](ConvDecoder_ResNet_on_anime/' in text
 
 
+def test_markdown_of_a_study_without_a_table_says_how_to_make_it(cli, tmp_path):
+    status, out, err = cli(['gallery', 'claim', '--markdown', '--results-root', str(tmp_path)])
+    assert (status, out) == (2, '') and err == (
+        f'error: {tmp_path / "claim.csv"}: not there; make it with: '
+        'python -m training gallery claim\n')
+
+
 def test_links_of_the_projects_own_results_lead_from_results(cli):
     for name in STUDIES:
         status, text, err = cli(['gallery', name, '--markdown'])

@@ -34,6 +34,9 @@ def gallery_command(args) -> None:
 
 
 def _markdown(study: Study, path: Path, runs: Runs) -> str:
+    if not path.exists():
+        raise TableError(f'{path}: not there; make it with: python -m training gallery '
+                         f'{study.name}')
     try:
         return study.markdown(read_csv(path), runs)
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -166,10 +166,10 @@ def chosen_runs(args, whole: bool = False) -> Iterator:
     folders = ([run_folder.named(root, args.name)] if args.match is None else
                run_folder.matching(root, args.match))
     ctx, published, n_passed_over = resolve_devices(args)[0], published_rows(), 0
+    wanted = run_folder.PARAMETERS + ('' if whole else f' or {run_folder.PICTURES}')
     for folder in folders:
         if args.match is not None and not run_folder.is_drawable(folder, whole):
-            print(f'{folder}: passed over, its {run_folder.PARAMETERS} is not there',
-                  file=sys.stderr)
+            print(f'{folder}: passed over, it has no {wanted}', file=sys.stderr)
             n_passed_over += 1
             continue
         # What cannot be read shows before anything is written
@@ -178,8 +178,8 @@ def chosen_runs(args, whole: bool = False) -> Iterator:
             run_folder.read_checksums(folder)
         yield load_run(folder, ctx, args, whole)
     if n_passed_over == len(folders):
-        raise ExperimentError(f'no finished run in {root} that matches {args.match!r} has its '
-                              f'{run_folder.PARAMETERS}; make them with the command in its '
+        raise ExperimentError(f'no finished run in {root} that matches {args.match!r} has a '
+                              f'{wanted}; make them with the command in its '
                               f'{run_folder.CONFIG}')
 
 
