@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from training.reporting import pictures
 from training.storage import run_folder
@@ -42,6 +43,22 @@ def test_pictures_come_again_to_the_bit_without_parameters_and_data(cli, tmp_pat
     assert status == 0 and 'no nearest images' in err and images(folder) == before, err
     status, out, _ = cli(['verify', run, *where])
     assert status == 0 and 'strip drawn again: largest difference 0/255' in out
+
+
+def test_pictures_come_again_where_the_usual_data_are_others(cli, tmp_path, data_root,
+                                                             monkeypatch):
+    folder, where = train(cli, tmp_path / 'results', data_root, CONV)
+    others = tmp_path / 'others'
+    (others / 'anime_faces').mkdir(parents=True)
+    for i in range(60):
+        Image.new('RGB', (64, 64), (i, i, i)).save(others / 'anime_faces' / f'{i:02d}.png')
+    (folder / run_folder.PARAMETERS).unlink()
+    before, run = images(folder), f'{folder.parent.name}/{folder.name}'
+    status, _, err = cli(['strips', run, *where, '--data-root', str(others)])  # as was asked
+    assert status == 2 and 'trained on data with sha256' in err
+    monkeypatch.setenv('VAEGAN_DATA', str(others))
+    status, _, err = cli(['strips', run, *where])
+    assert status == 0 and images(folder) == before, err
 
 
 def test_changed_strip_is_noticed_without_parameters(cli, tmp_path, data_root):

@@ -81,8 +81,9 @@ def load_run(folder: Path, ctx, args, whole: bool = False):
     """Return a finished run with its data and parameters.
 
     Where its parameters are not here it comes from pictures.safetensors, and then also without
-    its data: strips need the ten validation images only, which stand beside the results. whole:
-    the encoder and the data are needed. An error if something is missing, or the data are others.
+    its data, or with others in their usual place: strips need the ten validation images only,
+    which stand beside the results. whole: the encoder and the data are needed. An error if
+    something is missing, or the data are others.
     """
     import models
     from training.evaluation import finished_run
@@ -95,11 +96,13 @@ def load_run(folder: Path, ctx, args, whole: bool = False):
     path = pictures_path if from_pictures else finished_run.parameters_of(config, folder)
     try:
         dataset = load_data(row, args)
-    except MissingDataError:
-        dataset = _validation_images(row, config, args) if from_pictures else None
+        finished_run.check_data(config, dataset, folder)
+    except (MissingDataError, finished_run.OtherDataError):
+        dataset = None
+        if from_pictures and not args.data_root:
+            dataset = _validation_images(row, config, args)
         if dataset is None:
             raise
-    finished_run.check_data(config, dataset, folder)
     vae = models.build_vae(row, dataset.shape)
     if from_pictures:
         arrays, kept = picture_file.load(path)
