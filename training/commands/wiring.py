@@ -40,8 +40,6 @@ def idle_by_data(row: Row) -> dict[str, str]:
         reasons['layout'] = f'{row.data} has one channel'
     if not entry.comes_as_one:
         reasons['shuffle_seed'] = f'{row.data} comes as training and held-out images'
-        if row.limit and row.limit >= entry.n_train:
-            reasons['limit'] = f'{row.data} has {entry.n_train} training images'
     return reasons
 
 
