@@ -28,7 +28,7 @@ def strips_command(args) -> None:
         pixels, originals = run.pictures()
         drawn = pictures.write_pictures(run.folder, pixels, originals)
         drawn += run_readme.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
-        run_folder.update_checksums(run.folder, *drawn)
+        add_to_folder(run, *drawn)
         print(run.folder / pictures.STRIP)
 
 
