@@ -188,7 +188,7 @@ def test_study_is_one_module_and_one_line(cli, tmp_path, monkeypatch):
     assert status == 0, err
     lines = read_csv(root / 'new.csv')
     assert [line['run'] for line in lines] == [row.name for row in rows.values()]
-    assert lines[0]['psnr'] == '17.65217294' and lines[0]['noise'] is None  # not in that file
+    assert (lines[0]['psnr'], lines[0]['noise']) == ('17.65217294', '0.4260244')
     assert (root / 'new.png').read_text() == '50 50'
     assert cli(['gallery', 'new', '--markdown', *where])[1] == (
         '#### Two pixel losses\n\nbce: 17.65217294\nl2: 16.42127666\n')
