@@ -1,5 +1,6 @@
 """What a user is told of an error, in one line. Standard library only."""
 import errno
+import resource
 
 
 def is_users(error: Exception) -> bool:
@@ -15,9 +16,11 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
         return False
     of_file = isinstance(error, OSError) and error.filename is not None
     text = str(error.strerror if of_file else error).lower()
+    words = ['memory', 'bad_alloc', 'allocation', 'map segment']
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        words.append('could not execute a primitive')  # oneDNN's; without a limit it is a fault
     return isinstance(error, MemoryError) or getattr(error, 'errno', None) == errno.ENOMEM or (
-        isinstance(error, (RuntimeError, OSError)) and any(
-            words in text for words in ('memory', 'bad_alloc', 'allocation', 'map segment'))
+        isinstance(error, (RuntimeError, OSError)) and any(word in text for word in words)
     ) or _is_out_of_memory(error.__context__)
 
 
