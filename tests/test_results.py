@@ -9,7 +9,7 @@ from PIL import Image
 
 from data import mnist
 from training.commands.wiring import published_rows
-from training.experiments import registry
+from training.experiments import naming, registry
 from training.reporting import pictures, run_readme, tables
 from training.reporting.published import RESULTS
 from training.reporting.statistics import STATISTICS, read_csv, read_statistics
@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
 RESULTS_README, LEARNED, BENCHMARKS = ((ROOT / name).read_text() for name in (
     'results/README.md', 'results/learned_similarity.md', 'tests/benchmarks/README.md'))
+COMMITTED = run_folder.finished_runs(IMAGES)
 # Those that the READMEs show: a user's own runs stand beside them
-RUNS = {run: folder for run, folder in run_folder.finished_runs(IMAGES).items()
+RUNS = {run: folder for run, folder in COMMITTED.items()
         if f'images/{run}/{pictures.STRIP}' in RESULTS_README + LEARNED}
 SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
@@ -39,6 +40,22 @@ def test_loss_is_within_the_band_of_the_published_one(run, published, epoch, col
     statistics = read_statistics(RUNS[run])
     assert len(statistics) == 50
     assert statistics[epoch][column] == pytest.approx(published, rel=tolerance)
+
+
+@pytest.mark.parametrize('run', COMMITTED)
+def test_configuration_is_read_and_named_as_its_folder(run):
+    config = run_folder.read_config(COMMITTED[run])
+    row = run_folder.row_of(config, COMMITTED[run])
+    assert naming.run_name(row) == naming.without_pictures(run) and config['run'] == run
+    assert {field: value for field, value in config['row'].items() if field in row.fields()} == {
+        field: value for field, value in row.configuration().items() if field in config['row']}
+    assert naming.command(row) == config['command'].removesuffix(' --skip-bad')
+
+
+@pytest.mark.parametrize('kept', ['', '_grid_from-1_grid_every-1'])
+def test_run_is_found_by_the_name_it_once_had(kept):
+    assert run_folder.named(IMAGES, f'VAEGAN_on_MNIST/A_64_25{kept}') == COMMITTED[
+        'VAEGAN_on_MNIST/A_64_25']
 
 
 @pytest.mark.parametrize('run', RUNS)
