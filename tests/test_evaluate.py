@@ -9,7 +9,7 @@ from mxnet import cpu
 from scipy import linalg, ndimage
 
 from data.images import Images
-from models.classifier import Classifier
+from models.classifier import Classifier, RotationClassifier
 from training.evaluation import classifier, evaluate, measures, metrics
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import page, run_readme
@@ -141,10 +141,49 @@ def test_classifier_learns(data_root, tmp_path):
     for i, label in enumerate(labels):
         pixels[i, 5 * (label // 2):5 * (label // 2) + 5, 14 * (label % 2):][:, :14] = 255
     pixels -= np.random.default_rng(0).integers(0, 200, pixels.shape, np.uint8) * (pixels > 0)
-    trained = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
+    trained = classifier.fit(Classifier(), classifier.labelled(Images(pixels), labels), cpu(),
+                             tmp_path / 'c.params')
     assert (trained(pixels)[1] == labels).mean() > 0.9
-    again = classifier.fit(Classifier(), Images(pixels), labels, cpu(), tmp_path / 'c.params')
+    again = classifier.fit(Classifier(), iter(()), cpu(), tmp_path / 'c.params')
     assert (again(pixels[:9])[0] == trained(pixels[:9])[0]).all()
+
+
+def test_faces_are_turned_by_what_their_class_says(monkeypatch):
+    monkeypatch.setattr(classifier, 'UPDATES', 2)
+    images = Images(np.random.default_rng(1).integers(0, 256, (200, 8, 8, 3), np.uint8),
+                    'transpose')
+    whole, counts = images[np.arange(200)], np.zeros(4)
+    rounds = [[*batches] for batches in classifier.rotated(images)]
+    assert len(rounds) == classifier.ROUNDS
+    for x, turns in (batch for batches in rounds for batch in batches):
+        assert len(x) == classifier.BATCH
+        counts += np.bincount(turns, minlength=4)
+        for one, k in zip(x, turns, strict=True):
+            for _ in range(k):  # back, clockwise
+                one = one.transpose(0, 2, 1)[:, :, ::-1]
+            assert (one == whole).all(axis=(1, 2, 3)).sum() == 1
+    assert counts.min() > 0.2 * counts.sum()
+    again = next(next(classifier.rotated(images)))
+    assert (again[0] == rounds[0][0][0]).all() and (rounds[1][0][0] != rounds[0][0][0]).any()
+    few = next(next(classifier.rotated(Images(np.zeros((5, 8, 8, 3), np.uint8), 'transpose'))))
+    assert few[0].shape == (5, 3, 8, 8)
+
+
+def test_net_learns_how_faces_are_turned_and_is_kept(tmp_path, monkeypatch):
+    """Bright at the top, so that light tells which way is up."""
+    monkeypatch.setattr(classifier, 'UPDATES', 12)
+    pixels = np.random.default_rng(0).integers(0, 60, (80, 64, 64, 3), np.uint8)
+    pixels[:, :20] += 180
+    images, path = Images(pixels, 'transpose'), tmp_path / 'r.params'
+    trained = classifier.fit(RotationClassifier(), classifier.rotated(images), cpu(), path)
+    for k in range(4):
+        features, found = trained(np.rot90(pixels, k, (1, 2)))
+        assert (found == k).mean() > 0.9 and features.shape == (80, 128)
+    again = classifier.fit(RotationClassifier(), iter(()), cpu(), path)
+    assert (again(pixels)[0] == trained(pixels)[0]).all()
+    anew = classifier.fit(RotationClassifier(), classifier.rotated(images), cpu(),
+                          tmp_path / 'again.params')
+    assert (anew(pixels)[0] == trained(pixels)[0]).all()
 
 
 @pytest.fixture(scope='module')
@@ -235,10 +274,13 @@ def test_plain_gan_has_samples_only(cli, tmp_path, data_root):
     assert status == 0, err
     folder, = run_folder.finished_runs(tmp_path).values()
     found = run_folder.read_evaluation(folder)
-    assert {*found['measures']} == {'sharpness', 'noise', 'sample_sharpness', 'diversity'}
+    assert {*found['measures']} == {'sharpness', 'noise', 'sample_sharpness', 'frechet_samples',
+                                    'diversity'}
     assert 'drawn again' not in found['protocol']
     assert 'latent is active' not in (folder / 'README.md').read_text()
     assert 'sharpness of samples' in out and 'PSNR' not in out
+    readme = (folder / 'README.md').read_text()
+    assert f'between these and originals, by {measures.ROTATIONS}.' in readme
 
 
 def evaluation(measures: str) -> bytes:

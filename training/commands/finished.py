@@ -36,7 +36,7 @@ def evaluate_command(args) -> None:
     """`evaluate`: measure all held-out images, into evaluation.json and the README."""
     evaluations = {}
     for run in chosen_runs(args, whole=True):
-        evaluations[naming.run_name(run.row)] = evaluate_run(run)
+        evaluations[naming.run_name(run.row)] = evaluate_run(run, args)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
     print(json.dumps(evaluations, indent=2) if args.json else tables.evaluations(evaluations))
 

@@ -86,10 +86,10 @@ def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dic
     if run in kept:
         measured = kept[run]
     elif _has_parameters(folder):
-        measured = _measured(study, load_run(folder, ctx[0], args))
+        measured = _measured(study, load_run(folder, ctx[0], args), args)
     else:
         args.force = folder.exists()
-        measured = _measured(study, train_row(row, load_data(row, args), ctx, args))
+        measured = _measured(study, train_row(row, load_data(row, args), ctx, args), args)
     statistics = read_statistics(folder)
     last = {column: value for column, value in statistics[-1].items()
             if column not in study.measures}  # a training loss is no measure of the same name
@@ -98,10 +98,10 @@ def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dic
             'minutes': sum(line['seconds'] for line in statistics) / 60, **measured}
 
 
-def _measured(study: Study, run) -> dict:
+def _measured(study: Study, run, args) -> dict:
     """Return a run's measures; those over all held-out images stay in its folder, too."""
     if study.n_images is None:
-        return measures_of(run)
+        return measures_of(run, args)
     from training.evaluation.evaluate import evaluate
     return evaluate(run, n_images=study.n_images)['measures']
 

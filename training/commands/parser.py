@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from training.commands import finished, gallery, listing, timing, train
+from training.commands import damage, finished, gallery, listing, timing, train
 from training.reporting.published import RESULTS
 from training.studies import STUDIES
 from training.studies.mixes import BASELINE
@@ -211,6 +211,10 @@ def _time(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_results_root(sub, images)
 
 
+def _damage(sub: argparse.ArgumentParser, images: Path) -> None:
+    _add_places(sub, images)
+
+
 def _demo(sub: argparse.ArgumentParser, images: Path) -> None:
     _add_checkpoints(sub)
     _add_places(sub, images.parent / 'demo')
@@ -242,6 +246,8 @@ COMMANDS = {  # name: its function and options, what it does, an example
                 'train the experiments of a study, and compare them', 'gallery anime'),
     'time': (timing.time_command, _time,
              'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
+    'damage': (damage.damage_command, _damage, 'damage faces on purpose, and see whether their '
+               'Frechet distance notices', 'damage'),
     'demo': (train.demo_command, _demo,
              'train a VAE alone, then a VAE against a discriminator, and compare them', 'demo'),
 }

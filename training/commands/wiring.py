@@ -64,15 +64,28 @@ def published_rows() -> dict[str, dict]:
             for name, numbers in published_numbers().items()}
 
 
-def load_classifier(dataset, ctx):
-    """Return a classifier of the data's classes, trained if the cache has none."""
-    from data import fetch
-    from models.classifier import Classifier
+def load_classifier(row: Row, dataset, ctx, args):
+    """Return the classifier whose features measure pictures of such data, or none.
+
+    It is trained if the cache has none.
+    """
+    from data import fetch, loading
+    from models.classifier import Classifier, RotationClassifier
     from training.evaluation import classifier
-    path = fetch.cache_dir() / classifier.file_name(dataset.source['sha256'])
+    if dataset.labels:
+        net, task = Classifier(), 'a classifier of digits'
+    elif table.get(row.data).kind == 'faces':
+        net, task = RotationClassifier(), 'a net that tells how faces are rotated'
+        if row.shuffle_seed != 0:  # one net for all runs, whatever they hold out
+            dataset = loading.load(row.data, args.data_root, skip_bad=args.skip_bad)
+    else:
+        return None
+    path = fetch.cache_dir() / classifier.file_name(net, dataset.source['sha256'])
     if not path.exists():
-        print('training a classifier of digits, once', file=sys.stderr)
-    return classifier.fit(Classifier(), dataset.train, dataset.labels[0], ctx, path)
+        print(f'training {task}, once', file=sys.stderr)
+    rounds = (classifier.labelled(dataset.train, dataset.labels[0]) if dataset.labels else
+              classifier.rotated(dataset.train.with_layout('transpose')))
+    return classifier.fit(net, rounds, ctx, path)
 
 
 def load_run(folder: Path, ctx, args, whole: bool = False):
@@ -149,7 +162,7 @@ def train_row(row: Row, dataset, ctx: list, args, workers=None):
     vae, disc, feature_disc = build_nets(row, dataset.shape)
     classifier = None
     if row.n_classified:
-        classifier = load_classifier(dataset, ctx[0])
+        classifier = load_classifier(row, dataset, ctx[0], args)
     options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
                            args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
                            getattr(args, 'tensorboard', None),
@@ -190,16 +203,15 @@ def add_to_folder(run, *names: str) -> None:
     run_folder.update_checksums(run.folder, 'README.md', *names)
 
 
-def evaluate_run(run) -> dict:
+def evaluate_run(run, args) -> dict:
     """Measure a finished run, and keep that in its folder."""
     from training.evaluation.evaluate import evaluate
-    classifier = load_classifier(run.dataset, run.ctx) if run.dataset.labels else None
-    evaluation = evaluate(run, classifier)
+    evaluation = evaluate(run, load_classifier(run.row, run.dataset, run.ctx, args))
     run_folder.write_evaluation(run.folder, evaluation)
     add_to_folder(run, run_folder.EVALUATION)
     return evaluation
 
 
-def measures_of(run) -> dict[str, float]:
+def measures_of(run, args) -> dict[str, float]:
     """Measure a finished run over all held-out images, keep that in its folder, return it."""
-    return evaluate_run(run)['measures']
+    return evaluate_run(run, args)['measures']

@@ -7,8 +7,9 @@ PROTOCOL = '; BatchNorm with its running statistics; pictures rounded to bytes.'
 def evaluate(run, classifier=None, n_images: int | None = None) -> dict:
     """Return the measures of a `FinishedRun`, and how they were taken.
 
-    classifier: (n, h, w, c) uint8 -> features (n, f) and classes (n,) of the data's; without it
-    some measures are missing. n_images: how many held-out images, the first; none: all.
+    classifier: (n, h, w, c) uint8 -> features (n, f) and classes (n,), of the data's labels
+    where they have some; without it some measures are missing. n_images: how many held-out
+    images, the first; none: all.
     """
     there = len(run.dataset.test)
     n = min(n_images or there, there)
@@ -34,5 +35,5 @@ def _outputs(run, classifier, n: int) -> measures.Outputs:
         return measures.Outputs(**pictures, **latents)
     classified = {name: classifier(pixels) for name, pixels in pictures.items()
                   if name != 'drawn'}
-    return measures.Outputs(**pictures, **latents, labels=run.dataset.labels[1][:n],
-                            classified=classified)
+    labels = run.dataset.labels[1][:n] if run.dataset.labels else None
+    return measures.Outputs(**pictures, **latents, labels=labels, classified=classified)

@@ -33,13 +33,19 @@ class Outputs:
     classified: dict[str, tuple[np.ndarray, np.ndarray]] | None = None  # features (n, f), classes
 
 
+FEATURES = 'the 128 last hidden features of '
+ROTATIONS = (FEATURES + 'a small net that was trained on the training images to tell by how much '
+             'each is rotated: it compares within this project and data set only')
+
+
 @dataclass(frozen=True)
 class Measure:
     """A measure.
 
     take: `Outputs` -> number. needs: the fields of `Outputs` without which there is none. header,
     digits: of its column; without a header it is in no table. explanation: a whole sentence, with
-    the value in place of braces. total: the measure of which this one counts a part.
+    the value in place of braces, and what features are in place of {features}. total: the measure
+    of which this one counts a part.
     """
     take: Callable[[Outputs], float | int | list[float]]
     needs: tuple[str, ...] = ()
@@ -113,22 +119,22 @@ MEASURES = {  # in the order of a table's columns
         _n_active, ('mean',), 'active latents', 0, 'A latent is active if the variance of its '
         f'mean over images is above {ACTIVE_VARIANCE}.', 'latents'),
     'accuracy': Measure(
-        lambda o: _accuracy(o, 'reconstructions'), ('classified', 'reconstructions'), 'accuracy',
+        lambda o: _accuracy(o, 'reconstructions'), ('labels', 'reconstructions'), 'accuracy',
         4, 'Accuracy is the share of reconstructions that a small classifier names rightly.'),
     'accuracy_of_originals': Measure(
-        lambda o: _accuracy(o, 'originals'), ('classified',), explanation='The classifier, '
+        lambda o: _accuracy(o, 'originals'), ('labels',), explanation='The classifier, '
         'trained for four epochs on the training images, names {:.2%} of the originals rightly.'),
     'frechet_reconstructions': Measure(
         lambda o: _frechet(o, 'reconstructions'), ('classified', 'reconstructions'), 'Frechet',
-        1, 'The Frechet distance is taken between reconstructions and originals, by the 128 last '
-        'hidden features of the classifier.'),
+        1, 'The Frechet distance is taken between reconstructions and originals, by '
+        '{features}.'),
     'sample_sharpness': Measure(
         lambda o: metrics.relative(metrics.edge_sharpness, o.samples, o.originals), (),
         'sharpness of samples', 2, 'The sharpness of samples is that of as many samples from the '
         'prior.'),
     'frechet_samples': Measure(
         lambda o: _frechet(o, 'samples'), ('classified',), 'Frechet of samples', 1, 'The Frechet '
-        'distance of samples is taken between these and originals, by the same features.'),
+        'distance of samples is taken between these and originals, by {same}.'),
     'diversity': Measure(
         _diversity, (), 'diversity of samples', 2, 'The diversity of samples is the mean standard '
         f'deviation of a pixel over the first {N_DIVERSITY} samples, originals = 1: it counts '
@@ -161,6 +167,8 @@ def in_tables() -> dict[str, Measure]:
 
 def explained(taken: dict) -> str:
     """Return what these measures are, in whole sentences."""
-    return ' '.join(measure.explanation.format(taken[name])
+    features = FEATURES + 'the classifier' if 'accuracy_of_originals' in taken else ROTATIONS
+    same = 'the same features' if 'frechet_reconstructions' in taken else features
+    return ' '.join(measure.explanation.format(taken[name], features=features, same=same)
                     for name, measure in MEASURES.items()
                     if name in taken and measure.explanation)

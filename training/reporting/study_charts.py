@@ -127,6 +127,31 @@ def draw_loss_over_minutes(path: Path, runs: dict[str, list[dict]]) -> None:
     save(figure, path)
 
 
+def draw_damage(path: Path, lines: list[dict], pictures: dict[str, list[np.ndarray]],
+                units: dict[str, str]) -> None:
+    """Draw by damage its distances over strengths, and beneath what it makes of some pictures.
+
+    lines: damage, strength and frechet; those without a strength are lines to compare with.
+    pictures: by damage, for each strength (n, h, w, c) uint8.
+    """
+    figure = Figure((3.2 * len(pictures), 4.6), layout='constrained')
+    axes = figure.subplots(2, len(pictures), height_ratios=[2, 1.6])
+    for column, (name, drawn) in zip(axes.T, pictures.items(), strict=True):
+        of = [line for line in lines if line['damage'] == name]
+        column[0].plot(range(len(of)), [line['frechet'] for line in of], 'o-')
+        for line, style in zip([line for line in lines if line['strength'] is None], (':', '--'),
+                               strict=True):
+            column[0].axhline(line['frechet'], color='grey', linestyle=style, label=line['damage'])
+        column[0].set(title=name, yscale='log', xlabel=units[name])
+        column[0].set_xticks(range(len(of)), [f'{line["strength"]:g}' for line in of])
+        column[1].imshow(np.concatenate([np.concatenate(of_strength, axis=0)
+                                         for of_strength in drawn], axis=1))
+        column[1].set_axis_off()
+    axes[0, 0].set_ylabel('Frechet distance from the originals')
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    save(figure, path)
+
+
 def _read(path: Path) -> np.ndarray:
     with Image.open(path, formats=['PNG']) as image:
         return np.asarray(image.convert('RGB'))

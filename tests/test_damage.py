@@ -1,0 +1,91 @@
+"""The Frechet distance of faces: it has to rise with every damage."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.evaluation import metrics
+from training.reporting.published import RESULTS
+from training.reporting.statistics import read_csv
+from training.studies import damage
+
+
+def assert_trusted(lines: list[dict]) -> None:
+    """Distances rise with strength, from what is nearly none; the mean face is farther than half
+    of the damages."""
+    found = {}
+    for line in lines:
+        found.setdefault(line['damage'], []).append(float(line['frechet']))
+    halves, mean = found.pop(damage.HALVES)[0], found.pop(damage.MEAN)[0]
+    assert {*found} == {*damage.DAMAGES} and mean > 100 * halves > 0
+    for distances in found.values():
+        assert len(distances) == 4 and (np.diff(distances) > 0).all()
+        assert distances[0] < mean and distances[-1] > 50 * halves
+
+
+def test_committed_distances_rise_with_every_damage():
+    assert_trusted(read_csv(RESULTS / 'damage.csv'))
+
+
+@pytest.mark.slow
+def test_distances_of_real_faces_rise_with_every_damage(cli, tmp_path, real_data_root,
+                                                        monkeypatch):
+    from training.evaluation import classifier
+    if not (real_data_root and (real_data_root / 'anime_faces.zip').exists()):
+        pytest.skip('no anime faces here')
+    monkeypatch.setattr(classifier, 'UPDATES', 144)
+    status, _, err = cli(['damage', '--data-root', str(real_data_root), '--results-root',
+                          str(tmp_path), '--ctx', 'cpu'])
+    assert status == 0, err
+    lines = read_csv(tmp_path / 'damage.csv')
+    assert_trusted(lines)
+    for line, committed in zip(lines, read_csv(RESULTS / 'damage.csv'), strict=True):
+        assert float(line['frechet']) == pytest.approx(float(committed['frechet']), rel=0.2)
+
+
+def test_distances_are_from_the_originals():
+    """By features that are a picture's own mean and spread."""
+    pixels = np.random.default_rng(0).integers(40, 200, (30, 12, 12, 3), np.uint8)
+
+    def features(pictures):
+        mean = pictures.mean(axis=(1, 2, 3))
+        return np.stack([mean, pictures.std(axis=(1, 2, 3))], axis=1)
+
+    lines = damage.distances(pixels, features)
+    assert [line['damage'] for line in lines] == [
+        name for name in damage.DAMAGES for _ in range(4)] + [damage.HALVES, damage.MEAN]
+    by = {(line['damage'], line['strength']): line['frechet'] for line in lines}
+    assert by['blur', 2] == pytest.approx(metrics.frechet_distance(
+        features(pixels), features(damage.blur(pixels, 2))))
+    assert by['swapped patches', 8] == pytest.approx(0, abs=1e-3)
+    assert by[damage.HALVES, None] == pytest.approx(metrics.frechet_distance(
+        features(pixels[::2]), features(pixels[1::2])))
+
+
+def test_damages_do_what_their_names_say():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(80, 176, (5, 64, 64, 3), np.uint8)
+    noisy = damage.add_noise(pixels, 16).astype(float) - pixels
+    assert noisy.std() == pytest.approx(16, rel=0.02) and abs(noisy.mean()) < 0.3
+    assert damage.blur(pixels, 2).std() < 0.3 * pixels.std()
+    seams = damage.add_seams(pixels, 48).astype(int) - pixels
+    assert (seams[:, 22:42] == 32).all() and (seams[:, :21] == seams[:, 43:64][:, :21]).all()
+    assert (seams[:, :21] == -16).all()
+    for n in (1, 8):
+        swapped = damage.swap_patches(pixels, n)
+        moved = 0
+        for before, after in zip(pixels, swapped, strict=True):
+            patches = {before[i:i + 16, j:j + 16].tobytes(): (i, j)
+                       for i in range(0, 64, 16) for j in range(0, 64, 16)}
+            places = {(i, j): patches[after[i:i + 16, j:j + 16].tobytes()]
+                      for i in range(0, 64, 16) for j in range(0, 64, 16)}
+            assert all(places[places[place]] == place for place in places)  # pairs
+            moved += sum(place != source for place, source in places.items())
+        assert moved == 5 * 2 * n
+
+
+def test_command_writes_table_and_figure(cli, tmp_path, data_root):
+    status, out, err = cli(['damage', '--data-root', str(data_root), '--results-root',
+                            str(tmp_path), '--ctx', 'cpu'])
+    assert status == 0, err
+    assert len(read_csv(tmp_path / 'damage.csv')) == 18 and '| blur | 0.5 |' in out
+    assert np.asarray(Image.open(tmp_path / 'damage.png')).std() > 10

@@ -1,0 +1,30 @@
+"""`damage`: whether the Frechet distance of faces can be trusted."""
+from training.commands.wiring import load_classifier, load_data, resolve_devices, tables_root
+from training.experiments.registry import EXPERIMENTS
+from training.reporting import tables
+from training.reporting.statistics import write_csv
+from training.studies import damage
+from training.studies.anime import TRANSPOSED
+
+N_DRAWN = 2  # faces in the figure
+
+
+def damage_command(args) -> None:
+    """`damage`: damage held-out faces in four ways, and measure how far that takes them."""
+    ctx = resolve_devices(args)[0]
+    row = EXPERIMENTS[TRANSPOSED]
+    dataset = load_data(row, args)
+    classifier = load_classifier(row, dataset, ctx, args)
+    pixels = dataset.test.pixels
+    lines = damage.distances(pixels, lambda pictures: classifier(pictures)[0])
+    root = tables_root(args)
+    root.mkdir(parents=True, exist_ok=True)
+    write_csv(root / 'damage.csv', damage.COLUMNS, lines)
+    from training.reporting import study_charts  # slow to import
+    pictures = {name: [one.apply(pixels[:N_DRAWN], strength) for strength in one.strengths]
+                for name, one in damage.DAMAGES.items()}
+    study_charts.draw_damage(root / 'damage.png', lines, pictures,
+                             {name: one.unit for name, one in damage.DAMAGES.items()})
+    print(tables.markdown_table([['damage', 'strength', 'Frechet'], *(
+        [line['damage'], tables.number(line['strength'], 1), tables.number(line['frechet'], 2)]
+        for line in lines)]))
