@@ -122,7 +122,8 @@ def test_readme_shows_the_evaluations():
       for run in ('DenseVAE_on_anime/512_5_1024_90_seeded',
                   'DenseVAE_DenseLogReg_on_anime/512_5_1024_1_1024_30_10_seeded',
                   'ConvVAE_on_anime/512_32_10_seeded',
-                  'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_7_10_seeded'))])
+                  'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_7_10_seeded',
+                  'ConvVAE_ResNet_on_anime/512_32_10_10_seeded'))])
 def test_gallery_shows_the_measures_beside_a_strip(run, shown):
     measures = run_folder.read_evaluation(RUNS[run])['measures']
     line, = (line for line in RESULTS_README.splitlines(keepends=True)
