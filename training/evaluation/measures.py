@@ -165,6 +165,13 @@ def in_tables() -> dict[str, Measure]:
     return {name: measure for name, measure in MEASURES.items() if measure.header}
 
 
+def glossary() -> dict[str, str]:
+    """Return what each measure with a column is, for any data, by its header."""
+    features = FEATURES + 'a small classifier: of digits, or of rotations for faces'
+    return {measure.header: measure.explanation.format(features=features, same='the same features')
+            for measure in in_tables().values()}
+
+
 def explained(taken: dict) -> str:
     """Return what these measures are, in whole sentences."""
     features = FEATURES + 'the classifier' if 'accuracy_of_originals' in taken else ROTATIONS

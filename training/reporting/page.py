@@ -8,7 +8,7 @@ from urllib.parse import quote
 import jinja2
 from PIL import Image
 
-from training.evaluation.measures import in_tables
+from training.evaluation.measures import glossary, in_tables
 from training.experiments import naming
 from training.experiments.row import Row
 from training.reporting import pictures, tables
@@ -49,7 +49,7 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
         runs=runs, studies={title: names for title, names in compared.items() if len(names) > 1},
         choices={field: sorted({run[field] for run in runs if run[field]})
                  for field in ('data', 'net')},
-        measures={of.header: of.explanation for of in in_tables().values()},
+        measures=glossary(),
         timing=_timing(root))
     files.write_text(root / NAME, page)
     return root / NAME
