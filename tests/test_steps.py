@@ -201,7 +201,7 @@ def running_mean(net) -> np.ndarray:
 
 
 @pytest.mark.parametrize('step, vae_passes', [('published', 3), ('shared', 1)])
-def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes):
+def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes, moved_in):
     faces = (3, 64, 64)
     nets, x = networks(row(**CONV), faces), nd.array(batch(faces))
     first_layer = nets.vae.encoder[0](x).asnumpy().mean(axis=(0, 2, 3))
@@ -211,7 +211,7 @@ def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes):
                                rtol=1e-4)
 
 
-def test_discriminators_running_statistics_move_for_real_fake_and_fake():
+def test_discriminators_running_statistics_move_for_real_fake_and_fake(moved_in):
     faces = (3, 64, 64)
     nets, x = networks(row(**CONV), faces), nd.array(batch(faces))
     solo_combo.combo_shared(nets, x, draw, solo_combo.Weights(1.0, 1.0))

@@ -303,7 +303,7 @@ def test_dropout_drops_the_same_in_every_backward_pass(hybrid):
 
 
 @pytest.mark.parametrize('name', ['A faces', 'paper'])
-def test_running_statistics_move_once_a_forward_pass(name):
+def test_running_statistics_move_once_a_forward_pass(name, moved_in):
     row, shape = NETS_ROWS[name]
     nets, start = networks_of(row, shape), 1e8  # beside which a batch's own statistics are nothing
     for statistics in nets.statistics.values():
@@ -316,6 +316,27 @@ def test_running_statistics_move_once_a_forward_pass(name):
         assert nets.statistics[net]
         for p in nets.statistics[net]:
             np.testing.assert_allclose(p.data().asnumpy(), start * 0.9 ** times, rtol=1e-4)
+
+
+@pytest.mark.parametrize('fields', [
+    {}, {'similarity_pass': 'own'}, {'fakes': 'samples'}, {'fakes': 'reconstructions'},
+    {'disc_batches': 'together', 'similarity_pass': 'own'}], ids=str)
+def test_step_is_the_same_where_forward_passes_move_running_statistics(fields, moves_forward):
+    row, shape = NETS_ROWS['A faces']
+    row, found = replace(row, **fields), []
+    for where in ('backward', 'forward'):
+        if where == 'forward':
+            moves_forward()
+        nets, step = networks_of(row, shape), vaegan.step_of(row)
+        for _ in range(2):
+            step(nets, nd.array(batch(shape)), draw, Weights(1, 1, BATCH)).wait_to_read()
+        found.append({name: nets.statistics[name] for name in nets.statistics})
+    for name, statistics in found[0].items():
+        assert statistics
+        for p, q in zip(statistics, found[1][name], strict=True):
+            start = 1 if p.name.endswith('var') else 0
+            moved, other = p.data().asnumpy() - start, q.data().asnumpy() - start
+            np.testing.assert_allclose(other, moved, rtol=1e-3, atol=1e-4 * np.abs(moved).max())
 
 
 def test_equilibrium_lets_the_one_ahead_wait():

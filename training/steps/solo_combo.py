@@ -10,17 +10,15 @@ and gives nothing that nobody uses.
 
 Two properties of MXNet 1.9.1 shape this file. An array that stands in two recorded graphs
 loses its place in the first when the second is recorded: hence `x.detach()`. And BatchNorm
-moves its running statistics in the backward pass, not in the forward pass.
+moves its running statistics in a pass forward or backward, by device: see `batchnorm`.
 """
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
 from training.experiments.row import Row
 from training.steps import rng
+from training.steps.batchnorm import RunningStatistics
 from training.steps.devices import Noise, Step, Weights, on_devices
 from training.steps.losses import (
     PIXEL_LOSSES,
@@ -32,7 +30,6 @@ from training.steps.losses import (
 from training.steps.networks import Networks
 
 FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which noise of a combo step
-BATCHNORM_MOMENTUM = 0.9  # Gluon's default, and the original's
 
 
 def weights(row: Row, records: list[dict]) -> Weights:
@@ -72,6 +69,7 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
     time, on the same images and with the same weights; once gives the same three times.
     """
     vae = networks.vae
+    statistics = RunningStatistics(networks.encoder_statistics, x.context)
     with autograd.record():
         mean, logvar = vae.split(nd, vae.encoder(x))
         latents = [vae.latent(nd, mean, logvar, noise(which)) for which in range(3)]  # (b, z)
@@ -80,8 +78,8 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
     yield networks.disc_trainer
     kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
     fooled, pixel, d_latents = _decode_twice(networks, latents[1:], x, scale, weights)
-    with _moving_thrice(networks.encoder_statistics, x.context):
-        autograd.backward([mean, logvar, *latents[1:]], [d_mean, d_logvar, *d_latents])
+    autograd.backward([mean, logvar, *latents[1:]], [d_mean, d_logvar, *d_latents])
+    statistics.count(passes=3)
     yield networks.vae_trainer
     yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
 
@@ -129,8 +127,8 @@ def _pixel_loss(networks: Networks, x_hat, x, scale: float, weight: float) -> tu
 def _generate(networks: Networks, decoder: gluon.Block, z: NDArray) -> NDArray:
     """Return images (b, c, h, w) for the discriminator's step, from a pass in train mode.
 
-    In the original this pass moves the running statistics of a decoder with BatchNorm. Only a
-    backward pass does that; this one stops at z.
+    In the original this pass moves the running statistics of a decoder with BatchNorm. On the
+    CPU only a backward pass does that; this one stops at z.
     """
     if not networks.vae_normalises:
         with autograd.train_mode():
@@ -184,7 +182,7 @@ def _disc_gradients(networks: Networks, x: NDArray, fakes: NDArray, scale: float
         real, fake = networks.disc(x.detach()), networks.disc(fakes)      # (b, 1) each
     real_loss, real_accuracy, _, d_real = adversarial_with_gradient(real, len(x), scale)
     fake_loss, _, fake_accuracy, d_fake = adversarial_with_gradient(fake, 0, scale)
-    # The last head's pass is visited first: statistics move for real, then fake
+    # Backward the last head's pass comes first: so too statistics move for real, then fake
     autograd.backward([fake, real], [d_fake, d_real])
     return [real_loss + fake_loss, real_accuracy, fake_accuracy]
 
@@ -196,16 +194,6 @@ def _fool(networks: Networks, fakes: NDArray, scale: float,
     fooled, _, _, d_logit = adversarial_with_gradient(logit, len(logit), scale,
                                                       weights.adversarial)
     return fooled, autograd.grad(logit, [leaf], head_grads=d_logit)[0]
-
-
-@contextmanager
-def _moving_thrice(statistics: list[gluon.Parameter], ctx) -> Iterator[None]:
-    """Move running statistics that a backward pass moves within as far as three would."""
-    arrays = [p.data(ctx) for p in statistics]
-    before = [array.copy() for array in arrays]
-    yield
-    for array, old in zip(arrays, before, strict=True):
-        array += (BATCHNORM_MOMENTUM + BATCHNORM_MOMENTUM ** 2) * (array - old)
 
 
 def _combo_terms(x: NDArray, weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:

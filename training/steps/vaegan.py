@@ -7,7 +7,7 @@ gets the gradient of its own loss alone, but for B's flaw (`_accumulated`).
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import numpy as np
 from mxnet import autograd, nd
@@ -16,6 +16,7 @@ from mxnet.ndarray import NDArray
 from training.experiments import kinds
 from training.experiments.row import VaeGan
 from training.steps import rng, schedules
+from training.steps.batchnorm import RunningStatistics
 from training.steps.devices import on_devices
 from training.steps.losses import kl_divergence, leaf_of, recorded, with_gradient
 from training.steps.networks import VaeGanNetworks
@@ -52,24 +53,28 @@ def _separate(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable
     stopped; and of two transposed convolutions' gradients in one pass MXNet's CPU build crashes.
     """
     vae = networks.vae
+    of_decoder, of_disc = (RunningStatistics(networks.statistics[net], x.context)
+                           for net in ('decoder', 'disc'))
     with autograd.record():
         mean, logvar = vae.split(nd, vae.encoder(x))                    # (b, z)
         z = vae.latent(nd, mean, logvar, noise(FOR_RECONSTRUCTION, row.n_latent))
     leaf, x_hat = recorded(vae.decoder, z)
-    _, sample = recorded(vae.decoder, noise(FOR_SAMPLE, row.n_latent))   # (b, c, h, w)
+    with of_decoder.kept() if row.fakes == 'reconstructions' else nullcontext():
+        _, sample = recorded(vae.decoder, noise(FOR_SAMPLE, row.n_latent))   # (b, c, h, w)
     images = [leaf_of(x_hat), leaf_of(sample)]
     with autograd.record():
         similarity, gan, costs, right = discriminator_terms(
-            row, networks.feature_disc, x.detach(), *images, noise, scale)
+            row, networks.feature_disc, x.detach(), *images, noise, scale, of_disc)
     autograd.backward(costs, retain_graph=True)
-    with _statistics_kept(networks, x.context, 'disc'):
+    of_disc.move_on()
+    with of_disc.kept():  # one pass forward and backward moves them, as in the systems themselves
         d_similarity, = autograd.grad(similarity, images[:1], retain_graph=True)
         of_gan = autograd.grad(gan, images[:1] if row.fakes == 'reconstructions' else
                                images[1:] if row.fakes == 'samples' else images)
     d_x_hat = row.gamma * d_similarity
     if row.fakes != 'samples':
         d_x_hat += row.disc_weight * of_gan[0]
-    with _statistics_kept(networks, x.context, 'decoder'):
+    with of_decoder.kept():
         d_z, = autograd.grad(x_hat, [leaf], row.beta * d_similarity, retain_graph=True)
     x_hat.backward(d_x_hat, retain_graph=True)  # or the other graph would lose its leaves
     if row.fakes != 'reconstructions':
@@ -86,19 +91,6 @@ def _separate(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable
         yield networks.trainers[name]
     return Losses(kl if isinstance(kl, NDArray) else nd.array([kl], x.context), similarity, gan,
                   costs, right)
-
-
-@contextmanager
-def _statistics_kept(networks: VaeGanNetworks, ctx, name: str) -> Iterator[None]:
-    """Keep BatchNorm's running statistics of a net, which backward passes move.
-
-    One backward pass for each forward pass moves them, as in the systems themselves.
-    """
-    arrays = [p.data(ctx) for p in networks.statistics[name]]
-    before = [array.copy() for array in arrays]
-    yield
-    for array, old in zip(arrays, before, strict=True):
-        array[:] = old
 
 
 def _accumulated(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable, scale: float,

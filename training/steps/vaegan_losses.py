@@ -9,6 +9,7 @@ from mxnet import autograd, nd
 from mxnet.ndarray import NDArray
 
 from training.experiments.row import VaeGan
+from training.steps.batchnorm import RunningStatistics
 from training.steps.losses import LIKELIHOODS, adversarial, cross_entropy, kl_divergence
 from training.steps.networks import VaeGanNetworks
 
@@ -49,19 +50,23 @@ def normalised(row: VaeGan, kl: NDArray, n_pixels: int, share: float) -> NDArray
 
 
 def discriminator_terms(row: VaeGan, feature_disc, x: NDArray, x_hat: NDArray, sample: NDArray,
-                        noise: Callable, scale: float) -> tuple[
+                        noise: Callable, scale: float,
+                        statistics: RunningStatistics | None = None) -> tuple[
                             NDArray, list[NDArray], list[NDArray], list[NDArray]]:
     """Return similarity, GAN terms, costs and accuracies: all that needs the discriminator.
 
-    x, x_hat, sample (b, c, h, w). scale: 1 / images of the whole batch.
+    x, x_hat, sample (b, c, h, w). scale: 1 / images of the whole batch. statistics: of a
+    discriminator with BatchNorm, which passes behind its costs move, and others do not.
     """
-    (features, real), (features_hat, reconstructed), (_, sampled) = _features_and_logits(
-        row, feature_disc, [x, x_hat, sample])                                 # (b, ...), (b, 1)
+    fakes = {'both': (1, 2), 'reconstructions': (1,), 'samples': (2,)}[row.fakes]
+    passes = _features_and_logits(row, feature_disc, [x, x_hat, sample], statistics,
+                                  behind_costs=(0, *fakes))
+    (features, real), (features_hat, _), _ = passes                     # (b, ...), (b, 1)
     if row.similarity_pass == 'own':  # with dropout: under other masks
-        (features, _), (features_hat, _) = _features_and_logits(row, feature_disc, [x, x_hat])
+        (features, _), (features_hat, _) = _features_and_logits(
+            row, feature_disc, [x, x_hat], statistics, behind_costs=())
     similarity = scale * LIKELIHOODS[row.likelihood](features_hat, features).sum()
-    seen = {'both': {1: reconstructed, 2: sampled}, 'reconstructions': {1: reconstructed},
-            'samples': {2: sampled}}[row.fakes]
+    seen = {i: passes[i][1] for i in fakes}
     labels = _labels(row, noise)
     costs = [scale * cross_entropy(logit, labels[i]).sum()
              for i, logit in ({0: real} | seen).items()]
@@ -71,13 +76,21 @@ def discriminator_terms(row: VaeGan, feature_disc, x: NDArray, x_hat: NDArray, s
     return similarity, gan, costs, right
 
 
-def _features_and_logits(row: VaeGan, feature_disc,
-                         batches: list[NDArray]) -> list[tuple[NDArray, NDArray]]:
+def _features_and_logits(row: VaeGan, feature_disc, batches: list[NDArray],
+                         statistics: RunningStatistics | None,
+                         behind_costs: tuple[int, ...]) -> list[tuple[NDArray, NDArray]]:
     """Return features (b, ...) and logits (b, 1) of batches, passed through apart or together."""
+    def through(batch: NDArray, counts: bool) -> tuple[NDArray, NDArray]:
+        if statistics is None:
+            return feature_disc(batch)
+        with statistics.kept_back() if counts else statistics.kept():
+            return feature_disc(batch)
+
     if row.disc_batches == 'apart':
-        return [feature_disc(batch) for batch in batches]
-    return [*zip(*(nd.split(output, num_outputs=len(batches), axis=0)
-                   for output in feature_disc(nd.concat(*batches, dim=0))), strict=True)]
+        return [through(batch, i in behind_costs) for i, batch in enumerate(batches)]
+    outputs = through(nd.concat(*batches, dim=0), bool(behind_costs))
+    return [*zip(*(nd.split(output, num_outputs=len(batches), axis=0) for output in outputs),
+                 strict=True)]
 
 
 def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable,

@@ -1,0 +1,65 @@
+"""How far a step moves BatchNorm's running means and variances.
+
+MXNet 1.9.1 moves them in the backward pass on the CPU and in its own CUDA kernels, but in the
+forward pass where cuDNN does the work. So a step looks at what has become of them after both, or
+keeps both from moving them.
+"""
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mxnet import autograd, gluon
+from mxnet.ndarray import NDArray
+
+MOMENTUM = 0.9  # Gluon's default, and the original's
+
+
+class RunningStatistics:
+    """The running means and variances of a net on one device, as they stand when this is made."""
+
+    def __init__(self, parameters: list[gluon.Parameter], ctx):
+        self._arrays = [p.data(ctx) for p in parameters]
+        self._before = self._copies()
+        self._kept_back = []  # what forward passes would have changed, in their order
+
+    def _copies(self) -> list[NDArray]:
+        with autograd.pause():
+            return [array.copy() for array in self._arrays]
+
+    def count(self, passes: int) -> None:
+        """Move them as far as that many equal passes would, where one has been made since."""
+        further = sum(MOMENTUM ** i for i in range(1, passes))
+        for array, old in zip(self._arrays, self._before, strict=True):
+            array += further * (array - old)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Let nothing within move them."""
+        before = self._copies()
+        yield
+        self._set(before)
+
+    @contextmanager
+    def kept_back(self) -> Iterator[None]:
+        """Let the forward pass within move them only in `move_on`."""
+        before = self._copies()
+        yield
+        with autograd.pause():
+            self._kept_back.append([array - old for array, old in
+                                    zip(self._arrays, before, strict=True)])
+        self._set(before)
+
+    def _set(self, values: list[NDArray]) -> None:
+        with autograd.pause():
+            for array, value in zip(self._arrays, values, strict=True):
+                array[:] = value
+
+    def move_on(self) -> None:
+        """Move them by what was kept back, the last pass first.
+
+        That is the order in which one backward pass through several goes. Nothing changes if it
+        has moved them.
+        """
+        for i, changes in enumerate(self._kept_back):  # the last is shrunk by all others'
+            for array, change in zip(self._arrays, changes, strict=True):
+                array += MOMENTUM ** i * change
+        self._kept_back.clear()
