@@ -44,9 +44,9 @@ class Run:
         done = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True, **options)
         return done.returncode, done.stderr
 
-    def finish(self) -> str:
+    def finish(self, **options) -> str:
         """Its stdout."""
-        done = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(self.command, cwd=ROOT, capture_output=True, text=True, **options)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

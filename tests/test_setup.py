@@ -10,7 +10,7 @@ from pathlib import Path
 import mxnet
 import pytest
 
-from tests.processes import LAST_WORDS, talking_to_the_end
+from tests.processes import LAST_WORDS, Run, talking_to_the_end
 from training.runtime import device
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,3 +167,16 @@ def test_another_python_is_refused_in_one_line():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.count('\n') == 1 and 'needs Python 3.11' in done.stderr
+
+
+def test_engine_of_gpus_gives_the_same_bits(tmp_path, data_root):
+    """There operators run behind Python's back, and kernels have to wait for them."""
+    results = []
+    for engine in ('NaiveEngine', 'ThreadedEnginePerDevice'):
+        run = Run(['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50', '--epochs', '1',
+                             '--limit', '1280'], tmp_path / engine, data_root)
+        run.finish(env=os.environ | {'MXNET_ENGINE_TYPE': engine})
+        results.append(run.result())
+    first, second = results
+    assert first.pop('config.json') and second.pop('config.json')  # it names the folder
+    assert len(first) >= 14 and first == second
