@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation import metrics
+from training.evaluation import measures, metrics
 
 
 def test_mean_squared_error_of_a_constant_difference():
@@ -37,3 +37,12 @@ def test_noise_is_the_standard_deviation_that_was_added(sigma):
     noisy = ramps + np.random.default_rng(0).normal(0, sigma, (20, 64, 64))
     assert metrics.noise(noisy[..., None]) == pytest.approx(sigma, rel=0.02)
     assert metrics.noise(ramps[None, ..., None]) < 1e-12
+
+
+def test_latent_is_active_where_its_mean_varies_by_more_than_a_hundredth():
+    signs = np.array([-1, 1] * 50)[:, None]                             # of variance 1
+    mean = signs * np.sqrt([0.0, 0.009, 0.011, 0.05, 2.0]) + 3
+    pictures = np.zeros((100, 4, 4, 1), np.uint8)
+    taken = measures.take(measures.Outputs(pictures, pictures, pictures, mean=mean,
+                                           logvar=np.zeros_like(mean)))
+    assert (taken['active_latents'], taken['latents']) == (3, 5)

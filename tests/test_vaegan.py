@@ -12,13 +12,14 @@ from mxnet import autograd, cpu, nd, random
 from PIL import Image
 
 import models
+from data.images import Images
 from tests.test_steps import BATCH, LR, MLP, SHAPE, Z, add, batch, sigmoid
 from training.experiments import kinds, registry
 from training.experiments.registry import EXPERIMENTS, ExperimentError
 from training.experiments.row import VaeGan
 from training.reporting import pictures
 from training.reporting.statistics import read_classes, read_csv, read_statistics
-from training.steps import losses, vaegan, vaegan_losses
+from training.steps import losses, rng, vaegan, vaegan_losses
 from training.steps.networks import make_networks
 from training.steps.solo_combo import Weights
 from training.storage import run_folder
@@ -46,7 +47,7 @@ def draw(which: int, width: int = Z) -> nd.NDArray:
 class Reference:
     """The three nets in NumPy, one batch through them, and the gradients of its losses."""
 
-    def __init__(self, row, nets, x):
+    def __init__(self, row, nets, x, draw=draw):
         self.row, self.x = row, x.reshape(BATCH, -1).astype(np.float64)
         self.encoder, self.decoder = MLP(nets.vae.encoder), MLP(nets.vae.decoder)
         self.disc = MLP(nets.disc)
@@ -339,13 +340,34 @@ def test_step_is_the_same_where_forward_passes_move_running_statistics(fields, m
             np.testing.assert_allclose(other, moved, rtol=1e-3, atol=1e-4 * np.abs(moved).max())
 
 
+@pytest.mark.parametrize('kl_normaliser', ['images', 'latents', 'pixels'])
+def test_held_out_losses_are_those_of_a_plain_computation(kl_normaliser):
+    row = replace(DENSE, kl_normaliser=kl_normaliser, n_validation=2 * BATCH)
+    nets = networks_of(row)
+    pixels = np.random.default_rng(3).integers(0, 256, (3 * BATCH, 4, 4, 1), np.uint8)
+    images, expected = Images(pixels), []
+    for i in range(2):
+        def drawn(which, width=Z, i=i):
+            return nd.array(rng.noise(row.seed, rng.HELD_OUT, 0, i, which, (BATCH, width)))
+        x = pixels[i * BATCH:][:BATCH].transpose(0, 3, 1, 2) / 255
+        expected.append(Reference(row, nets, x, drawn).terms())
+    found = vaegan.held_out_losses(nets, images, row, cpu())
+    for net in ('enc', 'dec', 'disc'):
+        assert found[f'val_{net}_loss'] == pytest.approx(
+            np.mean([terms[f'{net}_loss'] for terms in expected]), rel=1e-5)
+
+
 def test_equilibrium_lets_the_one_ahead_wait():
     row = replace(DENSE, equilibrium=0.68, margin=0.35)
     for costs, stepping in [((0.68, 0.68), {'encoder', 'decoder', 'disc'}),
                             ((0.2, 0.7), {'encoder', 'decoder'}),
                             ((0.7, 0.2), {'encoder', 'decoder'}),
                             ((1.2, 0.7), {'encoder', 'disc'}),
-                            ((0.2, 1.2), {'encoder', 'decoder', 'disc'})]:
+                            ((0.2, 1.2), {'encoder', 'decoder', 'disc'}),
+                            # the mean of two fakes counts, not their sum
+                            ((0.68, 0.3, 1.3), {'encoder', 'decoder', 'disc'}),
+                            ((0.68, 0.2, 0.3), {'encoder', 'decoder'}),
+                            ((0.68, 1.0, 1.2), {'encoder', 'disc'})]:
         assert {*vaegan._stepping(row, [nd.array([cost]) for cost in costs])} == stepping
     nets, x = networks_of(replace(row, equilibrium=0.01, margin=0.001)), nd.array(batch())
     before = {name: [p.data().asnumpy() for p in ps] for name, ps in nets.parameters.items()}
@@ -368,6 +390,10 @@ def test_labels_are_soft_noisy_and_sometimes_flipped():
         assert 1 - len(kept) / len(labels) == pytest.approx(0.25, abs=0.02)
         assert kept.mean() == pytest.approx((low + high) / 2, abs=0.01)
         assert np.ptp(kept) > 0.98 * (high - low)
+        other_low, other_high = (0.0, 0.1) if low > 0.5 else (0.8, 1.0)  # where flips arrive
+        flipped = labels[(labels < low) | (labels > high)]
+        assert other_low <= flipped.min() and flipped.max() <= other_high
+        assert flipped.mean() == pytest.approx((other_low + other_high) / 2, abs=0.01)
     assert not np.array_equal(fakes[0], fakes[1])
     assert vaegan_losses._labels(row, many) == [1, 0, 0]  # not in training: hard ones
 
