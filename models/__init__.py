@@ -1,16 +1,15 @@
 """Gluon HybridBlocks by name: `build_vae(row, shape)` and `build_discriminator(row)`.
 
-Importing this package sets up MXNet, for the whole process: import it before anything else that
-uses MXNet.
+Importing this package imports MXNet, and changes nothing else of the process.
 """
 import io
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from models import mxnet_setup
+from models import mxnet_import
 
-mxnet_setup.set_up()
+mxnet_import.import_mxnet()
 
 # isort: split
 from mxnet import MXNetError, sym

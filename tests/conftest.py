@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import models  # noqa: F401  sets up floats and libraries before MXNet starts
+from training.commands.wiring import set_up_process
+
+set_up_process()  # before any test imports MXNet
 
 REAL_DATA = os.environ.get('VAEGAN_DATA')
 

@@ -172,7 +172,7 @@ def mutated(draw, content: bytes) -> bytes:
     return bytes(data)
 
 
-FLOATS = st.floats(allow_subnormal=False)  # denormals count as zero: models/mxnet_setup/cpu.py
+FLOATS = st.floats(allow_subnormal=False)  # denormals count as zero: training/runtime/process.py
 VALUES = st.recursive(
     st.none() | st.booleans() | st.sampled_from(NUMBERS) | st.integers(-5, 5) | FLOATS
     | st.text(max_size=8) | st.sampled_from(['MNIST', 'DenseVAE', 'ConvVAE', 'gluoncv:vgg11',

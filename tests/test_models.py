@@ -274,7 +274,23 @@ def test_gluoncv_that_cannot_be_imported_is_one_clear_line():
     assert 'libGL' in done.stdout and done.stdout.count('\n') == 1, done.stderr
 
 
-def test_denormals_are_flushed_to_zero():
-    done = run_python('import models; from mxnet import nd\n'
+def test_importing_nets_changes_nothing_of_the_process():
+    done = run_python(
+        'import os\n'
+        'before = {**os.environ}\n'
+        'import models\n'
+        'from mxnet import nd\n'
+        'import numpy as np\n'
+        'changed = {k for k, _ in {**os.environ}.items() ^ before.items()}\n'
+        'assert changed <= {"LD_LIBRARY_PATH"}, changed  # by OpenCV\n'
+        'assert np.float64(5e-324) > 0 and np.float32(1e-30) * np.float32(1e-10) > 0\n'
+        'assert (nd.ones(8) * 1e-30 * 1e-10).max().asscalar() > 0')
+    assert done.returncode == 0, done.stderr
+
+
+def test_training_flushes_denormals_to_zero():
+    done = run_python('from training.commands.wiring import set_up_process\n'
+                      'set_up_process()\n'
+                      'from mxnet import nd\n'
                       'print((nd.ones(8) * 1e-30 * 1e-10).max().asscalar())')
     assert done.stdout.strip() == '0.0', done.stderr

@@ -11,7 +11,7 @@ import mxnet
 import pytest
 
 from tests.processes import LAST_WORDS, Run, talking_to_the_end
-from training.runtime import device
+from training.runtime import device, process
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -119,7 +119,7 @@ def test_our_line_is_the_last(tmp_path, arguments, status, n_lines):
 
 
 def test_libraries_are_loaded_in_the_order_they_need(tmp_path):
-    from models.mxnet_setup import cuda
+    from models import mxnet_import as cuda
     compiler = shutil.which('gcc')
     if compiler is None:
         pytest.skip('no C compiler')
@@ -180,3 +180,44 @@ def test_engine_of_gpus_gives_the_same_bits(tmp_path, data_root):
     first, second = results
     assert first.pop('config.json') and second.pop('config.json')  # it names the folder
     assert len(first) >= 14 and first == second
+
+
+@pytest.mark.parametrize('files, expected', [
+    ({}, 8), ({'cpu.max': 'max 100000\n'}, 8), ({'cpu.max': '150000 100000\n'}, 2),
+    ({'cpu.max': '50000 100000\n'}, 1), ({'cpu.max': '4000000 100000\n'}, 8),
+    ({'cpu/cpu.cfs_quota_us': '300000\n', 'cpu/cpu.cfs_period_us': '100000\n'}, 3),
+    ({'cpu/cpu.cfs_quota_us': '-1\n', 'cpu/cpu.cfs_period_us': '100000\n'}, 8)], ids=str)
+def test_threads_follow_the_limit_of_a_container(tmp_path, monkeypatch, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(process, 'CGROUP', tmp_path)
+    monkeypatch.setattr(process, 'physical_cores', lambda: 8)
+    assert process.cores() == expected
+
+
+@pytest.mark.parametrize('text, expected', [('3', 3), ('4,2', 4), (' 2 , 1', 2)])
+def test_first_number_of_threads_counts(monkeypatch, text, expected):
+    monkeypatch.setenv('OMP_NUM_THREADS', text)
+    assert process.threads() == expected
+
+
+@pytest.mark.parametrize('text', ['all', '0', '-2', '', '1.5', ','])
+def test_number_of_threads_that_is_none_is_one_line(tmp_path, data_root, text):
+    run = Run(['DenseVAE_on_MNIST/5_3_400_bce_50', '--epochs', '1', '--limit', '64'], tmp_path,
+              data_root)
+    status, err = run.attempt(env=os.environ | {'OMP_NUM_THREADS': text})
+    assert (status, err) == (2, f'error: OMP_NUM_THREADS={text}: expected a number of threads, '
+                                '1 or more\n')
+    assert not [*tmp_path.iterdir()]
+
+
+def test_process_is_set_up_with_stderr_closed():
+    code = ('import os; os.close(2)\n'
+            'from training.commands.wiring import set_up_process\n'
+            'set_up_process()\n'
+            'from mxnet import nd\n'
+            'print(nd.ones(2).asnumpy().sum(), os.environ["OMP_NUM_THREADS"])')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT,
+                          env=os.environ | {'OMP_NUM_THREADS': '2,1'})
+    assert done.stdout == '2.0 2\n'

@@ -4,9 +4,12 @@ The same nets take turns: an epoch of the loop over images in bytes, and as many
 one batch that is there already. Prints the ratio of medians for each pair, and what part of a
 published epoch goes to the guards (is every loss and parameter finite?) and to its checkpoint.
 """
+from training.commands.wiring import set_up_process
 from training.steps import phases
 
-import models  # isort: skip  before anything that uses MXNet
+set_up_process()  # before anything imports MXNet
+
+# isort: split
 import math
 import statistics
 import sys
@@ -19,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from mxnet import cpu
 
+import models
 from data import table
 from data.images import Images
 from tests.benchmarks import ours

@@ -5,9 +5,12 @@ phases, with its checkpoints and pictures; rows that differ in weights, rates an
 are measured once. Writes results/memory.csv beside what was foreseen: the peak holds libraries and
 the images, too, which are mapped from a file where they are faces.
 """
+from training.commands.wiring import set_up_process
 from training.reporting.statistics import write_csv
 
-import models  # isort: skip  before anything that uses MXNet
+set_up_process()  # before anything imports MXNet
+
+# isort: split
 import argparse
 import os
 import subprocess
@@ -20,6 +23,7 @@ from pathlib import Path
 
 from mxnet import nd
 
+import models
 from data import loading
 from data import table as data_table
 from tests.benchmarks.contenders import resident_bytes

@@ -5,12 +5,17 @@ into the VAE, whose gradients then are thrown away. In one thing it differs wher
 a VAE with BatchNorm MXNet's CPU build cannot differentiate two passes at once, so the terms go
 back one by one, into gradients that add up.
 """
-import models  # isort: skip  before anything that uses MXNet
+from training.commands.wiring import set_up_process
+
+set_up_process()  # before anything imports MXNet
+
+# isort: split
 from types import SimpleNamespace
 
 from mxnet import autograd, gluon, init, nd, optimizer
 from mxnet.gluon.loss import SigmoidBinaryCrossEntropyLoss
 
+import models
 from tests.benchmarks import contenders
 from training.steps.losses import bce, kl_divergence
 

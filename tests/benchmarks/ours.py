@@ -1,9 +1,14 @@
 """This project's steps, as the loop calls them."""
-import models  # isort: skip  before anything that uses MXNet
+from training.commands.wiring import set_up_process
+
+set_up_process()  # before anything imports MXNet
+
+# isort: split
 import itertools
 
 from mxnet import cpu, nd
 
+import models
 from tests.benchmarks import contenders
 from training.steps import rng, solo_combo
 from training.steps.networks import make_networks

@@ -1,5 +1,9 @@
 """How much a step has to compute and to move at least, and what the machine could do at most."""
-import models  # isort: skip  before anything that uses MXNet
+from training.commands.wiring import set_up_process
+
+set_up_process()  # before anything imports MXNet
+
+# isort: split
 import json
 import os
 import subprocess
@@ -9,6 +13,7 @@ from pathlib import Path
 
 from mxnet import sym
 
+import models
 from data import table
 from training.experiments import registry
 from training.runtime import memory

@@ -9,6 +9,7 @@ from training.commands.wiring import (
     idle_by_data,
     load_data,
     resolve_devices,
+    set_up_process,
     train_row,
 )
 from training.experiments import naming, registry
@@ -51,6 +52,7 @@ def _asked(args) -> dict[str, Row]:
 
     None has a change that does nothing: it would make a new name for the same training.
     """
+    set_up_process()
     import models
     chosen = {}
     for row in (registry.match(args.match) if args.name is None

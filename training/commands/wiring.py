@@ -1,4 +1,5 @@
 """What commands share: devices, data, nets and finished runs, wired together."""
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,22 @@ def tables_root(args) -> Path:
     return RESULTS if own else args.results_root
 
 
+@functools.cache
+def set_up_process() -> None:
+    """Make this process one that trains fast on CPUs; see `process`. Only the first call counts.
+
+    Floats below 1.2e-38 count as zero, OMP_NUM_THREADS is a thread a core unless it is set, MXNet
+    is imported, and without a GPU its operators run in the thread that calls them.
+    """
+    from training.runtime import process
+    process.before_mxnet()
+    import models  # noqa: F401  imports MXNet
+    process.run_in_calling_thread()
+
+
 def resolve_devices(args) -> list:
     """Return the contexts of `--ctx`, before anything else is read or written."""
-    import models  # noqa: F401  before anything that uses MXNet
+    set_up_process()
     from training.runtime import device
     return device.resolve_all(args.ctx)
 

@@ -1,13 +1,14 @@
 """Which devices a run uses: `--ctx auto|cpu|gpu|gpu:N`, or several with commas."""
 import contextlib
 import ctypes
-import os
 import re
 import resource
 import sys
 from pathlib import Path
 
 import mxnet
+
+from training.runtime import process
 
 # MXNet's CUDA wheel has machine code for 5.0, 6.0, 7.0, 8.0 and 8.6, and no PTX to compile
 # for others; code for x.y runs on x.z with z >= y
@@ -99,7 +100,7 @@ def describe(devices: list[mxnet.Context], n_workers: int = 1) -> str:
                          f'{".".join(map(str, capabilities[d.device_id]))})' for d in devices)
     else:
         text = ', '.join('cpu' if len(devices) == 1 else f'cpu:{d.device_id}' for d in devices)
-        text += f' ({os.environ["OMP_NUM_THREADS"]} threads)'
+        text += f' ({process.threads()} threads)'
     return text + (f', on each of {n_workers} workers' if n_workers > 1 else '')
 
 

@@ -1,6 +1,12 @@
-"""How floats are counted and how many threads there are: to be set before MXNet starts its own."""
+"""What training sets for its whole process: how floats are counted, how many threads there are.
+
+Threads take over how floats are counted from the thread that starts them, and MXNet starts its
+own when it is imported and when it is first used. So `before_mxnet` comes before its import, and
+`run_in_calling_thread` between its import and its use. Nets work without either, more slowly.
+"""
 import contextlib
 import ctypes
+import math
 import os
 import platform
 import sys
@@ -13,6 +19,24 @@ FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 1 << 15, 1 << 6  # bits of x86's MXCSR regis
 MXCSR_OFFSET, FENV_BYTES = 28, 32                    # of glibc's fenv_t on x86-64
 ENGINE = 'MXNET_ENGINE_TYPE'
 SIBLINGS = '/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list'
+CGROUP = Path('/sys/fs/cgroup')
+QUOTAS = ('cpu.max',), ('cpu/cpu.cfs_quota_us', 'cpu/cpu.cfs_period_us')  # of cgroups 2 and 1
+THREADS = 'OMP_NUM_THREADS'
+
+
+class ThreadsError(ValueError):
+    """A number of threads that is none; the message is for the user."""
+
+
+def before_mxnet() -> None:
+    """Count tiny floats as zero, and give MXNet and Numba a thread a core.
+
+    ThreadsError if OMP_NUM_THREADS is not what OpenMP takes.
+    """
+    flush_denormals()
+    os.environ.setdefault(THREADS, str(cores()))
+    os.environ[THREADS] = str(threads())  # MXNet takes no list
+    os.environ.setdefault('NUMBA_NUM_THREADS', os.environ[THREADS])
 
 
 def flush_denormals() -> bool:
@@ -38,14 +62,32 @@ def flush_denormals() -> bool:
     return libm.fesetenv(environment) == 0
 
 
-def use_all_cores() -> None:
-    """Give MXNet and Numba one thread a physical core, unless OMP_NUM_THREADS says otherwise.
+def threads() -> int:
+    """Return the number of threads that OMP_NUM_THREADS says; of a list, that of the first level.
+
+    ThreadsError if it says none.
+    """
+    text = os.environ[THREADS]
+    first = text.split(',')[0].strip()
+    if not (first.isascii() and first.isdigit() and int(first)):
+        raise ThreadsError(f'{THREADS}={text}: expected a number of threads, 1 or more')
+    return int(first)
+
+
+def cores() -> int:
+    """Return the number of physical cores that this process may keep busy.
 
     Left alone MXNet takes half of the processors, as if each core were two of them: on a
-    machine where they are not, half of it is idle.
+    machine where they are not, half of it is idle. A container's limit counts, rounded up.
     """
-    threads = os.environ.setdefault('OMP_NUM_THREADS', str(physical_cores()))
-    os.environ.setdefault('NUMBA_NUM_THREADS', threads)
+    limits = [physical_cores()]
+    for names in QUOTAS:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: max, for no limit
+            quota, period = map(int, ' '.join(
+                (CGROUP / name).read_text() for name in names).split())
+            if quota > 0:
+                limits.append(math.ceil(quota / period))
+    return min(limits)
 
 
 def physical_cores() -> int:
@@ -79,8 +121,14 @@ def run_in_calling_thread() -> None:
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
     """Let nothing arrive on stderr within, not even from libraries' C++ code."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    if sys.stderr:
+        sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
