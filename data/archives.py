@@ -1,38 +1,79 @@
 """Images of a folder or a zip by name, without trust in what the zip says of itself."""
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from threading import Lock
 
 from data import DataError
 
-SUFFIXES = {'.png', '.jpg', '.jpeg'}
+SUFFIXES = {'.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff'}
 MAX_FILE_BYTES = 32 << 20
 MAX_RATIO, MIN_BOMB_BYTES = 200, 1 << 30  # images hardly compress: a zip that claims so is none
+HIDDEN, OTHER, LOOP = 'hidden', 'no images by their names', 'links that lead back'
 
 Source = tuple[str, Callable[[], bytes]]  # an image's name in messages, and how to get its bytes
 
 
-def is_image(path: PurePath) -> bool:
-    """Return whether a file is an image by its name; macOS puts a ._1.png beside 1.png."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
+@dataclass(frozen=True)
+class Found:
+    """The images of a folder or zip, in the order of their names, and what was passed over.
+
+    passed_over: numbers of files and folders by the reason.
+    """
+    sources: list[Source]
+    passed_over: Counter
 
 
-def images_below(folder: Path) -> list[tuple[PurePath, Path]]:
-    """Return all images below a folder in the order of their names, relative and whole."""
-    return [(p.relative_to(folder), p) for p in sorted(folder.rglob('*')) if is_image(p)]
+def _reason(name: PurePath) -> str | None:
+    """Return why a file is passed over by its name, if it is: macOS has a ._1.png beside 1.png."""
+    if any(part.startswith('.') or part == '__MACOSX' for part in name.parts):
+        return HIDDEN
+    return None if name.suffix.lower() in SUFFIXES else OTHER
+
+
+def images_below(folder: Path) -> tuple[list[tuple[PurePath, Path]], Counter]:
+    """Return all images below a folder in the order of their names, relative and whole.
+
+    And the numbers of what is passed over, by the reason. Links to folders are followed, but not
+    back to where they are.
+    """
+    images, passed_over = [], Counter()
+
+    def walk(directory: Path, above: tuple[Path, ...]) -> None:
+        above = *above, directory.resolve()
+        for path in directory.iterdir():
+            name = path.relative_to(folder)
+            if not path.is_dir():
+                reason = _reason(name)
+                if reason is None:
+                    images.append((name, path))
+            elif path.name.startswith('.'):
+                reason = HIDDEN
+            elif path.resolve() in above:
+                reason = LOOP
+            else:
+                reason = None
+                walk(path, above)
+            if reason is not None:
+                passed_over[reason] += 1
+
+    walk(folder, ())
+    return sorted(images), passed_over
 
 
 @contextmanager
-def folder_sources(path: Path) -> Iterator[list[Source]]:
-    """Open all images below a folder, in the order of their names."""
-    yield [(str(image), image.read_bytes) for _, image in images_below(path)]
+def folder_sources(path: Path) -> Iterator[Found]:
+    """Open all images below a folder."""
+    images, passed_over = images_below(path)
+    yield Found([(str(image), image.read_bytes) for _, image in images], passed_over)
 
 
 @contextmanager
-def zip_sources(path: Path) -> Iterator[list[Source]]:
+def zip_sources(path: Path) -> Iterator[Found]:
     """Open all images of a zip, in the order that its folder would have.
 
     DataError for a damaged zip, one whose paths lead out of it, and one that claims to unpack
@@ -53,8 +94,16 @@ def zip_sources(path: Path) -> Iterator[list[Source]]:
         members = sorted(((PurePosixPath(m.filename), m) for m in archive.infolist()),
                          key=lambda named: named[0])
         _check_members(path, members)
-        yield [(f'{path}: {name}', partial(read_member, member))
-               for name, member in members if is_image(name)]
+        files = [(name, member, _reason(name)) for name, member in members
+                 if not member.is_dir()]
+        yield Found([(f'{path}: {name}', partial(read_member, member))
+                     for name, member, reason in files if reason is None],
+                    Counter(reason for *_, reason in files if reason is not None))
+
+
+def opened(path: Path) -> AbstractContextManager[Found]:
+    """Open the images of a folder or zip."""
+    return folder_sources(path) if path.is_dir() else zip_sources(path)
 
 
 def _check_members(path: Path, members: list[tuple[PurePosixPath, zipfile.ZipInfo]]) -> None:

@@ -16,11 +16,13 @@ from tqdm import tqdm
 
 from data import DataError, archives
 
-FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP')  # suffixes are often wrong; no EPS: it is run
+# Suffixes are often wrong; no EPS: it is run
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF')
 SIDE = 64               # pixels
 FACE_BYTES = SIDE * SIDE * 3
 MAX_IMAGES = 300_000
 MAX_PIXELS = 50_000_000
+MIN_SIDE = 16           # pixels: less shows no face
 LARGE = 4_000_000       # pixels: of such images only one at a time is in memory
 # A saved NDArray: list of one, then its magic number, kind of storage, 4 sizes, device, type
 NDARRAY, NDARRAY_END, CONVERTED_AT_ONCE = '<QQQIiI4qiii', 8, 512
@@ -36,9 +38,8 @@ def decode_into(file: IO[bytes], path: Path, skip_bad: bool) -> int:
     if path.suffix == '.ndy':
         _convert_ndarray(file, path)
         return 0
-    opened = archives.folder_sources if path.is_dir() else archives.zip_sources
-    with opened(path) as sources:
-        return _decode_all(file, path, sources, skip_bad)
+    with archives.opened(path) as found:
+        return _decode_all(file, path, found.sources, skip_bad)
 
 
 def _decode_all(file: IO[bytes], path: Path, sources: list[archives.Source],
@@ -85,17 +86,31 @@ def _decode(source: archives.Source) -> np.ndarray:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f'{name}: {image.width} x {image.height} pixels, expected at '
                                 f'most {MAX_PIXELS}')
+            if min(image.size) < MIN_SIDE:
+                raise DataError(f'{name}: {image.width} x {image.height} pixels, expected '
+                                f'{MIN_SIDE} or more a side')
             with _one_large if image.width * image.height > LARGE else nullcontext():
-                square = ImageOps.fit(_to_rgb(image), (SIDE, SIDE), Image.Resampling.LANCZOS)
+                square = ImageOps.fit(_to_rgb(_upright(image)), (SIDE, SIDE),
+                                      Image.Resampling.LANCZOS)
             return np.asarray(square)
     except DataError:
         raise
+    except (FileNotFoundError, PermissionError) as error:  # such as a link that leads nowhere
+        raise DataError(f'{name}: cannot be read ({error.strerror})') from None
     except UnidentifiedImageError:
         raise DataError(f'{name}: not a readable image (expected one of '
                         f'{", ".join(FORMATS)})') from None
     except Exception as error:  # of many kinds, from unpackers and decoders of damaged bytes
         reason = str(error) or type(error).__name__
         raise DataError(f'{name}: not a readable image ({reason})') from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its camera said it has to be (EXIF)."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # of many kinds, where what the camera said is damaged
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

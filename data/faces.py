@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data import archives, decoding, fetch
+from data import DataError, archives, decoding, fetch, table
 from data.images import Images
 from data.loading import Contents, Request
+
+VERSION = b'2'  # of how images are decoded
 
 
 def read(request: Request) -> Contents:
@@ -22,27 +24,49 @@ def read(request: Request) -> Contents:
     order = split_order(len(faces), request.shuffle_seed)
     n_train = int(len(faces) * request.entry.train_share)
     return Contents(Images(faces, order=order[:n_train]), Images(faces, order=order[n_train:]),
-                    {path.name: len(faces)}, path, n_left_out=n_left_out)
+                    {path.name: len(faces)}, path, n_left_out=n_left_out,
+                    passed_over=_passed_over(path))
 
 
 def find(request: Request) -> Path:
     """Return the folder, zip or saved NDArray of the faces; DataError if there is none.
 
-    A root that the user named may also be that itself.
+    A place that the user named may also be that itself, or a folder of folders of images, or one
+    with a single zip; but not one that holds other sets of the table.
     """
-    names = request.entry.names
+    own = request.entry.names
+    others = {name for entry in table.SETS.values() for name in entry.names if name not in own}
     for base in fetch.roots(request.root):
-        for name in names:
+        for name in own:
             if (base / name).exists():
                 return base / name
-        if request.root and (base.suffix in ('.zip', '.ndy') if base.is_file() else
-                             base.is_dir() and any(map(archives.is_image, base.iterdir()))):
+        if not fetch.named(request.root):
+            continue
+        if base.is_file() and _is_file_of_faces(base):
             return base
-    own = ', or images of its own' if request.root else ''
+        if base.is_dir() and not any((base / name).exists() for name in others):
+            if archives.images_below(base)[0]:
+                return base
+            zips = [path for path in sorted(base.iterdir()) if _is_file_of_faces(path)]
+            if len(zips) == 1:
+                return zips[0]
+    also = ', or a folder or zip of images' if fetch.named(request.root) else ''
     raise fetch.missing(request.root,
-                        f'{request.entry.description} ({" or ".join(names)}{own})',
+                        f'{request.entry.description} ({" or ".join(own)}{also})',
                         'put a folder or zip of face images there, or name it with --data-root, '
                         'or train on drawn faces with --set data=sketch_faces')
+
+
+def _is_file_of_faces(path: Path) -> bool:
+    return path.suffix.lower() in ('.zip', '.ndy') and not path.name.startswith('.')
+
+
+def _passed_over(path: Path) -> dict[str, int]:
+    """Return how many files and folders at a path are no images, by the reason."""
+    if path.suffix.lower() == '.ndy':
+        return {}
+    with archives.opened(path) as found:
+        return dict(sorted(found.passed_over.items()))
 
 
 def split_order(n: int, shuffle_seed: int | None) -> np.ndarray:
@@ -87,10 +111,15 @@ def _cached(path: Path, skip_bad: bool) -> tuple[np.ndarray, int]:
 
 
 def _store(folder: Path, key: str, path: Path, skip_bad: bool) -> Path:
-    """Decode the faces at a path into a file of the cache; return that."""
+    """Decode the faces at a path into a file of the cache; return that.
+
+    DataError if they have changed meanwhile.
+    """
     stored = folder / f'{key}.rgb'
     with fetch.whole(stored) as file:
         n_left_out = decoding.decode_into(file, path, skip_bad)
+        if _content_key(path) != key:
+            raise DataError(f'{path}: has changed while it was read')
     if not n_left_out:
         return stored
     return stored.rename(folder / f'{key}-without-{n_left_out}.rgb')
@@ -98,10 +127,14 @@ def _store(folder: Path, key: str, path: Path, skip_bad: bool) -> Path:
 
 def _content_key(path: Path) -> str:
     """Return a checksum of all that is decoded: of a folder, every image's name and content."""
+    digest = hashlib.sha256(VERSION)
     if path.is_file():
-        return fetch.sha256(path)
-    digest = hashlib.sha256()
-    for name, image in archives.images_below(path):
-        content = image.read_bytes()
+        digest.update(fetch.sha256(path).encode())
+        return digest.hexdigest()
+    for name, image in archives.images_below(path)[0]:
+        try:
+            content = image.read_bytes()
+        except OSError as error:  # it may be left out
+            content = f'errno {error.errno}'.encode()
         digest.update(f'{name} {len(content)}\n'.encode(errors='surrogateescape') + content)
     return digest.hexdigest()

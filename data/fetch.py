@@ -24,13 +24,18 @@ def cache_dir() -> Path:
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan'
 
 
+def named(root: str | Path | None) -> Path | None:
+    """Return the place that a user named: `root`, or else $VAEGAN_DATA."""
+    place = root or os.environ.get('VAEGAN_DATA')
+    return Path(os.path.expanduser(place)) if place else None
+
+
 def roots(root: str | Path | None) -> list[Path]:
-    """Return the folders to look in: the one that a user named, else $VAEGAN_DATA and the cache.
+    """Return the folders to look in: the one that a user named, else the cache.
 
     What a user named is the only one, so that a slip of the pen never trains on other data.
     """
-    named = [root] if root else [os.environ.get('VAEGAN_DATA'), cache_dir()]
-    return [Path(os.path.expanduser(folder)) for folder in named if folder]
+    return [named(root) or cache_dir()]
 
 
 def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
@@ -39,12 +44,13 @@ def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
     wanted: what they are and how their files are called. It is a MissingDataError if the user
     named no root.
     """
-    places = roots(root)
-    if not root:
-        return MissingDataError(f'no {wanted} in {", ".join(map(str, places))}: {advice}')
-    if not os.path.exists(places[0]):
-        return DataError(f'{places[0]}: no such file or folder, expected {wanted}')
-    return DataError(f'{places[0]}: holds no {wanted}')
+    place, = roots(root)
+    if not named(root):
+        return MissingDataError(f'no {wanted} in {place}: {advice}')
+    kind, by = (DataError, '') if root else (MissingDataError, ' (named by VAEGAN_DATA)')
+    if not place.exists():
+        return kind(f'{place}{by}: no such file or folder, expected {wanted}')
+    return kind(f'{place}{by}: holds no {wanted}')
 
 
 def sha256(path: Path) -> str:

@@ -28,6 +28,7 @@ class Contents:
     path: Path | None = None   # where it was; none: it was made by code
     labels: tuple[np.ndarray, np.ndarray] | None = None  # (n,) of both, where there are classes
     n_left_out: int = 0        # broken images
+    passed_over: dict[str, int] | None = None  # how many files are no images, by the reason
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
         source['files'] = contents.files
     if contents.n_left_out:
         source['left_out'] = contents.n_left_out
+    if contents.passed_over:
+        source['passed_over'] = contents.passed_over
     return Dataset(contents.train.with_layout(layout), contents.test.with_layout(layout),
                    entry.shape, contents.labels, source | {'sha256': digest.hexdigest()},
                    contents.path, table.ORIGINALS[entry.kind])

@@ -32,11 +32,11 @@ ADVICE = ('put the four idx files into a folder and name it with --data-root, or
 def read(request: Request) -> Contents:
     """Return MNIST as its makers split it, (n, 28, 28, 1) uint8, with labels.
 
-    Where the user named no root it is downloaded into the cache, unless it is somewhere already.
+    Where the user named no place it is downloaded into the cache, unless it is there already.
     DataError if there is none, or one of the files is damaged.
     """
     paths = find(request.root)
-    if not paths and request.root:
+    if not paths and fetch.named(request.root):
         raise fetch.missing(request.root, 'MNIST (the four idx files)', ADVICE)
     paths = paths or _download()
     splits, all_labels = [], []

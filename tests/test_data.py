@@ -67,14 +67,19 @@ def test_root_goes_alone_and_the_variable_before_the_cache(tmp_path, monkeypatch
 
 
 def test_mnist_that_is_nowhere_is_one_line_on_where_and_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'variable'))
     with pytest.raises(MissingDataError) as error:
         load('MNIST')
     message = str(error.value)
-    for part in (tmp_path / 'variable', fetch.cache_dir(), '--data-root',
-                 'sketch_digits'):
+    for part in (fetch.cache_dir(), '--data-root', 'sketch_digits'):
         assert str(part) in message
     assert '\n' not in message
+    monkeypatch.setattr(fetch, 'download', lambda *_: pytest.fail('downloads'))
+    for words in ('no such file', 'holds no MNIST'):
+        if words == 'holds no MNIST':
+            (tmp_path / 'variable').mkdir()
+        monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'variable'))
+        with pytest.raises(MissingDataError, match=f'variable .named by VAEGAN_DATA.: {words}'):
+            load('MNIST')
 
 
 def cut(n):

@@ -126,9 +126,149 @@ def test_sixteen_bits_of_grey_are_scaled(root, value):
     assert decoded(root, picture) == [value // 256] * 3
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 300), (7, 5), (500, 400)])
+@pytest.mark.parametrize('size', [(16, 16), (16, 300), (17, 25), (500, 400)])
 def test_any_size_becomes_64_by_64(root, size):
     assert decoded(root, Image.new('RGB', size, (10, 20, 30))) == [10, 20, 30]
+
+
+@pytest.mark.parametrize('size', [(1, 1), (15, 300), (2000, 3)])
+def test_picture_too_small_for_a_face_is_refused_by_name(root, size):
+    with pytest.raises(DataError, match=f'000.png: {size[0]} x {size[1]} pixels, expected 16 or'):
+        decoded(root, Image.new('RGB', size))
+    assert len(load('anime', root, skip_bad=True).train) == 47
+
+
+@pytest.mark.parametrize('orientation, turned', [
+    (1, lambda x: x), (2, lambda x: x[:, ::-1]), (3, lambda x: x[::-1, ::-1]),
+    (4, lambda x: x[::-1]), (5, lambda x: x.swapaxes(0, 1)), (6, lambda x: np.rot90(x, -1)),
+    (7, lambda x: np.rot90(x, 2).swapaxes(0, 1)), (8, np.rot90), (99, lambda x: x)])
+@pytest.mark.parametrize('suffix', ['png', 'webp'])
+def test_faces_stand_as_their_camera_said(root, orientation, turned, suffix):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    (root / 'anime_faces' / '000.png').unlink()
+    Image.fromarray(pixels).save(root / 'anime_faces' / f'000.{suffix}', exif=exif, lossless=True)
+    assert (read(root / 'anime_faces')[0] == turned(pixels)).all()
+
+
+@pytest.mark.parametrize('suffix', ['webp', 'WEBP', 'gif', 'bmp', 'tif', 'tiff', 'JPG', 'jpeg'])
+def test_usual_files_are_images_by_their_names(tmp_path, suffix):
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    for i in range(60):
+        Image.new('RGB', (64, 64), (i, i, i)).save(folder / f'{i:03}.{suffix}')
+    dataset = load('anime', folder)
+    assert len(dataset.train) + len(dataset.test) == 60 and 'passed_over' not in dataset.source
+
+
+def in_folders(root: Path, names=('a', 'b/c')) -> None:
+    """Sixty pictures in folders of their own."""
+    for i, (name, content) in enumerate(pictures(60).items()):
+        folder = root / names[i % len(names)]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize('by', ['option', 'variable'])
+@pytest.mark.parametrize('name', ['people', 'faces.zip', 'faces.ZIP', 'holds.zip'])
+def test_place_that_is_named_is_used(tmp_path, monkeypatch, by, name):
+    place = tmp_path / 'people'
+    in_folders(place)
+    if name != 'people':
+        place = tmp_path / name
+        if name == 'holds.zip':  # a folder with one zip in it, and a word about it
+            place.mkdir()
+            (place / 'README.txt').write_text('mine')
+        archive = place / 'my faces.zip' if name == 'holds.zip' else place
+        with zipfile.ZipFile(archive, 'w') as file:
+            for i, content in enumerate(pictures(60).values()):
+                file.writestr(f'top/person {i % 3}/{i}.png', content)
+    if by == 'variable':
+        monkeypatch.setenv('VAEGAN_DATA', str(place))
+    dataset = load('anime', place if by == 'option' else None)
+    assert len(dataset.train) + len(dataset.test) == 60
+    assert dataset.path == (archive if name == 'holds.zip' else place)
+
+
+@pytest.mark.parametrize('arrange', [
+    lambda folder: (folder / 'faces.tar').write_bytes(b'x' * 2000),
+    lambda folder: [(folder / f'{i}.zip').write_bytes(b'PK') for i in range(2)],
+    lambda folder: in_folders(folder / 'adult_faces'),  # those of another set of the table
+    lambda folder: (folder / 'notes.txt').write_text('none yet')], ids=range(4))
+@pytest.mark.parametrize('by', ['option', 'variable'])
+def test_place_that_is_named_and_holds_no_faces_is_refused(tmp_path, monkeypatch, by, arrange):
+    (tmp_path / 'mine').mkdir()
+    arrange(tmp_path / 'mine')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    in_folders(fetch.cache_dir() / 'anime_faces')  # never used in its place
+    if by == 'variable':
+        monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'mine'))
+    with pytest.raises(DataError, match=f'{tmp_path / "mine"}.*: holds no anime faces') as error:
+        load('anime', tmp_path / 'mine' if by == 'option' else None)
+    assert '\n' not in str(error.value)
+
+
+def test_file_that_is_no_zip_is_refused_by_name(tmp_path):
+    (tmp_path / 'faces.tar').write_bytes(b'x' * 2000)
+    with pytest.raises(DataError, match='faces.tar: holds no anime faces .* folder or zip'):
+        load('anime', tmp_path / 'faces.tar')
+
+
+def test_what_is_passed_over_is_counted_and_linked_folders_are_read(root, tmp_path, cli):
+    folder = root / 'anime_faces'
+    in_folders(tmp_path / 'elsewhere')
+    (folder / 'linked').symlink_to(tmp_path / 'elsewhere')
+    (folder / 'loop').symlink_to(folder)
+    in_folders(folder / '.ipynb_checkpoints')
+    (folder / '.DS_Store').write_text('')
+    for name in ('list.csv', 'README', 'faces.txt'):
+        (folder / name).write_text('')
+    (folder / 'old.jpg').mkdir()
+    (folder / 'old.jpg' / 'x.png').write_bytes(pictures(1)['000.png'])
+    dataset = load('anime', root)
+    assert len(dataset.train) + len(dataset.test) == 60 + 60 + 1
+    assert dataset.source['passed_over'] == {
+        'hidden': 2, 'links that lead back': 1, 'no images by their names': 3}
+    status, _, err = cli(['run', 'ConvVAE_on_anime/128_16_100_repaired', '--epochs', '1',
+                          '--limit', '64', '--set', 'vae_base_channels=2', '--data-root',
+                          str(root), '--results-root', str(tmp_path / 'out'), '--ctx', 'cpu'])
+    words = ('files passed over: 2 hidden, 1 links that lead back, 3 no images by their names')
+    assert status == 0 and err.splitlines()[0].endswith(f'held-out images ({words})')
+    readme, = (tmp_path / 'out').rglob('README.md')
+    assert words in readme.read_text()
+
+
+def test_zip_and_folder_pass_over_the_same(root, tmp_path):
+    with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as archive:
+        for name in ('a/1.png', 'a/.1.png', '.thumbnails/2.png', '__MACOSX/a/._1.png', 'a/b.txt'):
+            archive.writestr(name, pictures(1)['000.png'])
+    with archives.opened(tmp_path / 'faces.zip') as found:
+        assert len(found.sources) == 1
+        assert found.passed_over == {'hidden': 3, 'no images by their names': 1}
+
+
+def test_what_cannot_be_read_is_left_out_if_asked(root):
+    folder = root / 'anime_faces'
+    (folder / 'dangling.png').symlink_to(folder / 'nowhere.png')
+    with pytest.raises(DataError, match='dangling.png: cannot be read .No such file'):
+        load('anime', root)
+    dataset = load('anime', root, skip_bad=True)
+    assert dataset.source['left_out'] == 1 and len(dataset.train) == 48
+    (folder / 'nowhere.png').write_bytes(pictures(1)['000.png'])  # it is there again
+    assert len(load('anime', root).train) == int(0.8 * 62)
+
+
+def test_folder_that_changes_while_it_is_read_is_refused(root, monkeypatch):
+    decode = decoding.decode_into
+
+    def meanwhile(*arguments):
+        (root / 'anime_faces' / '001.png').write_bytes(pictures(1)['000.png'])
+        return decode(*arguments)
+    monkeypatch.setattr(decoding, 'decode_into', meanwhile)
+    with pytest.raises(DataError, match='anime_faces: has changed while it was read'):
+        load('anime', root)
+    assert not stored()
 
 
 def test_images_are_cropped_at_their_middle(root):
@@ -141,8 +281,8 @@ def test_images_are_cropped_at_their_middle(root):
 @pytest.mark.parametrize('prepare, message', [
     (lambda folder: (folder / '000.png').write_bytes(b'text'), '000.png: not a readable'),
     (lambda folder: (folder / '000.png').write_bytes(pictures(1)['000.png'][:60]), '000.png'),
-    (lambda folder: [p.unlink() for p in folder.iterdir()], 'no .jpeg, .jpg, .png files'),
-    (lambda folder: [p.rename(p.with_suffix('.txt')) for p in folder.iterdir()], 'no .jpeg'),
+    (lambda folder: [p.unlink() for p in folder.iterdir()], 'no .bmp, .gif, .jpeg, .jpg, .png, '),
+    (lambda folder: [p.rename(p.with_suffix('.txt')) for p in folder.iterdir()], 'no .bmp'),
     (lambda folder: [p.unlink() for p in sorted(folder.iterdir())[:40]],
      '16 training and 4 held-out images'),
 ])
@@ -183,7 +323,7 @@ def zipped(path, method: int) -> bytes:
     with zipfile.ZipFile(path, 'w', method) as archive:
         for i in range(3):
             buffer = io.BytesIO()
-            Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).save(buffer, 'PNG')
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(buffer, 'PNG')
             archive.writestr(f'\xe9{i}.png', buffer.getvalue())
     return path.read_bytes()
 
@@ -247,7 +387,7 @@ def test_member_of_a_zip_cannot_claim_the_memory(tmp_path, monkeypatch, claimed)
 
 def test_faces_that_are_nowhere_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv('VAEGAN_DATA', str(tmp_path))
-    with pytest.raises(MissingDataError, match='no anime faces .*sketch_faces') as error:
+    with pytest.raises(MissingDataError, match='holds no anime faces') as error:
         load('anime')
     assert str(tmp_path) in str(error.value) and '\n' not in str(error.value)
 
@@ -373,8 +513,8 @@ def test_run_says_in_its_command_what_was_left_out(root, cli, tmp_path_factory):
 
 
 @pytest.mark.parametrize('arrange, message', [
-    (lambda f: None, 'no .jpeg, .jpg, .png files'),
-    (lambda f: (f / 'a.txt').write_text('hello'), 'no .jpeg, .jpg, .png files'),
+    (lambda f: None, 'no .bmp, .gif, .jpeg, .jpg, .png, '),
+    (lambda f: (f / 'a.txt').write_text('hello'), 'no .bmp, .gif, .jpeg, .jpg, .png, '),
     (lambda f: (f / '0.png').write_bytes(pictures(1)['000.png']), '0 training and 1 held-out'),
     (lambda f: [(f / name).write_bytes(content) for name, content in pictures(45).items()],
      '36 training and 9 held-out'),

@@ -119,6 +119,10 @@ def test_draws_depend_on_their_key_alone():
     drawn = [rng.noise(*key, (3, 2)).tobytes() for key in keys]
     assert len(set(drawn)) == len(keys)
     assert rng.noise(*keys[5], (3, 2)).tobytes() == drawn[5]
+    many = np.sort(rng.noise(*keys[0], (1000, 100)).ravel())
+    # the normal distribution's quantiles, from tables
+    for part, quantile in ((0.025, -1.96), (0.25, -0.6745), (0.5, 0), (0.8413, 1), (0.975, 1.96)):
+        assert many[int(part * many.size)] == pytest.approx(quantile, abs=0.02)
     assert sorted(rng.order(0, 3, 50)) == list(range(50))
     assert (rng.order(0, 3, 50) != rng.order(0, 4, 50)).any()
 

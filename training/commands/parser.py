@@ -82,7 +82,8 @@ def _add_ctx(sub: argparse.ArgumentParser) -> None:
 def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
     _add_ctx(sub)
     sub.add_argument('--data-root', metavar='DIR', type=_existing,
-                     help='where the data are (default: in $VAEGAN_DATA, else in the cache)')
+                     help='where the data are, and nowhere else (default: $VAEGAN_DATA, '
+                          'or if that is not set the cache)')
     sub.add_argument('--skip-bad', action='store_true',
                      help='leave out images of faces that cannot be read, and say how many')
     _add_results_root(sub, results)

@@ -3,7 +3,7 @@ import json
 import sys
 from dataclasses import replace
 
-from data import MissingDataError
+from data import MissingDataError, fetch
 from training.commands.wiring import (
     check_data,
     idle_by_data,
@@ -113,6 +113,8 @@ def demo_command(args) -> None:
     try:
         dataset = load_data(rows[0], args)
     except MissingDataError as error:
+        if fetch.named(args.data_root):  # a place that is named is used or refused
+            raise
         print(f'{error}\n-> training on drawn digits, NOT on MNIST', file=sys.stderr)
         rows = [registry.changed(row, ['data=sketch_digits']) for row in rows]
         dataset = load_data(rows[0], args)

@@ -8,7 +8,7 @@ from data import DataError, MissingDataError, table
 from training.experiments import kinds, naming
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import ExperimentError, Row
-from training.reporting import pictures, run_readme
+from training.reporting import pictures, run_readme, tables
 from training.reporting.published import RESULTS, published_numbers
 from training.storage import run_folder
 
@@ -65,10 +65,10 @@ def load_data(row: Row, args):
     if len(dataset.train) < row.batch_size:
         raise DataError(f'{dataset.path or row.data}: {len(dataset.train)} training images, '
                         f'expected a batch of {row.batch_size} or more')
-    left_out = dataset.source.get('left_out')
+    passed_over = tables.passed_over(dataset.source)
     print(f'data: {row.data}, {dataset.source["description"]}{place}, {len(dataset.train)} '
           f'training and {len(dataset.test)} held-out images'
-          + (f' (broken images left out: {left_out})' if left_out else ''), file=sys.stderr)
+          + (f' ({passed_over})' if passed_over else ''), file=sys.stderr)
     return dataset
 
 

@@ -53,7 +53,7 @@ def readme(folder: Path, published: dict) -> str:
 
 
 def _trained(config: dict, experiment: Row) -> list[str]:
-    source = config['data']
+    source, not_read = config['data'], tables.passed_over(config['data'])
     shown = ('The first ten held-out images stand above, their reconstructions below, from one '
              'sampled latent each.' if experiment.encodes else
              'These are ten samples from the prior.')
@@ -63,7 +63,8 @@ def _trained(config: dict, experiment: Row) -> list[str]:
             f'({STRIP})', '',
             shown, '',
             f'The run was trained on {config["n_train"]:,} images of {source["data"]} '
-            f'({source["description"]}), on {config["device"]}. This command repeats it:', '',
+            f'({source["description"]}{f"; {not_read}" if not_read else ""}), on '
+            f'{config["device"]}. This command repeats it:', '',
             '```', config['command'], '```', '']
 
 

@@ -121,6 +121,16 @@ def measure(measures: dict, name: str) -> str:
     return f'{shown} of {measures[of.total]}' if of.total and name in measures else shown
 
 
+def passed_over(source: dict) -> str:
+    """Return what of a data set's files was not read, in words; source: of config.json."""
+    parts = [f'broken images left out: {source["left_out"]}'] if 'left_out' in source else []
+    reasons = source.get('passed_over', {})
+    if reasons:
+        parts.append('files passed over: ' + ', '.join(
+            f'{n} {reason}' for reason, n in reasons.items()))
+    return '; '.join(parts)
+
+
 def evaluations(evaluated: dict[str, dict]) -> str:
     """Return a table with a line for each run, by name; evaluated: what evaluation.json holds."""
     shown = {name: of for name, of in in_tables().items()
