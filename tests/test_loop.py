@@ -119,6 +119,8 @@ def test_draws_depend_on_their_key_alone():
     drawn = [rng.noise(*key, (3, 2)).tobytes() for key in keys]
     assert len(set(drawn)) == len(keys)
     assert rng.noise(*keys[5], (3, 2)).tobytes() == drawn[5]
+    seeds = {rng.seed(*key) for key in np.ndindex(2, 3, 3, 2)}  # of dropout
+    assert len(seeds) == 36 and rng.seed(1, 2, 2, 1) in seeds
     many = np.sort(rng.noise(*keys[0], (1000, 100)).ravel())
     # the normal distribution's quantiles, from tables
     for part, quantile in ((0.025, -1.96), (0.25, -0.6745), (0.5, 0), (0.8413, 1), (0.975, 1.96)):

@@ -85,7 +85,9 @@ class Reference:
             np.log(1 - sigmoid(v)).mean() for v in logits)
         return {'enc_loss': kl * self.kl_weight() + BETA * similarity,
                 'dec_loss': GAMMA * similarity + WEIGHT * gan, 'disc_loss': disc, 'kl': kl,
-                'similarity': similarity, 'gan': gan}
+                'similarity': similarity, 'gan': gan,
+                'disc_real_accuracy': (self.real.logit > 0).mean(),
+                'disc_fake_accuracy': np.mean([v < 0 for v in logits])}
 
     def kl_weight(self):
         return {'images': 1, 'latents': 1 / Z, 'pixels': BATCH / self.row.batch_size / 16}[
