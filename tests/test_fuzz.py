@@ -88,7 +88,7 @@ class Sandbox:
 
 
 def _png(seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8)
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, 'PNG' if seed % 2 else 'JPEG')
     return content.getvalue()
