@@ -25,7 +25,7 @@ def read(request: Request) -> Contents:
     n_train = int(len(faces) * request.entry.train_share)
     return Contents(Images(faces, order=order[:n_train]), Images(faces, order=order[n_train:]),
                     {path.name: len(faces)}, path, n_left_out=n_left_out,
-                    passed_over=_passed_over(path))
+                    passed_over=_passed_over(path), in_name_order=Images(faces))
 
 
 def find(request: Request) -> Path:

@@ -9,6 +9,8 @@ import numpy as np
 from data import DataError, table
 from data.images import Images
 
+N_DIGITS = 8  # of a checksum, in the name of a run on other images
+
 
 @dataclass(frozen=True)
 class Request:
@@ -29,6 +31,7 @@ class Contents:
     labels: tuple[np.ndarray, np.ndarray] | None = None  # (n,) of both, where there are classes
     n_left_out: int = 0        # broken images
     passed_over: dict[str, int] | None = None  # how many files are no images, by the reason
+    in_name_order: Images | None = None        # all images, of a set that comes as one
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Dataset:
     source: dict      # data, description, files, sha256 (of all pixels, training images first)
     path: Path | None
     originals: str    # the file names of the validation images, with {} for their number
+    images: str | None = None  # the checksum's beginning, of other images than the table's
 
 
 def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
@@ -62,9 +66,7 @@ def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
     if len(contents.test) < table.N_SHOWN:
         raise DataError(f'{place}: {len(contents.train)} training and {len(contents.test)} '
                         f'held-out images, expected {table.N_SHOWN} or more held-out ones')
-    digest = hashlib.sha256()
-    contents.train.update(digest)
-    contents.test.update(digest)
+    digest = _sha256(contents.train, contents.test)
     source = {'data': name, 'description': entry.description}
     if contents.files is not None:
         source['files'] = contents.files
@@ -73,5 +75,24 @@ def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
     if contents.passed_over:
         source['passed_over'] = contents.passed_over
     return Dataset(contents.train.with_layout(layout), contents.test.with_layout(layout),
-                   entry.shape, contents.labels, source | {'sha256': digest.hexdigest()},
-                   contents.path, table.ORIGINALS[entry.kind])
+                   entry.shape, contents.labels, source | {'sha256': digest},
+                   contents.path, table.ORIGINALS[entry.kind], _others(entry, contents, digest))
+
+
+def _others(entry: table.Entry, contents: Contents, digest: str) -> str | None:
+    """Return the beginning of the images' checksum, if they are not those that are known.
+
+    It is the same however they are split.
+    """
+    if not entry.known or digest in entry.known:
+        return None
+    if contents.in_name_order:
+        digest = _sha256(contents.in_name_order)
+    return None if digest in entry.known else digest[:N_DIGITS]
+
+
+def _sha256(*parts: Images) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        part.update(digest)
+    return digest.hexdigest()

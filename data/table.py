@@ -23,6 +23,8 @@ class Entry:
     names: tuple[str, ...] = ()   # the files or folders that a root may hold it as
     train_share: float = 0.8      # of a set that comes as one: the part of it that trains
     note: str = ''                # what stands beside published losses of it
+    known: tuple[str, ...] = ()   # sha256 of all pixels, in the split by seed 0 and in name
+    #                               order, of the images that results are shown of; (): any
 
     @property
     def comes_as_one(self) -> bool:
@@ -32,17 +34,22 @@ class Entry:
 
 SETS = {
     'MNIST': Entry('mnist.read', 'digits', (1, 28, 28), 60_000, 10_000, 'MNIST idx files',
-                   n_classes=10),
+                   n_classes=10, known=(
+                       '5b92582eb909c82a9bfefcd44acbe9233be3eb5b419a44cf211022ad2bf4bf96',)),
     'anime': Entry(
         'faces.read', 'faces', (3, 64, 64), 17_240, 4_311, 'anime faces',
         names=('anime_faces', 'anime_faces.zip', 'anime_faces.ndy'),
         note='Published losses of anime faces are of other images, unless yours are the 17,240 '
-             'that the original was trained with: they compare roughly only.'),
+             'that the original was trained with: they compare roughly only.',
+        known=('365b1217e1301169166a71af42d706773e0683becf7cf9330acf792665f92529',
+               '7da28ff7bf04d30427b07915ca4dbdf54195b3c484c2f65cb126a0b486eeb797')),
     'adult': Entry(
         'faces.read', 'faces', (3, 64, 64), 6_545, 1_156, 'photographs of faces',
         names=('adult_faces', 'adult_faces.zip'), train_share=0.85,
         note='Published losses of photographs are of other images, unless yours are the 8,500 '
-             'US Adult Faces that system A was trained with: they compare roughly only.'),
+             'US Adult Faces that system A was trained with: they compare roughly only.',
+        known=('16fe463ef943c486c042bf27f2a906e8bdcf09de8939a9419caf1c94fea30b99',
+               '9a412a73d1a77ff43a0f5cd162c011d015e90579cab29c15e836bf99ea759867')),
     'sketch_digits': Entry('sketch.read_digits', 'digits', (1, 28, 28), 20_000, 1_000,
                            'drawn by this project (data/sketch.py), seed 0'),
     'sketch_faces': Entry('sketch.read_faces', 'faces', (3, 64, 64), 8_000, 1_000,

@@ -346,10 +346,9 @@ def test_strips_refuses_other_data(run, tmp_path, mnist_root, cli, tmp_path_fact
 
 
 def test_run_goes_on_with_the_same_data_only(run, cli, tmp_path, data_root, monkeypatch):
-    monkeypatch.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
         run('run', SOLO, '--epochs', 1, '--limit', 64)
-    monkeypatch.undo()
     before = contents(tmp_path)
     other = ['run', SOLO, '--epochs', '1', '--limit', '64', '--results-root', str(tmp_path),
              '--data-root', str(data_root)]
@@ -376,10 +375,9 @@ def test_only_what_lacks_memory_says_so(error, line):
 
 
 def test_run_that_goes_on_elsewhere_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
         run('run', SOLO, '--epochs', 1, '--limit', 64)
-    monkeypatch.undo()
     monkeypatch.setenv('OMP_NUM_THREADS', '77')
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
     config = run_folder.read_config(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 from data import DataError, MissingDataError, fetch, mnist, table
 from data.images import Images
 from data.loading import Contents, load
+from tests.conftest import REAL_DATA
+from training.experiments import registry
 from training.experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,3 +167,73 @@ def test_set_is_added_as_the_readme_says(tmp_path):
     for words in (['strips', '--match', '*'], ['verify'], ['report']):
         done = call(*words)
         assert done.returncode == 0, done.stderr
+
+
+# Other images than those of the shown results
+
+SMALL = ['--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8', '--ctx', 'cpu']
+
+
+def test_run_on_other_images_says_so_in_its_name_and_caption(cli, root, tmp_path, known_images):
+    where = ['--data-root', str(root), '--results-root', str(tmp_path / 'results')]
+    status, _, err = cli(['run', SOLO, *SMALL, *where])
+    assert status == 0, err
+    checksum = load('MNIST', root).source['sha256'][:8]
+    assert f'other images than those of the shown results: {checksum}' in err.splitlines()[1]
+    config, = (tmp_path / 'results').rglob('config.json')
+    run = f'DenseVAE_on_MNIST/5_3_400_bce_1_n64_images-{checksum}_n_hnodes-8'
+    assert config.parent == tmp_path / 'results' / run
+    text = json.loads(config.read_text())
+    assert f'NOT the published experiment {SOLO}: limit 64, on other images ({checksum}),' in (
+        text['caption'])
+    assert f'--set images={checksum}' in text['command']
+    for command in (['strips', run], ['evaluate', run], ['verify']):
+        status, out, err = cli([*command, *where, '--ctx', 'cpu'])
+        assert status == 0, (command, out, err)
+    for again in ([], ['--set', f'images={checksum}']):
+        status, _, err = cli(['run', SOLO, *SMALL, *again, *where])
+        assert status == 2 and f'{run}: a finished run is there' in err
+    status, _, err = cli(['run', SOLO, *SMALL, '--set', 'images=deadbeef', *where])
+    assert status == 2 and err.splitlines()[-1] == (
+        f'error: {root}: images {checksum}, expected images=deadbeef')
+
+
+def test_whole_run_on_other_images_is_not_the_published_experiment(cli, root, tmp_path,
+                                                                   monkeypatch, known_images):
+    monkeypatch.setitem(registry.EXPERIMENTS, SOLO, replace(
+        registry.EXPERIMENTS[SOLO], n_hnodes=8, solo_epochs=1, batch_size=32))
+    status, _, err = cli(['run', SOLO, '--data-root', str(root), '--results-root', str(tmp_path),
+                          '--ctx', 'cpu'])
+    assert status == 0, err
+    config, = tmp_path.rglob('config.json')
+    assert 'NOT the published experiment' in config.read_text()
+    assert '_images-' in config.parent.name
+    _, out, _ = cli(['list', '--markdown', '--results-root', str(tmp_path)])
+    line, = (line for line in out.splitlines() if '_images-' in line)
+    assert line.split(' | ')[4] == '-'  # nothing published stands beside it
+
+
+def test_images_are_the_same_however_they_are_split(data_root, tmp_path, known_images):
+    first, *others = (load('anime', data_root, shuffle_seed=seed) for seed in (0, 7, None))
+    assert len({dataset.source['sha256'] for dataset in (first, *others)}) == 3
+    assert len(first.images) == 8 and {dataset.images for dataset in others} == {first.images}
+
+
+@pytest.mark.parametrize('name', ['MNIST', 'anime', 'adult'])
+@pytest.mark.parametrize('shuffle_seed', [0, 5, None])
+def test_images_of_the_shown_results_are_known(name, shuffle_seed, known_images):
+    if not REAL_DATA:
+        pytest.skip('VAEGAN_DATA names no sets')
+    assert load(name, REAL_DATA, shuffle_seed=shuffle_seed).images is None
+
+
+def test_drawn_images_and_sets_of_users_are_not_compared(known_images):
+    assert not table.get('sketch_digits').known and table.Entry(
+        'a.b', 'digits', (1, 28, 28), 1, 1, '').known == ()
+
+
+def test_study_refuses_other_images(cli, data_root, tmp_path, known_images):
+    status, _, err = cli(['gallery', 'claim', '--data-root', str(data_root), '--results-root',
+                          str(tmp_path / 'out'), '--ctx', 'cpu'])
+    assert status == 2 and 'other images than those of the shown results' in (
+        err.splitlines()[-1])

@@ -3,6 +3,7 @@ import os
 import sys
 from pathlib import Path
 
+from data import DataError
 from training.commands.wiring import (
     load_data,
     load_run,
@@ -89,7 +90,11 @@ def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dic
         measured = _measured(study, load_run(folder, ctx[0], args), args)
     else:
         args.force = folder.exists()
-        measured = _measured(study, train_row(row, load_data(row, args), ctx, args), args)
+        dataset = load_data(row, args)
+        if dataset.images:
+            raise DataError(f'{dataset.path}: other images than those of the shown results, with '
+                            'which a study compares; `run` trains on them')
+        measured = _measured(study, train_row(row, dataset, ctx, args), args)
     statistics = read_statistics(folder)
     last = {column: value for column, value in statistics[-1].items()
             if column not in study.measures}  # a training loss is no measure of the same name

@@ -8,6 +8,7 @@ from training.commands.wiring import (
     check_data,
     idle_by_data,
     load_data,
+    on_data,
     resolve_devices,
     set_up_process,
     train_row,
@@ -36,7 +37,13 @@ def run_command(args) -> None:
         args.tensorboard.mkdir(parents=True, exist_ok=True)
     from training.runtime import parallel
     workers = parallel.Workers(args.kvstore)
+    dataset, wanted = None, None
     for run, row in chosen.items():
+        if wanted != (wanted := (row.data, row.layout, row.shuffle_seed)):
+            dataset = _data_of(run, row, args)
+        if dataset:
+            row = on_data(row, dataset)
+            run = naming.run_name(row)
         folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
             run_folder.remove_leftovers(folder)
@@ -44,7 +51,17 @@ def run_command(args) -> None:
                 raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
-        train_row(row, load_data(row, args), ctx, args, workers)
+        train_row(row, dataset, ctx, args, workers)
+
+
+def _data_of(run: str, row: Row, args):
+    """Return the row's data; none where they are missing and not needed, for it is finished."""
+    try:
+        return load_data(row, args)
+    except MissingDataError:
+        if not (args.results_root / run).exists() or args.force:
+            raise
+        return None
 
 
 def _asked(args) -> dict[str, Row]:
@@ -120,7 +137,7 @@ def demo_command(args) -> None:
         dataset = load_data(rows[0], args)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
     args.force = True
-    finished = {title: train_row(row, dataset, ctx, args)
+    finished = {title: train_row(on_data(row, dataset), dataset, ctx, args)
                 for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
                                    {title: evaluate(run, n_images=DEMO_HELD_OUT)['measures']

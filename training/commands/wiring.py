@@ -2,6 +2,7 @@
 import functools
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from data import DataError, MissingDataError, table
@@ -69,7 +70,18 @@ def load_data(row: Row, args):
     print(f'data: {row.data}, {dataset.source["description"]}{place}, {len(dataset.train)} '
           f'training and {len(dataset.test)} held-out images'
           + (f' ({passed_over})' if passed_over else ''), file=sys.stderr)
+    if dataset.images:
+        print(f'these are other images than those of the shown results: {dataset.images} in the '
+              "run's name", file=sys.stderr)
     return dataset
+
+
+def on_data(row: Row, dataset) -> Row:
+    """Return the row with the images of its data. DataError if it is to have others."""
+    if row.images not in (None, dataset.images):
+        raise DataError(f'{dataset.path}: images {dataset.images or "of the shown results"}, '
+                        f'expected images={row.images}')
+    return replace(row, images=dataset.images)
 
 
 def published_rows() -> dict[str, dict]:

@@ -23,6 +23,8 @@ class Data:
     shuffle_seed: int | None = of('seed of the split; none: files in name order', 0, least=0,
                                   most=MOST_INDEX)
     limit: int | None = count('first N training images; none: all', None, MOST_INDEX)
+    images: str | None = of('beginning of the checksum of other images than those of the shown '
+                            'results; the data say it', None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,8 +106,8 @@ def command(row: Row) -> str:
 
 def caption(row: Row) -> str:
     """Return one sentence: as published, or what differs; not all rows were published."""
-    differences = ', '.join(f'{k} {v}' for k, v in changes(row).items()
-                            if k not in row.of_pictures())
+    differences = ', '.join(f'on other images ({v})' if k == 'images' else f'{k} {v}'
+                            for k, v in changes(row).items() if k not in row.of_pictures())
     if row.name in PUBLISHED:
         return (f'NOT the published experiment {row.name}: {differences}.' if differences else
                 'The published experiment, by the published procedure, in full.')
