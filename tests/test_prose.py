@@ -1,0 +1,571 @@
+"""Numbers in the prose of READMEs: what a sentence says is what was recorded.
+
+An entry is a fragment of a document, as it stands there, with a field in place of each number, and
+a function that computes the fields from the records. Tables that commands and studies write are
+compared elsewhere (test_results.py, test_readmes.py). Numbers that define something, such as how
+many latents a net has, stand as they are; so do those of which there is no record.
+"""
+import math
+from collections.abc import Callable
+
+import pytest
+from scipy import stats
+
+from tests.readmes import IMAGES, ROOT
+from training.experiments import naming
+from training.reporting.published import RESULTS, published_numbers
+from training.reporting.statistics import read_classes, read_csv, read_statistics
+from training.steps import schedules
+from training.storage import run_folder
+from training.studies import STUDIES, damage, learned_similarity, sharpness
+
+README, ON_RESULTS = 'README.md', 'results/README.md'
+LEARNED, BENCHMARKS = 'results/learned_similarity.md', 'tests/benchmarks/README.md'
+PUBLISHED = published_numbers()
+SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+CONV = 'ConvVAE_on_anime/512_32_10_seeded'
+CONVDISC = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_7_10_seeded'
+RESNET = 'ConvVAE_ResNet_on_anime/512_32_10_10_seeded'
+DENSE = 'DenseVAE_on_anime/512_5_1024_90_seeded'
+LOGREG = 'DenseVAE_DenseLogReg_on_anime/512_5_1024_1_1024_30_10_seeded'
+NETS = 'enc', 'dec', 'disc'  # of a VAE/GAN, in its statistics
+FALLING = 'lr2', 'lr3', 'lr4'  # system A's rules for learning rates
+WORDS = 'no one two three four five six seven eight nine ten eleven twelve'.split()
+PARTS = {2: 'half', 3: 'third', 4: 'quarter', 5: 'fifth', 8: 'eighth', 10: 'tenth',
+         20: 'twentieth'}
+ENTRIES = []
+
+
+def said(document: str, *fragments: str) -> Callable:
+    """Enter fragments of a document, whose fields are what the decorated function returns."""
+    def enter(values: Callable[[], dict]) -> Callable:
+        ENTRIES.extend(pytest.param(document, fragment, values, id=f'{document}: {fragment}')
+                       for fragment in fragments)
+        return values
+    return enter
+
+
+# What was recorded
+
+def config(run: str) -> dict:
+    return run_folder.read_config(IMAGES / run)
+
+
+def evaluation(run: str) -> dict:
+    return run_folder.read_evaluation(IMAGES / run)
+
+
+def measures(run: str) -> dict:
+    return evaluation(run)['measures']
+
+
+def epochs(run: str) -> list[dict]:
+    return read_statistics(IMAGES / run)
+
+
+def minutes(*runs: str) -> float:
+    return sum(line['seconds'] for run in runs for line in epochs(run)) / 60
+
+
+def updates(run: str) -> float:
+    """Return how many batches a run of a part of the images was trained on."""
+    row = config(run)['row']
+    return len(epochs(run)) * row['limit'] / row['batch_size']
+
+
+def curve(run: str) -> dict[int, dict]:
+    """Return the published losses of a run's experiment, by epoch."""
+    return {int(line['epoch']): {loss: value and float(value) for loss, value in line.items()
+                                 if loss.endswith('_loss')}
+            for line in PUBLISHED[config(run)['name']]['curve']}
+
+
+def studied(study: str) -> dict[str, dict]:
+    """Return the lines of a study's table, by what its tables in the READMEs call the runs."""
+    lines = {line['run']: {column: value if value is None or column in ('run', 'nets')
+                           else float(value) for column, value in line.items()}
+             for line in read_csv(RESULTS / STUDIES[study].table)}
+    return {label: lines[naming.run_name(row)]
+            for rows in STUDIES[study].comparisons().values() for label, row in rows.items()}
+
+
+# How it is said
+
+def more(value: float, base: float) -> float:
+    """Return by how many percent a value is larger."""
+    return 100 * (value / base - 1)
+
+
+def part(share: float) -> str:
+    """Return the nearest of the parts that have a name."""
+    return PARTS[min(PARTS, key=lambda n: abs(share - 1 / n))]
+
+
+def word(number: float) -> str:
+    return WORDS[round(number)]
+
+
+def rate(value: float) -> str:
+    return f'{value:.0e}'.replace('e-0', 'e-')
+
+
+# Digits
+
+FIVE_SEEDS = (
+    'for {seeds} seeds of {epochs} epochs each',
+    'over all {images:,} test digits',
+    '`python -m training gallery claim`, {minutes} minutes)',
+    "by {gain:.3f} of the originals' sharpness ({low:.3f} to {high:.3f}), a {part} of what was "
+    'missing.',
+    'It costs {dearer:.1f} % more squared error and {longer:.1f} times the time.')
+
+
+@said(README,
+      "{pair[sharpness]:.2f} of the originals' sharpness in place of {alone[sharpness]:.2f}, for "
+      'a {dearer} more squared error')
+@said(ON_RESULTS,
+      'it can lose {lost} of its {latents} latents in the first epochs and never find it again, '
+      'as ours did',
+      '{published:.2f} as published',
+      'draws all {images:,} test digits again',
+      'names {recognised:.2f}% of the originals correctly',
+      'at the price of a {dearer} more squared error')
+def digits():
+    alone, pair, squared = map(measures, (SOLO, COMBO, L2))
+    return {'alone': alone, 'pair': pair,
+            'dearer': part(pair['mean_squared_error'] / alone['mean_squared_error'] - 1),
+            'lost': word(squared['latents'] - squared['active_latents']),
+            'latents': word(squared['latents']), 'published': curve(SOLO)[40]['vae_loss'],
+            'images': evaluation(SOLO)['images'],
+            'recognised': 100 * alone['accuracy_of_originals']}
+
+
+@said(README, *FIVE_SEEDS)
+@said(ON_RESULTS, *FIVE_SEEDS, '{nearer} as far in Frechet distance')
+def five_seeds():
+    lines = studied('claim').values()
+    found = sharpness.values(lines)
+    alone, pair = found['sharpness'].values()
+    low, high = stats.ttest_rel(pair, alone).confidence_interval(sharpness.CONFIDENCE)
+    error, frechet = ([sample.mean() for sample in found[measure].values()]
+                      for measure in ('mean_squared_error', 'frechet_reconstructions'))
+    time = [minutes(*(line['run'] for line in lines if line['nets'] == nets))
+            for nets in (sharpness.ALONE, sharpness.WITH_DISC)]
+    images, = {evaluation(line['run'])['images'] for line in lines}
+    return {'seeds': word(len(alone)), 'epochs': sharpness.EPOCHS, 'minutes': word(sum(time)),
+            'images': images,
+            'gain': (pair - alone).mean(), 'low': low, 'high': high,
+            'part': part((pair - alone).mean() / (1 - alone.mean())),
+            'dearer': more(error[1], error[0]), 'longer': time[1] / time[0],
+            'nearer': part(frechet[1] / frechet[0])}
+
+
+# Published nets on all faces
+
+def above(*runs: str) -> dict:
+    """Return by how many percent VAE losses are above the published ones, over all epochs."""
+    found = [more(line['vae_loss'], curve(run)[epoch]['vae_loss'])
+             for run in runs for epoch, line in enumerate(epochs(run)) if epoch in curve(run)]
+    return {'least': min(found), 'most': max(found)}
+
+
+@said(README, 'ours are {least:.1f} to {most:.1f} % above the published ones')
+def losses_of_all_nets():
+    return above(CONV, CONVDISC, RESNET, DENSE, LOGREG)
+
+
+@said(ON_RESULTS, 'go the published way, {least:.1f} to {most:.1f} % above it')
+def losses_of_convolutional_nets():
+    return above(CONV, CONVDISC, RESNET)
+
+
+@said(ON_RESULTS, *(f'| {epoch} | {{epochs[{epoch}]}} |' for epoch in range(10)))
+def losses_along_the_epochs():
+    def shown(line: dict) -> str:
+        return ', '.join(f'{line[loss]:.{digits}f}' for loss, digits in (
+            ('vae_loss', 2), ('disc_loss', 4)) if line.get(loss)) or '-'
+
+    both = [losses for run in (CONV, CONVDISC, RESNET)
+            for losses in (curve(run), dict(enumerate(epochs(run))))]
+    return {'epochs': [' | '.join(shown(losses.get(epoch, {})) for losses in both)
+                       for epoch in range(10)]}
+
+
+def vae_losses(epoch: int) -> list[dict]:
+    """Return the published VAE losses after an epoch, and ours, by net."""
+    runs = {'conv': CONV, 'resnet': RESNET, 'convdisc': CONVDISC, 'logreg': LOGREG, 'dense': DENSE}
+    return [{net: of(run)[epoch]['vae_loss'] for net, run in runs.items()}
+            for of in (curve, epochs)]
+
+
+@said(ON_RESULTS,
+      'At each of the epochs {alike[0]}, {alike[1]}, {alike[2]} and {alike[3]} the order of the '
+      'five losses is the published one: ConvVAE, then ConvVAE against ResNet, against ConvDisc, '
+      'and the two dense rows.')
+def order_of_nets():
+    known = [epoch for epoch in range(len(epochs(CONVDISC))) if epoch in curve(CONVDISC)]
+    orders = {epoch: [sorted(losses, key=losses.get) for losses in vae_losses(epoch)]
+              for epoch in known}
+    return {'alike': [epoch for epoch, (published, ours) in orders.items()
+                      if published == ours and ours[:3] == ['conv', 'resnet', 'convdisc']]}
+
+
+@said(ON_RESULTS,
+      'at epoch 5 ConvVAE against ResNet is {resnet[0]:.0f} above ConvVAE alone as published and '
+      '{resnet[1]:.0f} here, ConvVAE against ConvDisc {convdisc[0]:.0f} and {convdisc[1]:.0f}, '
+      'DenseVAE against DenseLogReg {logreg[0]:.0f} and {logreg[1]:.0f}, DenseVAE {dense[0]:.0f} '
+      'and {dense[1]:.0f}.')
+def gaps_between_nets():
+    both = vae_losses(5)
+    return {net: [losses[net] - losses['conv'] for losses in both] for net in both[0]}
+
+
+@said(ON_RESULTS,
+      'gets no better from epoch 2 to epoch 5 ({second[0]:.0f} to {fifth[0]:.0f}, ours '
+      '{second[1]:.0f} to {fifth[1]:.0f}).')
+def losses_against_convdisc():
+    return {name: [losses['convdisc'] for losses in vae_losses(epoch)]
+            for name, epoch in (('second', 2), ('fifth', 5))}
+
+
+@said(ON_RESULTS,
+      'without fail (a loss of {published:.4f}), ours nearly ({ours:.2f}).',
+      'The measures are over all {images:,} held-out faces',
+      "({convdisc[sharpness]:.2f} and {resnet[sharpness]:.2f} of the originals' sharpness in "
+      'place of {conv[sharpness]:.2f}) and further from the originals (squared error '
+      '{further[0]:.0f} % and {further[1]:.0f} % larger)',
+      'DenseVAE alone is at its best on held-out faces at epoch {best:.0f}.')
+def nets_on_all_faces():
+    conv, convdisc, resnet = map(measures, (CONV, CONVDISC, RESNET))
+    return {'published': curve(RESNET)[9]['disc_loss'], 'ours': epochs(RESNET)[9]['disc_loss'],
+            'images': evaluation(CONV)['images'],
+            'conv': conv, 'convdisc': convdisc, 'resnet': resnet,
+            'further': [more(net['mean_squared_error'], conv['mean_squared_error'])
+                        for net in (convdisc, resnet)],
+            'best': min(epochs(DENSE), key=lambda line: line['val_loss'])['epoch']}
+
+
+@said(ON_RESULTS,
+      'and is {halves:.2f} between two halves of the faces.',
+      'noise of 8 of 255, hardly seen, costs {faint:.2f}.',
+      'The mean face in place of every face is at {mean:.0f}.')
+def distances_of_damaged_faces():
+    found = {(line['damage'], line['strength']): float(line['frechet'])
+             for line in read_csv(RESULTS / 'damage.csv')}
+    return {'halves': found[damage.HALVES, None], 'faint': found['noise', '8'],
+            'mean': found[damage.MEAN, None]}
+
+
+# What the flaws of ConvVAE cost
+
+@said(README, 'draws faces {gains[all three, smaller]:.1f} dB closer in the same minutes')
+@said(ON_RESULTS,
+      'was trained on {images:,} of 18,375 faces',
+      '`python -m training gallery repairs`, {minutes:.0f} minutes of training), and measured '
+      'over all {held_out:,} held-out faces',
+      '{gains[all three, equal epochs]:.1f} dB in the same two epochs, which are '
+      '{updates[all three, equal epochs]:,.0f} updates ({psnr[as published]:.2f} to '
+      '{psnr[all three, equal epochs]:.2f}), and {gains[all three]:.1f} dB in the same '
+      '{same_minutes} minutes ({psnr[all three]:.2f}), in which the net without them makes '
+      '{updates[all three]:,.0f}.',
+      'The smaller net without them is {gains[all three, smaller]:.1f} dB ahead '
+      '({psnr[all three, smaller]:.2f}) in no more time, with '
+      '{updates[all three, smaller]:,.0f} updates, and '
+      '{gains[all three, smaller, equal epochs]:.1f} dB at equal epochs, in a {share} of the time '
+      '({psnr[all three, smaller, equal epochs]:.2f})',
+      'The encoder with stride 2 alone gains {gains[strided encoder]:.1f} dB, for an epoch takes '
+      '{strided_pace:.1f} times less; being smaller gains {gains[smaller]:.1f} dB',
+      '`transpose` alone gains {gains[transposed]:.1f} dB',
+      'too few for either head ({psnr[linear head, learning rate 1e-4]:.2f} and '
+      '{psnr[learning rate 1e-4]:.2f})',
+      "of the repaired net's {large[latents]}, {large[quiet]} tell less than 0.2 nats each, "
+      '{large[of_quiet]:.0f} of its {large[kl]:.0f} nats in all, and bring their noise to the '
+      'decoder; of {small[latents]}, {small[quiet]} do, {small[of_quiet]:.0f} of '
+      '{small[kl]:.0f}.')
+def flaws_of_convvae():
+    lines = studied('repairs')
+    published = lines['as published']
+
+    def pace(label: str) -> float:
+        return lines[label]['minutes'] / lines[label]['solo_epochs']
+
+    def latents(label: str) -> dict:
+        found = measures(lines[label]['run'])
+        quiet = [kl for kl in found['kl_per_latent'] if kl < 0.2]
+        return found | {'quiet': len(quiet), 'of_quiet': sum(quiet)}
+
+    return {'images': config(published['run'])['row']['limit'],
+            'held_out': evaluation(published['run'])['images'],
+            'minutes': sum(line['minutes'] for line in lines.values()),
+            'same_minutes': word(published['minutes']),
+            'psnr': {label: line['psnr'] for label, line in lines.items()},
+            'gains': {label: line['psnr'] - published['psnr'] for label, line in lines.items()},
+            'updates': {label: updates(line['run']) for label, line in lines.items()},
+            'share': part(pace('all three, smaller, equal epochs') / pace('as published')),
+            'strided_pace': pace('as published') / pace('strided encoder'),
+            'large': latents('all three'), 'small': latents('all three, smaller')}
+
+
+# A learned similarity
+
+@said(LEARNED, 'compares all that follow ({hours:.1f} hours on 2 cores).')
+def all_vaegans():
+    by_run = {line['run']: line['minutes'] for line in studied('vaegan').values()}
+    return {'hours': sum(by_run.values()) / 60}
+
+
+@said(LEARNED,
+      'Measures are over all {images:,} test digits',
+      'as sharp as the originals ({learned[sharpness]:.2f}; by pixels {alone[sharpness]:.2f}, '
+      'with the discriminator {pair[sharpness]:.2f})',
+      'in Frechet distance ({learned[frechet_reconstructions]:.1f}, '
+      '{alone[frechet_reconstructions]:.1f}, {pair[frechet_reconstructions]:.1f}), but with '
+      'nearly {times} the squared error, {unused} of {latents} latents unused, and '
+      '{recognised[0]:.0f} % of them recognised as the right digit in place of '
+      '{recognised[1]:.0f} %',
+      'most of the looks for a {dearer} more squared error',
+      '(Frechet distance {pair[frechet_samples]:.1f} and {learned[frechet_samples]:.1f})')
+def learned_similarity_on_digits():
+    alone, pair, learned = map(studied('vaegan').get, (
+        'pixel loss', 'pixel loss + discriminator', 'learned similarity'))
+    error = alone['mean_squared_error']
+    of_learned = measures(learned['run'])
+    return {'alone': alone, 'pair': pair, 'learned': learned,
+            'images': evaluation(learned['run'])['images'],
+            'times': {2: 'twice'}[round(learned['mean_squared_error'] / error)],
+            'dearer': part(pair['mean_squared_error'] / error - 1),
+            'unused': word(of_learned['latents'] - of_learned['active_latents']),
+            'latents': word(of_learned['latents']),
+            'recognised': [100 * line['accuracy'] for line in (learned, alone)]}
+
+
+@said(LEARNED,
+      'have risen {rise}fold ({first[enc_loss]:.1f} to {last[enc_loss]:.1f}, '
+      '{first[dec_loss]:.1f} to {last[dec_loss]:.1f})')
+def system_b_with_gradients_routed():
+    first, *_, last = epochs(studied('vaegan')['gradients routed']['run'])
+    rise, = {word(last[loss] / first[loss]) for loss in ('enc_loss', 'dec_loss')}
+    return {'first': first, 'last': last, 'rise': rise}
+
+
+@said(LEARNED,
+      'is right about {right[0]:.1f} % of real and {right[1]:.1f} % of drawn images in the second '
+      'epoch already (its loss falls from {loss[0]:.2f} to {loss[1]:.4f})')
+def system_b_with_gradients_added_up():
+    lines = epochs(studied('vaegan')['gradients accumulated, as published']['run'])
+    return {'right': [100 * lines[1][f'disc_{images}_accuracy'] for images in ('real', 'fake')],
+            'loss': [lines[i]['disc_loss'] for i in (0, -1)]}
+
+
+@said(LEARNED,
+      'losses of the discriminator of {discs[0]:.1f} to {discs[1]:.1f} all the time, and a '
+      "decoder's loss of {ratios[0]:.0f} to {ratios[1]:.0f} times the encoder's")
+def plots_of_system_b():
+    lines = PUBLISHED['VAEGAN_on_MNIST/B_20_50_as_published']['curve']
+    discs = [float(line['disc_loss']) for line in lines]
+    ratios = [float(line['dec_loss']) / float(line['enc_loss']) for line in lines]
+    return {'discs': (min(discs), max(discs)), 'ratios': (min(ratios), max(ratios))}
+
+
+@said(LEARNED,
+      "{epochs} of A's 100 epochs took about {half_hours}",
+      '{of_a_feature:.4f} a feature, stands in its loss: '
+      "{constant:.3f} of the encoder's on digits, {on_faces:.2f} on faces "
+      '({on_few_channels:.2f} with the 3,136 features',
+      "Of the encoder's loss {constant:.3f} is the constant of the Gaussian, {of_a_feature:.4f} "
+      'for each of 3,200 features over 4,096; what is left is {left[0]:.2f} of ours and '
+      "{left[1]:.3f} of A's at epoch 19",
+      'has a constant of {on_faces:.2f} in full and of {on_few_channels:.2f} at our scale',
+      'KL falls to {kl:.1f} nats a digit',
+      'none does in {epochs} epochs: of {samples:,} samples after each, a classifier takes '
+      '{at_the_end[0]:,} to {at_the_end[1]:,} for each digit at the end, and never fewer than '
+      '{least:,} after any epoch.')
+def system_a_on_digits():
+    run = studied('vaegan')['A']['run']
+    lines, row = epochs(run), config(run)['row']
+    classes = [[n for digit, n in line.items() if digit != 'epoch']
+               for line in read_classes(IMAGES / run / 'classes.csv')]
+    of_a_feature = math.log(2 * math.pi) / 2
+    constant, on_few_channels = (n * of_a_feature * row['beta'] for n in (3200, 3136))
+    return {'epochs': len(lines),
+            'half_hours': {3: 'an hour and a half'}[round(minutes(run) / 30)],
+            'of_a_feature': of_a_feature, 'constant': constant,
+            'on_few_channels': on_few_channels, 'on_faces': 8 * on_few_channels,  # of 64 for 8
+            'left': [losses[19]['enc_loss'] - constant for losses in (lines, curve(run))],
+            'kl': lines[-1]['kl'], 'samples': row['n_classified'],
+            'at_the_end': (min(classes[-1]), max(classes[-1])), 'least': min(map(min, classes))}
+
+
+# System A on faces
+
+def falls(name: str, losses_of_nets: list[list[float]]) -> list[int]:
+    """Return how often the rate of each net falls by the logged rule of that name."""
+    rule = schedules.RULES['as_logged'][name]
+    return [len(schedules.changes(5e-4, rule, losses)) for losses in losses_of_nets]
+
+
+def their_falls(name: str) -> list[int]:
+    lines = read_csv(RESULTS / 'peer_a_validation_losses.csv')
+    return falls(name, [[float(line[net]) for line in lines if line['rates'] == name]
+                        for net in ('encoder', 'decoder', 'discriminator')])
+
+
+def our_falls(name: str) -> list[int]:
+    lines = epochs(studied('vaegan')[f'{name}_as_logged']['run'])
+    return falls(name, [[line[f'val_{net}_loss'] for line in lines] for net in NETS])
+
+
+@said(LEARNED,
+      'the second kind gives all {changes} logged changes to the epoch',
+      'fell {ours[lr2][0]}, {ours[lr2][1]} and {ours[lr2][2]} times with lr2, {ours[lr3][0]}, '
+      '{ours[lr3][1]} and {ours[lr3][2]} times with lr3, {ours[lr4][0]} times each with lr4; '
+      "A's {theirs[lr2][0]}, {theirs[lr2][1]} and {theirs[lr2][2]}, {theirs[lr3][0]} each, "
+      '{theirs[lr4][0]} each.')
+def falls_of_rates():
+    ours, theirs = ({name: of(name) for name in FALLING} for of in (our_falls, their_falls))
+    for each in (ours['lr4'], theirs['lr3'], theirs['lr4']):
+        assert len(set(each)) == 1
+    return {'changes': sum(map(sum, theirs.values())), 'ours': ours, 'theirs': theirs}
+
+
+@said(LEARNED,
+      'The scale is {limit:,} of 6,545 training photographs in batches of {batch_size}, so that '
+      'an epoch has {steps} updates',
+      'losses of {n_validation} held-out photographs; all {combo_epochs} epochs are run',
+      'A run takes {shortest} to {longest} minutes')
+def scale_of_runs_on_faces():
+    row = config(studied('vaegan')['lr1']['run'])['row']
+    took = [studied('vaegan')[name]['minutes'] for name in learned_similarity.SCHEDULES]
+    return row | {'steps': row['limit'] // row['batch_size'],
+                  'shortest': word(min(took)), 'longest': word(max(took))}
+
+
+@said(LEARNED,
+      'also where rates fell to {lr3} (lr3).',
+      'all rates are at {lr4} from epoch {documented} on.',
+      'the decoder is at {lr4} from epoch {logged} on.')
+def rates_on_faces():
+    def rates(name: str) -> list[dict]:
+        return [{net: line[f'{net}_lr'] for net in NETS}
+                for line in epochs(studied('vaegan')[name]['run'])]
+
+    least = schedules.RULES['documented']['lr4'].least
+    documented = [max(of_nets.values()) for of_nets in rates('lr4')]
+    logged = [of_nets['dec'] for of_nets in rates('lr4_as_logged')]
+    return {'lr3': rate(min(rates('lr3')[-1].values())), 'lr4': rate(least),
+            'documented': documented.index(least), 'logged': logged.index(least)}
+
+
+@said(LEARNED,
+      'ended lowest with {theirs[0][1]} ({theirs[0][0]:.2f}), then {theirs[1][1]}, '
+      '{theirs[2][1]}, {theirs[3][1]} ({theirs[3][0]:.2f}), ours highest with lr4 '
+      '({ours[lr4_as_logged]:.2f}, {ours[lr4]:.2f}) and lowest with {lowest} ({ours[lr1]:.2f})',
+      "(the discriminator's loss rose to {diverged[lr2]:.1f} and {diverged[lr3]:.1f})",
+      'little of an image is kept (lr1: {kl:.1f} nats')
+def losses_on_faces():
+    theirs = {name: PUBLISHED[f'VAEGAN_on_adult/A_2048_100_{row}']['curve'][-1]
+              for name, row in (('lr1', 'lr1'), *((name, f'{name}_as_logged')
+                                                  for name in FALLING))}
+    lines = studied('vaegan')
+    ours = {name: lines[name]['enc_loss'] for name in learned_similarity.SCHEDULES}
+    assert sorted(ours, key=ours.get)[-2:] == ['lr4_as_logged', 'lr4']
+    return {'theirs': sorted((float(line['enc_loss']), name) for name, line in theirs.items()),
+            'ours': ours, 'lowest': min(ours, key=ours.get),
+            'diverged': {name: float(line['val_disc_loss']) for name, line in theirs.items()},
+            'kl': epochs(lines['lr1']['run'])[-1]['kl']}
+
+
+@said(LEARNED,
+      '(its loss of {after[disc_loss]:.2f} is that of such a constant, and the '
+      "{after[diversity]:.2f} of diversity is the noise's)",
+      'without it ({without[diversity]:.2f} in batches of 50, {without_150[diversity]:.2f} in '
+      'batches of 150) as with it ({before[diversity]:.2f} and {with_150[diversity]:.2f})',
+      'less squared error ({without[mean_squared_error]:.3f} against '
+      '{before[mean_squared_error]:.3f} in batches of 50)',
+      'get a {share} of the updates ({few:,.0f} for {many:,.0f}) in {epochs} epochs',
+      'on held-out photographs runs up to {highest:.1f} in the last epochs')
+def two_claims():
+    lines = studied('vaegan')
+    before, after, without, without_150, with_150 = map(lines.get, (
+        'BatchNorm before, batches of 50, minibatch discrimination',
+        'BatchNorm after the activation', 'without minibatch discrimination',
+        'without it, batches of 150', 'with it, batches of 150'))
+    few, many = updates(with_150['run']), updates(before['run'])
+    return {'before': before, 'after': after, 'without': without, 'without_150': without_150,
+            'with_150': with_150, 'few': few, 'many': many, 'share': part(few / many),
+            'epochs': len(epochs(before['run'])),
+            'highest': max(line['val_disc_loss'] for line in epochs(without_150['run'])[-10:])}
+
+
+@said(LEARNED,
+      '{combo_epochs} of 200 epochs ({updates:,.0f} updates, a {share} of an hour) on {limit:,} '
+      'of 18,375 training faces',
+      'after 9 epochs, or {after_9:.0f} updates',
+      'which is a part of their sharpness ({sharpness:.2f})',
+      'the squared error is {mean_squared_error:.3f}, where',
+      'its rise from epoch {rising:.0f} on')
+def the_papers_nets():
+    line = studied('vaegan')['paper']
+    run, row = line['run'], config(line['run'])['row']
+    of_epochs = epochs(run)
+    return line | row | {'updates': updates(run), 'share': part(line['minutes'] / 60),
+                         'after_9': 9 * updates(run) / len(of_epochs),
+                         'rising': 1 + min(of_epochs, key=lambda of: of['enc_loss'])['epoch']}
+
+
+@said(LEARNED, 'at a comparable scale](README.md#faces-at-a-reduced-scale) has '
+               '{mean_squared_error:.3f}.')
+def convvae_at_a_comparable_scale():
+    return studied('anime')['reshape']
+
+
+# Speed
+
+def ms_of_steps() -> dict[tuple, float]:
+    return {(line['pair'], line['kind'], line['contender']): float(line['median_ms'])
+            for line in read_csv(RESULTS / 'throughput.csv')}
+
+
+def least_and_most(other: str, kinds: dict[str, str]) -> tuple[float, float]:
+    """Return how many times as long another's step of a kind takes as ours of another kind."""
+    ms = ms_of_steps()
+    ratios = [ms[pair, kind, other] / ms[pair, kinds[kind], 'ours']
+              for pair, kind, contender in ms if contender == other and kind in kinds]
+    return min(ratios), max(ratios)
+
+
+@said(README,
+      "On a CPU a step is {ratios[0]:.1f} to {ratios[1]:.1f} times as fast as the original's code")
+def speed():
+    return {'ratios': least_and_most('original', {kind: kind for kind in (
+        'solo', 'published', 'shared')})}
+
+
+@said(BENCHMARKS,
+      "the published step {pytorch[0]:.1f} to {pytorch[1]:.1f} times as fast as PyTorch's, and "
+      "the shared step {original[0]:.1f} to {original[1]:.1f} times as fast as the original's "
+      'published one.')
+def speed_of_all_nets():
+    return {'pytorch': least_and_most('PyTorch', {'published': 'published'}),
+            'original': least_and_most('original', {'published': 'shared'})}
+
+
+@said(BENCHMARKS,
+      "a solo step takes {solo[PyTorch]:.0f} % longer than PyTorch's and "
+      '{solo[PyTorch, compiled]:.0f} % longer than that under `torch.compile`, a shared step '
+      '{shared[PyTorch, compiled]:.0f} % longer than the latter',
+      "(of a solo step's {ms:.1f} ms,")
+def speed_of_the_smallest_net():
+    ms, pair = ms_of_steps(), 'DenseVAE 5-3-400 + DenseLogReg'
+    return {'ms': ms[pair, 'solo', 'ours']} | {
+        kind: {other: more(ms[pair, kind, 'ours'], ms[pair, kind, other])
+               for other in ('PyTorch', 'PyTorch, compiled')} for kind in ('solo', 'shared')}
+
+
+@pytest.mark.parametrize('document, fragment, values', ENTRIES)
+def test_prose_says_what_was_recorded(document, fragment, values):
+    text, expected = (ROOT / document).read_text(), fragment.format(**values())
+    in_one_line = ' '.join(text.split())
+    assert expected != fragment, 'an entry without a number'
+    assert in_one_line.count(expected) == 1, expected
