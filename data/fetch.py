@@ -21,7 +21,11 @@ LOCK, UNFINISHED = '.lock', '.unfinished-'  # in a folder of the cache
 
 def cache_dir() -> Path:
     """Return the project's own cache: $XDG_CACHE_HOME/vaegan, by default ~/.cache/vaegan."""
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan'
+    try:
+        return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan'
+    except RuntimeError:
+        raise DataError('there is no home folder to keep data in; XDG_CACHE_HOME names another '
+                        'place') from None
 
 
 def named(root: str | Path | None) -> Path | None:
@@ -109,6 +113,8 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield file
             file.flush()
+            os.umask(mask := os.umask(0))
+            os.fchmod(file.fileno(), 0o666 & ~mask)  # as any file: others may share the cache
             os.fsync(file.fileno())
             os.replace(file.name, path)
         except BaseException:

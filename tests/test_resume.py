@@ -218,7 +218,8 @@ def test_run_killed_25_times_ends_as_one_that_was_not(kind, tmp_path, data_root)
 
 
 @pytest.mark.parametrize('signum, status', [
-    (signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
+    (signal.SIGINT, 130), (signal.SIGHUP, 129),
+    pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
 def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
     arguments = [SOLO, '--epochs', '8', '--set', 'n_hnodes=16']
     run = Run(arguments, tmp_path / 'stopped', data_root)

@@ -1,18 +1,21 @@
 """The command line: parse, run, exit status."""
+import contextlib
 import errno
 import os
 import shlex
 import sys
 
 from training.commands import errors, parser
-from training.runtime import signals
+from training.runtime import process, signals
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0; 2 for a user's mistake or what the machine lacks; 130 for Ctrl-C, 143 for SIGTERM.
+    0; 2 for a user's mistake or what the machine lacks; 130 for Ctrl-C, 143 for SIGTERM, 129 for
+    a closed terminal.
     """
+    process.open_streams()
     argv = sys.argv[1:] if argv is None else argv
     args = parser.parser().parse_args(argv)
     args.command_line = shlex.join(['python', '-m', 'training',
@@ -22,7 +25,8 @@ def main(argv: list[str] | None = None) -> int:
             args.command(args)
             sys.stdout.flush()  # what cannot be written shows here
     except KeyboardInterrupt as error:
-        print(error or 'interrupted', file=sys.stderr)
+        with contextlib.suppress(OSError):  # of a terminal that was closed
+            print(error or 'interrupted', file=sys.stderr)
         return getattr(error, 'status', 130)
     except BrokenPipeError:  # as `list | head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -48,18 +48,26 @@ def _minutes(text: str) -> float:
     return minutes
 
 
+def _expanded(text: str) -> Path:
+    """Return a path that may begin with a home folder: shells expand no `--option=~/x`."""
+    path = os.path.expanduser(text)
+    if text.startswith('~') and path == text:
+        raise argparse.ArgumentTypeError(f'{text!r}: no such home folder')
+    return Path(path)
+
+
 def _folder(text: str) -> Path:
-    path = Path(text)
+    path = _expanded(text)
     if path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f'{text!r}: a file, expected a folder')
     return path
 
 
 def _existing(text: str) -> Path:
-    path = os.path.expanduser(text)
-    if not os.path.exists(path):
+    path = _expanded(text)
+    if not path.exists():
         raise argparse.ArgumentTypeError(f'{text!r}: no such file or folder')
-    return Path(path)
+    return path
 
 
 def _add_names(sub: argparse.ArgumentParser) -> None:
@@ -69,7 +77,7 @@ def _add_names(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
-    sub.add_argument('--results-root', metavar='DIR', type=Path, default=default,
+    sub.add_argument('--results-root', metavar='DIR', type=_expanded, default=default,
                      help='the folder that holds result folders (default: the project\'s '
                           f'results/{default.name})')
 

@@ -4,12 +4,16 @@ Threads take over how floats are counted from the thread that starts them, and M
 own when it is imported and when it is first used. So `before_mxnet` comes before its import, and
 `run_in_calling_thread` between its import and its use. Nets work without either, more slowly.
 """
+import atexit
 import contextlib
 import ctypes
+import io
 import math
 import os
 import platform
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +32,25 @@ class ThreadsError(ValueError):
     """A number of threads that is none; the message is for the user."""
 
 
+def open_streams() -> None:
+    """Open what stdin, stdout and stderr lack, and let them write any name of a file.
+
+    What is opened next would take the place of one that is closed, and get what it is told.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+    for name, descriptor in (('stdout', 1), ('stderr', 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, 'w', closefd=False))
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == 'strict':
+            stream.reconfigure(errors='surrogateescape' if stream.encoding.lower() == 'utf-8'
+                               else 'backslashreplace')
+
+
 def before_mxnet() -> None:
     """Count tiny floats as zero, and give MXNet and Numba a thread a core.
 
@@ -37,6 +60,31 @@ def before_mxnet() -> None:
     os.environ.setdefault(THREADS, str(cores()))
     os.environ[THREADS] = str(threads())  # MXNet takes no list
     os.environ.setdefault('NUMBA_NUM_THREADS', os.environ[THREADS])
+    place = kernels_place()
+    if place:
+        os.environ.setdefault('NUMBA_CACHE_DIR', str(place))
+
+
+def kernels_place() -> Path | None:
+    """Return where Numba is to keep compiled kernels; none: beside their source.
+
+    Where that cannot be written, in the user's cache; where that cannot either, in a folder that
+    goes with this process.
+    """
+    beside = Path(__file__).parents[1] / 'steps'
+    if all(os.access(path, os.W_OK) for path in (beside, beside / '__pycache__')
+           if path.exists()):
+        return None
+    try:
+        place = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan/numba'
+        place.mkdir(parents=True, exist_ok=True)
+        if os.access(place, os.W_OK):
+            return place
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        pass
+    place = Path(tempfile.mkdtemp(prefix='vaegan-'))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
 
 
 def flush_denormals() -> bool:

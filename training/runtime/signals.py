@@ -1,13 +1,13 @@
-"""Ctrl-C and SIGTERM: first finish what is under way, then stop."""
+"""Ctrl-C, SIGTERM and a closed terminal: first finish what is under way, then stop."""
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from training.runtime.launch import ROLE
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -20,13 +20,14 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def handled(handler: Callable) -> Iterator[None]:
-    """Let SIGINT and SIGTERM call handler(signum, frame) within."""
+    """Let SIGINT, SIGTERM and SIGHUP call handler(signum, frame) within; nohup's SIGHUP never."""
     if ROLE in os.environ or threading.current_thread() is not threading.main_thread():
         # Of a job's process MXNet may wait in C++ for others, who have gone; and Python gives
         # signals to the main thread only
         yield
         return
-    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    before = {signum: signal.signal(signum, handler) for signum in SIGNALS
+              if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN}
     try:
         yield
     finally:
@@ -52,8 +53,8 @@ def held() -> Iterator[Callable[[], int | None]]:
         if came:
             os._exit(128 + signum)
         came.append(signum)
-        # Not print: this may interrupt one
-        os.write(2, b'\nstopping after this batch, with a checkpoint; again: stop at once\n')
+        with suppress(OSError):  # the terminal may be gone. Not print: this may interrupt one
+            os.write(2, b'\nstopping after this batch, with a checkpoint; again: stop at once\n')
 
     with handled(note):
         yield lambda: came[0] if came else None

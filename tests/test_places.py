@@ -1,0 +1,93 @@
+"""Places that a run works in: homes, closed streams, odd names, caches of several users."""
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data import DataError, fetch
+from data.loading import load
+from tests.processes import ROOT
+from training.runtime import process
+
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+SMALL = ['--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8', '--ctx', 'cpu']
+
+
+def test_home_in_an_option_is_expanded(cli, tmp_path, mnist_root, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'digits').symlink_to(mnist_root)
+    status, _, err = cli(['run', SOLO, *SMALL, '--results-root=~/out', '--tensorboard=~/tb',
+                          '--data-root=~/digits'])
+    assert status == 0, err
+    assert len([*tmp_path.glob('out/*/*/config.json')]) == 1 and (tmp_path / 'tb').is_dir()
+    assert not (ROOT / '~').exists()
+
+
+@pytest.mark.parametrize('option', ['--results-root', '--data-root', '--tensorboard'])
+def test_home_of_nobody_is_one_line(cli, capsys, option):
+    with pytest.raises(SystemExit) as stop:
+        cli(['run', SOLO, *SMALL, f'{option}=~nobody-of-that-name/x'])
+    line, = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and "'~nobody-of-that-name/x': no such home folder" in line
+
+
+def test_machine_without_a_home_is_one_line(monkeypatch):
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.setattr(Path, 'home', lambda: (_ for _ in ()).throw(RuntimeError('no home')))
+    with pytest.raises(DataError, match='XDG_CACHE_HOME names another place'):
+        load('MNIST')
+
+
+@pytest.mark.parametrize('mask, mode', [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_of_the_cache_are_open_to_whom_the_user_lets_in(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        with fetch.whole(tmp_path / 'file') as file:
+            file.write(b'x')
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / 'file').stat().st_mode) == mode
+
+
+@pytest.mark.parametrize('closed', ['>&-', '2>&-', '<&-', '>&- 2>&- <&-'])
+def test_run_with_closed_streams_is_whole(tmp_path, mnist_root, closed):
+    command = [sys.executable, '-m', 'training', 'run', SOLO, *SMALL, '--results-root',
+               str(tmp_path), '--data-root', str(mnist_root)]
+    done = subprocess.run(['sh', '-c', f'exec "$@" {closed}', 'sh', *command], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    folder, = (path.parent for path in tmp_path.rglob('config.json'))
+    assert (folder / 'vae.params').exists() and 'Traceback' not in done.stderr
+    done = subprocess.run([sys.executable, '-m', 'training', 'verify', '--results-root',
+                           str(tmp_path), '--data-root', str(mnist_root), '--ctx', 'cpu'],
+                          cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize('encoding', ['utf-8:strict', 'ascii:strict'])
+def test_name_that_no_terminal_can_show_ends_well(tmp_path, mnist_root, encoding):
+    results = os.fsencode(tmp_path) + b'/r\xff\xc3\xa9'
+    command = [sys.executable, '-m', 'training', 'run', SOLO, *SMALL, '--data-root',
+               str(mnist_root), '--results-root', results]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True,
+                          env=os.environ | {'PYTHONIOENCODING': encoding})
+    assert done.returncode == 0 and b'Traceback' not in done.stderr, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(os.fsencode(tmp_path))
+
+
+def test_kernels_are_kept_where_that_is_possible(tmp_path, monkeypatch):
+    assert process.kernels_place() is None  # beside their source
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    steps = str(ROOT / 'training' / 'steps')
+    monkeypatch.setattr(os, 'access', lambda path, mode: not str(path).startswith(steps))
+    assert process.kernels_place() == tmp_path / 'vaegan' / 'numba'
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    place = process.kernels_place()
+    assert place.is_dir() and not place.is_relative_to(tmp_path)
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    assert process.kernels_place() != place
