@@ -1,9 +1,11 @@
 """Faces of any format and size as 64 x 64 RGB bytes, and the original's saved array."""
+import functools
 import io
 import os
 import struct
 import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -46,38 +48,57 @@ def _decode_all(file: IO[bytes], path: Path, sources: list[archives.Source],
                 skip_bad: bool) -> int:
     if not sources:
         raise DataError(f'{path}: no {", ".join(sorted(archives.SUFFIXES))} files in it')
+    n_skipped = 0
+    for _, face in decoded(sources, path.name, skip_bad):
+        if face is None:
+            n_skipped += 1
+        else:
+            file.write(face)
+    return n_skipped
+
+
+def decoded(sources: list[archives.Source], label: str, skip_bad: bool,
+            shape: tuple[int, int, int] = (3, SIDE, SIDE)
+            ) -> Iterator[tuple[str, np.ndarray | None]]:
+    """Give each image's name and its pixels (h, w, c) uint8, in order, with a progress bar.
+
+    shape: channels (1 is grey), height and width. None stands for one that cannot be read, if
+    skip_bad; else, and if all are such, a DataError ends this.
+    """
     if len(sources) > MAX_IMAGES:
-        raise DataError(f'{path}: {len(sources)} images, expected at most {MAX_IMAGES}')
+        raise DataError(f'{label}: {len(sources)} images, expected at most {MAX_IMAGES}')
     n_skipped, problem = 0, None
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # we refuse those
-            for face in tqdm(pool.map(_attempt, sources), f'decoding {path.name}', len(sources),
-                             leave=False, unit='image', disable=not sys.stderr.isatty()):
+            attempts = pool.map(functools.partial(_attempt, shape=shape), sources)
+            for (name, _), face in tqdm(zip(sources, attempts, strict=True), f'decoding {label}',
+                                        len(sources), leave=False, unit='image',
+                                        disable=not sys.stderr.isatty()):
                 if isinstance(face, np.ndarray):
-                    file.write(face)
+                    yield name, face
                 elif skip_bad:
                     n_skipped, problem = n_skipped + 1, face
+                    yield name, None
                 else:
                     raise face
     finally:
         pool.shutdown(cancel_futures=True)
     if n_skipped == len(sources):
         raise problem
-    return n_skipped
 
 
-def _attempt(source: archives.Source) -> np.ndarray | DataError:
+def _attempt(source: archives.Source, shape: tuple[int, int, int]) -> np.ndarray | DataError:
     try:
-        return _decode(source)
+        return _decode(source, shape)
     except DataError as error:
         return error
 
 
-def _decode(source: archives.Source) -> np.ndarray:
-    """Return one image, centre-cropped to a square, (64, 64, 3) uint8."""
-    name, read_bytes = source
+def _decode(source: archives.Source, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return one image, centre-cropped to a square, (h, w, c) uint8."""
+    (name, read_bytes), (channels, *size) = source, shape
     try:
         content = read_bytes()
         if len(content) > archives.MAX_FILE_BYTES:
@@ -90,9 +111,10 @@ def _decode(source: archives.Source) -> np.ndarray:
                 raise DataError(f'{name}: {image.width} x {image.height} pixels, expected '
                                 f'{MIN_SIDE} or more a side')
             with _one_large if image.width * image.height > LARGE else nullcontext():
-                square = ImageOps.fit(_to_rgb(_upright(image)), (SIDE, SIDE),
-                                      Image.Resampling.LANCZOS)
-            return np.asarray(square)
+                upright = _to_rgb(_upright(image))
+                square = ImageOps.fit(upright if channels == 3 else upright.convert('L'),
+                                      size[::-1], Image.Resampling.LANCZOS)
+            return np.asarray(square).reshape(*size, channels)
     except DataError:
         raise
     except (FileNotFoundError, PermissionError) as error:  # such as a link that leads nowhere

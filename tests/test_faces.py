@@ -455,7 +455,7 @@ def test_cache_that_cannot_be_written_is_done_without(root, monkeypatch, capsys)
 
 def test_cut_off_decoding_leaves_no_cache(root, monkeypatch):
     decode = decoding._decode
-    monkeypatch.setattr(decoding, '_decode', lambda source: decode(source)
+    monkeypatch.setattr(decoding, '_decode', lambda source, shape: decode(source, shape)
                         if '030' not in source[0] else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         load('anime', root)

@@ -1,11 +1,18 @@
 """The options of every command."""
 import argparse
-import os
-import re
 from pathlib import Path
 from typing import NoReturn
 
-from training.commands import damage, finished, gallery, listing, timing, train
+from training.commands import (
+    damage,
+    finished,
+    gallery,
+    listing,
+    options,
+    own_pictures,
+    timing,
+    train,
+)
 from training.reporting.published import RESULTS
 from training.studies import STUDIES
 from training.studies.mixes import BASELINE
@@ -16,85 +23,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f'error: {" ".join(message.split())} ({self.prog} --help shows how)\n')
-
-
-def _add_checkpoints(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument('--fresh', action='store_true',
-                     help='start an unfinished run over instead of going on from its last '
-                          'checkpoint')
-    sub.add_argument('--checkpoint-minutes', metavar='M', type=_minutes, default=10.0,
-                     help='also write a checkpoint every M minutes of a long epoch (default: 10)')
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r'[1-9][0-9]{0,5}', text):
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a whole number above 0')
-    return int(text)
-
-
-def _place(text: str) -> int:
-    if not re.fullmatch(r'[0-9]{1,6}', text):
-        raise argparse.ArgumentTypeError(f'{text!r}: expected the number of an image, from 0')
-    return int(text)
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = 0.0
-    if not minutes > 0:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
-    return minutes
-
-
-def _expanded(text: str) -> Path:
-    """Return a path that may begin with a home folder: shells expand no `--option=~/x`."""
-    path = os.path.expanduser(text)
-    if text.startswith('~') and path == text:
-        raise argparse.ArgumentTypeError(f'{text!r}: no such home folder')
-    return Path(path)
-
-
-def _folder(text: str) -> Path:
-    path = _expanded(text)
-    if path.exists() and not path.is_dir():
-        raise argparse.ArgumentTypeError(f'{text!r}: a file, expected a folder')
-    return path
-
-
-def _existing(text: str) -> Path:
-    path = _expanded(text)
-    if not path.exists():
-        raise argparse.ArgumentTypeError(f'{text!r}: no such file or folder')
-    return path
-
-
-def _add_names(sub: argparse.ArgumentParser) -> None:
-    group = sub.add_mutually_exclusive_group(required=True)
-    group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
-    group.add_argument('--match', metavar='GLOB', help='all names that match a shell pattern')
-
-
-def _add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
-    sub.add_argument('--results-root', metavar='DIR', type=_expanded, default=default,
-                     help='the folder that holds result folders (default: the project\'s '
-                          f'results/{default.name})')
-
-
-def _add_ctx(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
-                     help='the device; several, separated by commas, share every batch')
-
-
-def _add_places(sub: argparse.ArgumentParser, results: Path) -> None:
-    _add_ctx(sub)
-    sub.add_argument('--data-root', metavar='DIR', type=_existing,
-                     help='where the data are, and nowhere else (default: $VAEGAN_DATA, '
-                          'or if that is not set the cache)')
-    sub.add_argument('--skip-bad', action='store_true',
-                     help='leave out images of faces that cannot be read, and say how many')
-    _add_results_root(sub, results)
 
 
 def parser(images: Path = RESULTS / 'images') -> argparse.ArgumentParser:
@@ -124,11 +52,11 @@ def _list(sub: argparse.ArgumentParser, images: Path) -> None:
     form = sub.add_mutually_exclusive_group()
     form.add_argument('--json', action='store_true', help='print JSON, for programs')
     form.add_argument('--markdown', action='store_true', help='print a Markdown table')
-    _add_results_root(sub, images)
+    options.add_results_root(sub, images)
 
 
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
-    _add_names(sub)
+    options.add_names(sub)
     sub.add_argument('--epochs', metavar='N|S+C',
                      help='number of epochs, or of solo + combo epochs')
     sub.add_argument('--limit', metavar='N', help='train on the first N training images only')
@@ -144,13 +72,13 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--kvstore', metavar='dist_sync',
                      help='train together with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
-    sub.add_argument('--snapshot-every', metavar='N', type=_count,
+    sub.add_argument('--snapshot-every', metavar='N', type=options.count,
                      help='keep the strip after every N epochs, and all of them as strip.gif')
-    sub.add_argument('--tensorboard', metavar='DIR', type=_folder,
+    sub.add_argument('--tensorboard', metavar='DIR', type=options.folder,
                      help='log losses and strips there too, epoch by epoch')
-    _add_checkpoints(sub)
+    options.add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
-    _add_places(sub, images)
+    options.add_places(sub, images)
 
 
 def _launch(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -165,31 +93,87 @@ def _launch(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _strips(sub: argparse.ArgumentParser, images: Path) -> None:
-    _add_names(sub)
-    _add_places(sub, images)
+    options.add_names(sub)
+    options.add_places(sub, images)
 
 
 def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('names', metavar='NAME', nargs='*',
                      help='finished runs to check (default: all)')
-    _add_places(sub, images)
+    options.add_places(sub, images)
 
 
 def _evaluate(sub: argparse.ArgumentParser, images: Path) -> None:
-    _add_names(sub)
+    options.add_names(sub)
     sub.add_argument('--json', action='store_true', help='print JSON, for programs')
-    _add_places(sub, images)
+    options.add_places(sub, images)
 
 
 def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
-    _add_names(sub)
-    sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=_place, default=(0, 1),
+    options.add_names(sub)
+    sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=options.place, default=(0, 1),
                      help='interpolate between these two held-out images (default: 0 1)')
-    _add_places(sub, images)
+    options.add_places(sub, images)
+
+
+def _own(sub: argparse.ArgumentParser, results: Path) -> None:
+    """Add what commands on a user's own pictures share."""
+    sub.add_argument('run', metavar='RUN', help='a finished run')
+    sub.add_argument('--force', action='store_true', help='write over what is there')
+    sub.add_argument('--skip-bad', action='store_true',
+                     help='leave out pictures that cannot be read, and say how many')
+    options.add_ctx(sub)
+    options.add_results_root(sub, results)
+
+
+def _pictures(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('pictures', metavar='PICTURES', nargs='+', type=options.expanded,
+                     help='pictures, folders or zips of them')
+
+
+def _reconstruct(sub: argparse.ArgumentParser, images: Path) -> None:
+    _own(sub, images)
+    _pictures(sub)
+    sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
+                     help='where a PNG file of each goes, sheet.png (originals above), and '
+                          'pictures.csv with PSNR and KL')
+    latent = sub.add_mutually_exclusive_group()
+    latent.add_argument('--mean', action='store_true', help="draw the latent's mean")
+    latent.add_argument('--seed', metavar='S', type=options.seed, default=0,
+                        help='of the latents that are sampled (default: 0)')
+
+
+def _sample(sub: argparse.ArgumentParser, images: Path) -> None:
+    _own(sub, images)
+    sub.add_argument('--n', metavar='N', type=options.count, default=16,
+                     help='number of samples (default: 16)')
+    sub.add_argument('--seed', metavar='S', type=options.seed, default=0,
+                     help="of the latents; a seed's first are the same for every N (default: 0)")
+    sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
+                     help='where the PNG files and sheet.png go')
+
+
+def _interpolate(sub: argparse.ArgumentParser, images: Path) -> None:
+    _own(sub, images)
+    sub.add_argument('first', metavar='A', type=options.expanded, help='a picture')
+    sub.add_argument('last', metavar='B', type=options.expanded, help='another')
+    sub.add_argument('--steps', metavar='N', type=options.count, default=10,
+                     help='number of pictures, both ends among them (default: 10)')
+    sub.add_argument('--spherical', action='store_true',
+                     help='on the great circle between the latents, not the straight line')
+    sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
+                     help='a .png with all of them, or a .gif')
+
+
+def _encode(sub: argparse.ArgumentParser, images: Path) -> None:
+    _own(sub, images)
+    _pictures(sub)
+    sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
+                     help='.npz with names, mean and logvar (n, z), or .csv')
 
 
 def _report(sub: argparse.ArgumentParser, images: Path) -> None:
-    _add_results_root(sub, images)
+    options.add_results_root(sub, images)
 
 
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -201,14 +185,14 @@ def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--keep', action='store_true',
                      help='keep the numbers of finished runs whose parameters are not here, as '
                           'in a fresh clone: they are trained again otherwise')
-    _add_checkpoints(sub)
-    _add_places(sub, images)
+    options.add_checkpoints(sub)
+    options.add_places(sub, images)
 
 
 def _time(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--match', metavar='GLOB', default=BASELINE,
                      help='rows to time (default: ConvVAE + ResNet)')
-    sub.add_argument('--steps', metavar='N', type=_count, default=10,
+    sub.add_argument('--steps', metavar='N', type=options.count, default=10,
                      help='number of timed steps of each kind, after a warm-up (default: 10)')
     sub.add_argument('--step', choices=('published', 'shared', 'both'), default='both',
                      help='which combo step to time (default: both)')
@@ -216,17 +200,17 @@ def _time(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='take the seconds of finished runs of the four published mixes '
                           'instead of timing steps')
     sub.add_argument('--json', action='store_true', help='print JSON, for programs')
-    _add_ctx(sub)
-    _add_results_root(sub, images)
+    options.add_ctx(sub)
+    options.add_results_root(sub, images)
 
 
 def _damage(sub: argparse.ArgumentParser, images: Path) -> None:
-    _add_places(sub, images)
+    options.add_places(sub, images)
 
 
 def _demo(sub: argparse.ArgumentParser, images: Path) -> None:
-    _add_checkpoints(sub)
-    _add_places(sub, images.parent / 'demo')
+    options.add_checkpoints(sub)
+    options.add_places(sub, images.parent / 'demo')
 
 
 COMMANDS = {  # name: its function and options, what it does, an example
@@ -249,6 +233,17 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'explore': (finished.explore_command, _explore, 'draw what a finished run has learned: '
                 'samples, interpolations, traversals of latents, nearest images',
                 'explore DenseVAE_on_MNIST/5_3_400_bce_50'),
+    'reconstruct': (own_pictures.reconstruct_command, _reconstruct,
+                    'draw your own pictures again, by a finished run',
+                    'reconstruct DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out drawn'),
+    'sample': (own_pictures.sample_command, _sample, 'draw new pictures by a finished run',
+               'sample DenseVAE_on_MNIST/5_3_400_bce_50 --n 20 --seed 1 --out samples'),
+    'interpolate': (own_pictures.interpolate_command, _interpolate,
+                    'draw the way from one of your pictures to another',
+                    'interpolate DenseVAE_on_MNIST/5_3_400_bce_50 a.png b.png --out way.gif'),
+    'encode': (own_pictures.encode_command, _encode,
+               'write the latents of your own pictures to a file',
+               'encode DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out latents.npz'),
     'report': (finished.report_command, _report,
                'write index.html: all finished runs on one page', 'report'),
     'gallery': (gallery.gallery_command, _gallery,

@@ -21,6 +21,7 @@ EXPLAINED = {'samples': 'Samples from the prior',
              'traversals': 'Traversals of the latents that say most',
              'nearest': 'Samples, and the training image nearest to each'}
 CLASSES, CLASSES_CHART = 'classes.csv', 'classes.png'
+SHEET_COLUMNS = 10
 SAMPLE_SIDE = 56  # pixels: as SHOWN_SIDE, of samples
 FRAME_MILLISECONDS = 400
 LABEL_HEIGHT = 20  # pixels
@@ -72,6 +73,32 @@ def read_originals(folder: Path, file_name: str, data: str,
     return None
 
 
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write one picture (h, w, c) uint8 as a PNG file, in its own size."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _save(picture, path)
+
+
+def write_sheet(path: Path, pixels: np.ndarray, originals: np.ndarray | None = None) -> None:
+    """Write pictures (n, h, w, c) uint8 in rows of up to ten; originals stand above theirs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for begin in range(0, len(pixels), SHEET_COLUMNS):
+        for row in (originals, pixels):
+            if row is not None:
+                part = row[begin:begin + SHEET_COLUMNS]
+                n_white = min(SHEET_COLUMNS, len(pixels)) - len(part)
+                white = np.full((n_white, *part.shape[1:]), 255, np.uint8)
+                rows.append(np.concatenate([part, white]))
+    _save(grid(rows, SAMPLE_SIDE if len(pixels) > SHEET_COLUMNS else SHOWN_SIDE), path)
+
+
+def write_animation(path: Path, pixels: np.ndarray) -> None:
+    """Write pictures (n, h, w, c) uint8 one after the other, there and back, as a GIF."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _save_frames([_image(scale_up(picture)) for picture in (*pixels, *pixels[-2:0:-1])], path)
+
+
 def write_samples(folder: Path, n_epochs: int, pixels: np.ndarray) -> None:
     """Write a square of samples (n * n, h, w, c) uint8, as they are after so many epochs."""
     side = math.isqrt(len(pixels))
@@ -119,10 +146,14 @@ def write_animations(folder: Path) -> None:
                         (STRIP_ANIMATION, snapshots_in(folder))):
         frames = [_labelled(_read(path), after(n_epochs_of(path))) for path in paths]
         if frames:
-            content = io.BytesIO()
-            frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
-                           duration=FRAME_MILLISECONDS, loop=0)
-            files.write(folder / name, [content.getbuffer()])
+            _save_frames(frames, folder / name)
+
+
+def _save_frames(frames: list[Image.Image], path: Path) -> None:
+    content = io.BytesIO()
+    frames[0].save(content, 'GIF', save_all=True, append_images=frames[1:],
+                   duration=FRAME_MILLISECONDS, loop=0)
+    files.write(path, [content.getbuffer()])
 
 
 def _labelled(picture: np.ndarray, text: str) -> Image.Image:

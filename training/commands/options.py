@@ -1,0 +1,90 @@
+"""What options of the command line have in common: kinds of values, and groups of options."""
+import argparse
+import os
+import re
+from pathlib import Path
+
+
+def add_checkpoints(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--fresh', action='store_true',
+                     help='start an unfinished run over instead of going on from its last '
+                          'checkpoint')
+    sub.add_argument('--checkpoint-minutes', metavar='M', type=minutes, default=10.0,
+                     help='also write a checkpoint every M minutes of a long epoch (default: 10)')
+
+
+def count(text: str) -> int:
+    if not re.fullmatch(r'[1-9][0-9]{0,5}', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a whole number above 0')
+    return int(text)
+
+
+def place(text: str) -> int:
+    if not re.fullmatch(r'[0-9]{1,6}', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected the number of an image, from 0')
+    return int(text)
+
+
+def seed(text: str) -> int:
+    if not re.fullmatch(r'[0-9]{1,9}', text):
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a whole number from 0')
+    return int(text)
+
+
+def minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not minutes > 0:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
+    return minutes
+
+
+def expanded(text: str) -> Path:
+    """Return a path that may begin with a home folder: shells expand no `--option=~/x`."""
+    path = os.path.expanduser(text)
+    if text.startswith('~') and path == text:
+        raise argparse.ArgumentTypeError(f'{text!r}: no such home folder')
+    return Path(path)
+
+
+def folder(text: str) -> Path:
+    path = expanded(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text!r}: a file, expected a folder')
+    return path
+
+
+def existing(text: str) -> Path:
+    path = expanded(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f'{text!r}: no such file or folder')
+    return path
+
+
+def add_names(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_mutually_exclusive_group(required=True)
+    group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
+    group.add_argument('--match', metavar='GLOB', help='all names that match a shell pattern')
+
+
+def add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
+    sub.add_argument('--results-root', metavar='DIR', type=expanded, default=default,
+                     help='the folder that holds result folders (default: the project\'s '
+                          f'results/{default.name})')
+
+
+def add_ctx(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
+                     help='the device; several, separated by commas, share every batch')
+
+
+def add_places(sub: argparse.ArgumentParser, results: Path) -> None:
+    add_ctx(sub)
+    sub.add_argument('--data-root', metavar='DIR', type=existing,
+                     help='where the data are, and nowhere else (default: $VAEGAN_DATA, '
+                          'or if that is not set the cache)')
+    sub.add_argument('--skip-bad', action='store_true',
+                     help='leave out images of faces that cannot be read, and say how many')
+    add_results_root(sub, results)

@@ -1,0 +1,131 @@
+"""A trained net and a user's own pictures: `reconstruct`, `sample`, `interpolate`, `encode`."""
+import math
+import sys
+from pathlib import Path
+
+from data import table
+from training.commands.wiring import resolve_devices
+from training.experiments.row import ExperimentError
+from training.reporting import pictures
+from training.reporting.statistics import write_csv
+from training.storage import run_folder
+
+CSV, SHEET = 'pictures.csv', 'sheet.png'
+
+
+def reconstruct_command(args) -> None:
+    """`reconstruct`: draw pictures again, each beside its original, with what is lost."""
+    net, pixels, names = _with_pictures(args)
+    _refuse_existing(args.out, args.force)
+    drawn, mean, logvar = net.reconstruct(pixels, None if args.mean else args.seed)
+    from skimage.metrics import peak_signal_noise_ratio
+
+    from training.evaluation import metrics
+    lines = []
+    for i, (name, original, again) in enumerate(zip(names, pixels, drawn, strict=True)):
+        file = f'{i:04d}_{Path(name).stem}.png'
+        pictures.write_picture(args.out / file, again)
+        psnr = (math.inf if (original == again).all() else
+                peak_signal_noise_ratio(original, again, data_range=255))
+        lines.append({'picture': name, 'file': file, 'psnr': psnr,
+                      'kl': metrics.kl_per_latent(mean[i:i + 1], logvar[i:i + 1]).sum()})
+    write_csv(args.out / CSV, ('picture', 'file', 'psnr', 'kl'), lines)
+    pictures.write_sheet(args.out / SHEET, drawn, pixels)
+    print(args.out / SHEET)
+
+
+def sample_command(args) -> None:
+    """`sample`: draw new pictures, of latents from the prior."""
+    net = _load_net(args, encoder=False)
+    _refuse_existing(args.out, args.force)
+    drawn = net.sample(args.n, args.seed)
+    for i, picture in enumerate(drawn):
+        pictures.write_picture(args.out / f'{i:04d}.png', picture)
+    pictures.write_sheet(args.out / SHEET, drawn)
+    print(args.out / SHEET)
+
+
+def interpolate_command(args) -> None:
+    """`interpolate`: draw the way from one picture to another."""
+    if args.out.suffix.lower() not in ('.png', '.gif'):
+        raise ExperimentError(f'--out {args.out}: expected a name that ends in .png or .gif')
+    args.pictures = [args.first, args.last]
+    net, pixels, _ = _with_pictures(args)
+    if len(pixels) != 2:
+        raise ExperimentError(f'{args.first} and {args.last}: {len(pixels)} pictures, expected 2')
+    _refuse_existing(args.out, args.force)
+    steps = net.interpolate(pixels, args.steps, args.spherical)
+    if args.out.suffix.lower() == '.gif':
+        pictures.write_animation(args.out, steps)
+    else:
+        pictures.write_sheet(args.out, steps)
+    print(args.out)
+
+
+def encode_command(args) -> None:
+    """`encode`: write the latents of pictures, for other programs."""
+    import numpy as np
+    if args.out.suffix.lower() not in ('.npz', '.csv'):
+        raise ExperimentError(f'--out {args.out}: expected a name that ends in .npz or .csv')
+    net, pixels, names = _with_pictures(args)
+    _refuse_existing(args.out, args.force)
+    mean, logvar = net.encode(pixels)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if args.out.suffix.lower() == '.npz':
+        from training.storage import files
+        with files.replacing(args.out) as temporary, open(temporary, 'wb') as file:
+            np.savez(file, names=np.array(names), mean=mean, logvar=logvar)
+    else:
+        n = mean.shape[1]
+        columns = ('picture', *(f'mean_{i}' for i in range(n)), *(f'logvar_{i}' for i in range(n)))
+        write_csv(args.out, columns, [
+            dict(zip(columns, (name, *of_mean.tolist(), *of_logvar.tolist()), strict=True))
+            for name, of_mean, of_logvar in zip(names, mean, logvar, strict=True)])
+    print(args.out)
+
+
+def _with_pictures(args) -> tuple:
+    """Return the net, the user's pictures (n, h, w, c) uint8 as it sees them, and their names."""
+    net = _load_net(args, encoder=True)
+    from data import own
+    names, pixels, n_left_out = own.read(args.pictures, table.get(net.row.data).shape,
+                                         args.skip_bad)
+    if n_left_out:
+        print(f'pictures that cannot be read, left out: {n_left_out}', file=sys.stderr)
+    return net, pixels, names
+
+
+def _refuse_existing(out: Path, force: bool) -> None:
+    """Raise ExperimentError for a file, or a folder with something in it, unless forced."""
+    if not force and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise ExperimentError(f'{out}: there already; --force writes over it')
+
+
+def _load_net(args, encoder: bool):
+    """Return the net of the finished run `args.run`, without its data.
+
+    encoder: whether that is needed, which is not in pictures.safetensors.
+    """
+    ctx = resolve_devices(args)[0]
+    import models
+    from data import images
+    from training.evaluation import finished_run, trained_net
+    from training.storage import parameters, picture_file
+    folder = run_folder.named(args.results_root, args.run)
+    config = run_folder.read_config(folder)
+    row = run_folder.row_of(config, folder)
+    if encoder and not row.encodes:
+        raise ExperimentError(f'{args.run}: a plain GAN has no encoder')
+    vae = models.build_vae(row, table.get(row.data).shape)
+    pictures_path = folder / run_folder.PICTURES
+    if encoder or (folder / run_folder.PARAMETERS).exists() or not pictures_path.exists():
+        parameters.load(vae, finished_run.parameters_of(config, folder), ctx)
+    else:
+        arrays, _ = picture_file.load(pictures_path)
+        parameters.give(vae.decoder if row.encodes else vae, arrays, pictures_path, ctx)
+    vae.hybridize(static_alloc=True)
+
+    def as_images(pixels):
+        return images.Images(pixels, row.layout)
+
+    return trained_net.TrainedNet(row, vae, ctx, as_images)
