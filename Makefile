@@ -5,6 +5,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 DRIVER := $(shell $(PYTHON) -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null && echo yes)
 REQUIREMENTS := $(if $(DRIVER),requirements-cu112.txt,requirements.txt)
 READY := .venv/ready-$(REQUIREMENTS)
+COMMAND := .venv/bin/vaegan
 
 .PHONY: help run test slow lint benchmark gallery
 help:
@@ -15,24 +16,24 @@ help:
 	@echo 'make gallery   train every anime experiment at one reduced scale (under 3 hours)'
 	@echo 'make benchmark   time a step: ours, the original'"'"'s, PyTorch'"'"'s (40 minutes)'
 
-run: $(READY)
+run: $(COMMAND)
 	.venv/bin/python -m training demo
 
-test: $(READY)
+test: $(COMMAND)
 	.venv/bin/python -m pytest
 
-slow: $(READY)
+slow: $(COMMAND)
 	.venv/bin/python -m pip install --quiet --requirement tests/requirements-browser.txt
 	.venv/bin/python -m pytest -m slow
 
-lint: $(READY)
+lint: $(COMMAND)
 	.venv/bin/python -m ruff check .
 
-gallery: $(READY)
+gallery: $(COMMAND)
 	.venv/bin/python -m training gallery
 
 # PyTorch stays out of the project's own environment
-benchmark: $(READY)
+benchmark: $(COMMAND)
 	test -x .venv/benchmarks/bin/python || $(PYTHON) -m venv .venv/benchmarks
 	.venv/benchmarks/bin/python -m pip install --quiet --requirement tests/benchmarks/requirements.txt
 	.venv/bin/python -m tests.benchmarks.throughput
@@ -47,3 +48,8 @@ $(READY): $(REQUIREMENTS)
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --requirement $(REQUIREMENTS)
 	@touch $@
+
+# What `python -m training` does, from any folder, whatever packages lie there
+$(COMMAND): $(READY)
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/.venv/bin/python" -P -m training "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $@
+	@chmod +x $@

@@ -54,7 +54,7 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == sorted(
         [f'{i}.png' for i in range(10)] + [
             'strip.png', 'losses.png', 'training_statistics.csv', 'config.json', 'README.md',
-            'vae.params', 'disc.params', 'pictures.safetensors', 'SHA256SUMS'])
+            'inputs.png', 'vae.params', 'disc.params', 'pictures.safetensors', 'SHA256SUMS'])
     assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2\)$', out, re.MULTILINE)
     assert re.search(r'^epoch 1 combo vae_loss .* s \(2 of 2\)$', out, re.MULTILINE)
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
@@ -67,6 +67,18 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
     assert config['row']['n_hnodes'] == 16 and config['seed'] == 0
     assert len(config['data']['sha256']) == 64
     assert 'NOT the published experiment' in (folder / 'README.md').read_text()
+    assert '[inputs.png](inputs.png) has the first training' in (folder / 'README.md').read_text()
+
+
+def test_run_shows_what_it_read(run, tmp_path, mnist_root):
+    from data import loading
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    sheet = np.asarray(Image.open(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64/inputs.png'))
+    assert sheet.shape == (2 * 60 - 4, 10 * 60 - 4)  # of 28 pixels, each twice
+    images = loading.load('MNIST', mnist_root).train.first(20)[..., 0]
+    for i, image in enumerate(images):
+        row, column = divmod(i, 10)
+        assert (sheet[60 * row:60 * row + 56:2, 60 * column:60 * column + 56:2] == image).all()
 
 
 def test_pictures_are_plain_pixels_scaled_up(run, tmp_path, mnist_root):
@@ -108,7 +120,8 @@ def test_strips_draws_the_same_pictures_again(run, tmp_path):
     folder = tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'
     before = contents(folder)
     for picture in folder.glob('*.png'):
-        picture.unlink()
+        if picture.name != 'inputs.png':  # of training alone
+            picture.unlink()
     status, out, _ = run('strips', 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
     assert status == 0 and str(folder / 'strip.png') in out
     assert contents(folder) == before

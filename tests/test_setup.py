@@ -161,6 +161,27 @@ def test_make_refuses_another_python(tmp_path):
     assert not (tmp_path / '.venv').exists()
 
 
+@pytest.mark.skipif(not shutil.which('make'), reason='no make')
+def test_command_works_from_any_folder(tmp_path):
+    project, elsewhere = tmp_path / 'my project', tmp_path / 'elsewhere'
+    (project / '.venv' / 'bin').mkdir(parents=True)
+    (project / '.venv' / 'bin' / 'python').write_text(
+        f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (project / '.venv' / 'bin' / 'python').chmod(0o755)
+    for name in ('models', 'data', 'training', 'results'):
+        (project / name).symlink_to(ROOT / name)
+    (elsewhere / 'data').mkdir(parents=True)
+    (elsewhere / 'data' / '__init__.py').write_text('1 / 0')
+    shutil.copy(ROOT / 'requirements.txt', project)
+    (project / '.venv' / 'ready-requirements.txt').touch()
+    done = make(project, '.venv/bin/vaegan', 'DRIVER=', '--old-file=requirements.txt')
+    assert done.returncode == 0, done.stderr
+    command = project / '.venv' / 'bin' / 'vaegan'
+    done = subprocess.run([command, 'list', '--match', '*_on_MNIST/*'], cwd=elsewhere,
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and 'DenseVAE_on_MNIST/5_3_400_bce_50' in done.stdout, done.stderr
+
+
 def test_another_python_is_refused_in_one_line():
     code = ("import sys; sys.version_info = (3, 9, 2)\n"
             "import runpy; runpy.run_module('training')")

@@ -31,7 +31,7 @@ def folder(cli, tmp_path, where):
 def test_finished_run_is_right(cli, folder, where):
     status, out, err = cli(['verify', *where])
     assert status == 0 and err.startswith('data: ')
-    assert out == (f'{folder}: ok: 17 files, 2 epochs, strip drawn again: largest difference '
+    assert out == (f'{folder}: ok: 18 files, 2 epochs, strip drawn again: largest difference '
                    '0/255\n')
     assert cli(['verify', RUN, *where])[0] == 0
 
@@ -43,7 +43,7 @@ def test_checksums_are_those_of_sha256sum(folder):
         pytest.skip('no sha256sum here')
     done = subprocess.run(['sha256sum', '--check', run_folder.SUMS], cwd=folder,
                           capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.count(': OK') == 17
+    assert done.returncode == 0 and done.stdout.count(': OK') == 18
 
 
 def redraw(folder) -> None:
@@ -112,7 +112,7 @@ def test_folder_that_contradicts_itself_is_named(cli, folder, where, change, mes
 
 def test_without_parameters_or_data_the_rest_is_checked(cli, folder, where, tmp_path):
     status, out, _ = cli(['verify', '--results-root', str(tmp_path), '--ctx', 'cpu'])
-    assert status == 0 and '17 files, 2 epochs; strip not drawn again: no MNIST in' in out
+    assert status == 0 and '18 files, 2 epochs; strip not drawn again: no MNIST in' in out
     (folder / 'vae.params').unlink()
     status, out, _ = cli(['verify', *where])
     assert status == 0 and 'vae.params is not here' in out and 'strip drawn again' in out

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from training.storage import files
 
-STRIP = 'strip.png'
+STRIP, INPUTS = 'strip.png', 'inputs.png'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
 GAP = 4           # white pixels between the pictures of a strip
 SAMPLES = 'samples_{:03d}.png'  # after so many epochs
@@ -91,6 +91,11 @@ def write_sheet(path: Path, pixels: np.ndarray, originals: np.ndarray | None = N
                 white = np.full((n_white, *part.shape[1:]), 255, np.uint8)
                 rows.append(np.concatenate([part, white]))
     _save(grid(rows, SAMPLE_SIDE if len(pixels) > SHEET_COLUMNS else SHOWN_SIDE), path)
+
+
+def write_inputs(folder: Path, images: np.ndarray) -> None:
+    """Write inputs.png: the first training images (n, h, w, c) uint8, as a run reads them."""
+    write_sheet(folder / INPUTS, images)
 
 
 def write_animation(path: Path, pixels: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from training.reporting.pictures import (
     CLASSES_CHART,
     EXPLAINED,
     EXPLORED,
+    INPUTS,
     LOSSES,
     STRIP,
     STRIP_ANIMATION,
@@ -43,16 +44,16 @@ def readme(folder: Path, published: dict) -> str:
     """Return what was trained, how, and what came out, beside what was published of that row."""
     config = run_folder.read_config(folder)
     experiment = run_folder.row_of(config, folder)
-    sections = [_trained(config, experiment), _losses(folder, config, experiment, published),
-                _strips(folder), _samples(folder), _classes(folder), _evaluated(folder),
-                _explored(folder),
+    sections = [_trained(folder, config, experiment),
+                _losses(folder, config, experiment, published), _strips(folder),
+                _samples(folder), _classes(folder), _evaluated(folder), _explored(folder),
                 ['## Configuration', '',
                  markdown_table([['field', 'value'], *([k, str(v)] for k, v in
                                                        config['row'].items() if v is not None)])]]
     return '\n'.join(line for section in sections for line in section)
 
 
-def _trained(config: dict, experiment: Row) -> list[str]:
+def _trained(folder: Path, config: dict, experiment: Row) -> list[str]:
     source, not_read = config['data'], tables.passed_over(config['data'])
     shown = ('The first ten held-out images stand above, their reconstructions below, from one '
              'sampled latent each.' if experiment.encodes else
@@ -62,6 +63,8 @@ def _trained(config: dict, experiment: Row) -> list[str]:
             f'![{"Originals and reconstructions" if experiment.encodes else "Ten samples"}]'
             f'({STRIP})', '',
             shown, '',
+            *([f'[{INPUTS}]({INPUTS}) has the first training images, as they were read.', '']
+              if (folder / INPUTS).exists() else []),
             f'The run was trained on {config["n_train"]:,} images of {source["data"]} '
             f'({source["description"]}{f"; {not_read}" if not_read else ""}), on '
             f'{config["device"]}. This command repeats it:', '',

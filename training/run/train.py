@@ -26,6 +26,7 @@ from training.storage import checkpoints, parameters, run_folder
 
 # Address space that a run gives back in the end: MXNet's kernels for pictures crash without
 RESERVED_BYTES = 64 << 20
+N_INPUTS = 20  # training images that a run shows
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
           + (f', going on after {progress.described(row)}' if progress else ''), flush=True)
     progress = checkpoints.share(workers, networks, progress or phases.Progress(), row)
     write_statistics(folder, progress.records, row.kind)
+    pictures.write_inputs(folder, dataset.train.first(N_INPUTS))
     bar = ProgressBar(row.epochs, workers.count)
     board = None
     if options.tensorboard:
