@@ -108,18 +108,23 @@ def _forward_moving(self, F, x, gamma, beta, running_mean, running_var):
     return F.BatchNorm(x, gamma, beta, *kept, **self._kwargs)
 
 
-@pytest.fixture(autouse=True)
-def any_images_are_known(request, monkeypatch):
-    """Let small data pass for those of the shown results, but in tests that ask for them."""
-    if 'known_images' in request.fixturenames:
-        return
-    for name, entry in table.SETS.items():
-        monkeypatch.setitem(table.SETS, name, replace(entry, known=()))
+SETS = dict(table.SETS)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def any_images_are_known():
+    """Let small data pass for the images of the shown results."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, entry in SETS.items():
+            patched.setitem(table.SETS, name, replace(entry, known=()))
+        yield
 
 
 @pytest.fixture
-def known_images():
+def known_images(monkeypatch):
     """Let images be known by their checksum, as for users."""
+    for name, entry in SETS.items():
+        monkeypatch.setitem(table.SETS, name, entry)
 
 
 @pytest.fixture
