@@ -55,6 +55,8 @@ MUTANTS = [
          ("record['disc_loss'] <= row.max_disc_loss", "record['disc_loss'] < 0"),
          ('loss = kl_divergence(mean, logvar) +', 'loss = 2 * kl_divergence(mean, logvar) +'),
          ('for which in range(3)]', 'for which in (0, 1, 1)]'),
+         ('weight=weights.kl)', 'weight=1.0)'), ('kl=grown * row.kl_weight', 'kl=row.kl_weight'),
+         ('weights.kl * kl + pixel', 'kl + pixel'),
          ('adversarial_with_gradient(fake, 0, scale)',
           'adversarial_with_gradient(fake, 1, scale)')),
     *_in('training/steps/losses.py', (LOSSES, KERNELS, STEPS, VAEGAN),

@@ -82,6 +82,14 @@ def test_pixel_weight_does_not_decay_in_solo_epochs(seen):
     assert pixel_weights(seen) == [1.0, 1.0]
 
 
+def test_kl_weight_grows_evenly_over_its_warmup(seen):
+    train(replace(ROW, solo_epochs=3, combo_epochs=3, batch_size=32, kl_weight=2.0, kl_warmup=4))
+    assert [weights.kl for _, _, weights in seen] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    seen.clear()
+    train(replace(ROW, solo_epochs=1, combo_epochs=1, batch_size=32, kl_weight=0.25))
+    assert [weights.kl for _, _, weights in seen] == [0.25, 0.25]
+
+
 def test_gate_switches_the_adversarial_term_off_after_a_worse_epoch(seen):
     train(replace(ROW, solo_epochs=0, combo_epochs=4, max_disc_loss=2, batch_size=32,
                   disc_weight=3.0))

@@ -133,15 +133,15 @@ class Reference:
         return self.encoder.adam(gradients[:n]) + self.decoder.adam(gradients[n:])
 
 
-def reference_combo(reference, x, draws, shared: bool):
+def reference_combo(reference, x, draws, shared: bool, kl_weight=1):
     runs = [reference.generate(x, draws[0 if shared else which]) for which in range(3)]
     loss_disc, real, fake, disc = reference.disc_step(x, runs[solo_combo.FOR_DISC].x_hat)
     fooled, d_fooled = reference.adversarial_term(runs[solo_combo.FOR_ADVERSARIAL])
     kl, bce, d_bce = reference.pixel_terms(runs[solo_combo.FOR_PIXELS], x)
     gradients = add(
         reference.vae_gradients(runs[solo_combo.FOR_ADVERSARIAL], ADVERSARIAL * d_fooled, 0),
-        reference.vae_gradients(runs[solo_combo.FOR_PIXELS], PIXEL * d_bce, 1))
-    total = kl + PIXEL * bce + ADVERSARIAL * fooled
+        reference.vae_gradients(runs[solo_combo.FOR_PIXELS], PIXEL * d_bce, kl_weight))
+    total = kl_weight * kl + PIXEL * bce + ADVERSARIAL * fooled
     return ([total, loss_disc, kl, bce, fooled, real, fake], gradients,
             reference.updated_vae(gradients), disc)
 
@@ -155,15 +155,17 @@ def arrays(net, what='data'):
     return [getattr(p, what)().asnumpy() for p in net.collect_params().values()]
 
 
+@pytest.mark.parametrize('kl_weight', [1, 4.5])
 @pytest.mark.parametrize('step', ['published', 'shared'])
-def test_combo_step_is_the_one_computed_by_hand(step):
+def test_combo_step_is_the_one_computed_by_hand(step, kl_weight):
     nets, x = networks(row(step=step)), batch()
     reference = Reference(nets)
     draws = [draw(which).asnumpy().astype(np.float64) for which in range(3)]
     terms, gradients, vae, disc = reference_combo(
-        reference, x.reshape(BATCH, -1).astype(np.float64), draws, shared=step == 'shared')
+        reference, x.reshape(BATCH, -1).astype(np.float64), draws, shared=step == 'shared',
+        kl_weight=kl_weight)
     ours = solo_combo.COMBO_STEPS[step](nets, nd.array(x), draw,
-                                        solo_combo.Weights(PIXEL, ADVERSARIAL))
+                                        solo_combo.Weights(PIXEL, ADVERSARIAL, kl=kl_weight))
     np.testing.assert_allclose(ours.asnumpy().ravel(), terms, rtol=TOLERANCE)
     assert_close(arrays(nets.vae, 'grad'), gradients)
     assert_close(arrays(nets.vae), vae)
@@ -178,15 +180,18 @@ def test_published_and_shared_step_differ():
     assert np.abs(results[0] - results[1]).max() > 1e-3
 
 
-def test_solo_step_has_pixel_weight_one_and_leaves_the_discriminator_alone():
+@pytest.mark.parametrize('kl_weight', [1, 0, 4.5])
+def test_solo_step_has_pixel_weight_one_and_leaves_the_discriminator_alone(kl_weight):
     nets, x = networks(row()), batch()
     reference, before = Reference(nets), arrays(nets.disc)
     flat = x.reshape(BATCH, -1).astype(np.float64)
     run = reference.generate(flat, draw(0).asnumpy())
     kl, bce, d_bce = reference.pixel_terms(run, flat)
-    gradients = reference.vae_gradients(run, d_bce, 1)
-    ours = solo_combo.solo(nets, nd.array(x), draw, solo_combo.Weights(PIXEL, ADVERSARIAL))
-    np.testing.assert_allclose(ours.asnumpy().ravel(), [kl + bce, kl, bce], rtol=TOLERANCE)
+    gradients = reference.vae_gradients(run, d_bce, kl_weight)
+    ours = solo_combo.solo(nets, nd.array(x), draw,
+                           solo_combo.Weights(PIXEL, ADVERSARIAL, kl=kl_weight))
+    np.testing.assert_allclose(ours.asnumpy().ravel(), [kl_weight * kl + bce, kl, bce],
+                               rtol=TOLERANCE)
     assert_close(arrays(nets.vae), reference.updated_vae(gradients))
     assert all((a == b).all() for a, b in zip(arrays(nets.disc), before, strict=True))
 

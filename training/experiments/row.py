@@ -91,12 +91,15 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
     def idle(self) -> dict[str, str]:
         of_combo = ('disc_weight', 'pbp_weight', 'pbp_decay', 'max_disc_loss', 'decay_interval',
                     'step')
-        if not self.combo_epochs:
-            return dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
         if not self.encodes:
-            return dict.fromkeys(('pixel_loss', *of_combo),
+            return dict.fromkeys(('pixel_loss', 'kl_weight', 'kl_warmup', *of_combo),
                                  'a plain GAN has one loss and one kind of step')
-        return {} if self.pbp_decay != 1 else {'decay_interval': 'pbp_decay is 1'}
+        reasons = {} if self.kl_weight else {'kl_warmup': 'kl_weight is 0'}
+        if not self.combo_epochs:
+            return reasons | dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
+        if self.pbp_decay == 1:
+            reasons['decay_interval'] = 'pbp_decay is 1'
+        return reasons
 
     def _check_together(self) -> None:
         if self.pixel_loss is None and self.encodes:

@@ -82,8 +82,18 @@ def _losses(folder: Path, config: dict, experiment: Row, published: dict) -> lis
             'Losses are means over the batches of an epoch, seconds those of training alone. '
             'Epochs are numbered from 0; the table shows every tenth, the last one and those '
             f'that were published, and [{STATISTICS}]({STATISTICS}) shows all. '
-            + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out'])), '',
+            + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out']))
+            + _on_kl(experiment), '',
             *([f'![Losses over the epochs]({LOSSES})', ''] if (folder / LOSSES).exists() else [])]
+
+
+def _on_kl(row: Row) -> str:
+    """Return what a weight of KL means for the losses, if it is not 1 all the time."""
+    weight, warmup = getattr(row, 'kl_weight', 1.0), getattr(row, 'kl_warmup', 0)
+    if weight == 1 and not warmup:
+        return ''
+    grown = f', to which it grows over the first {warmup} epochs' if warmup else ''
+    return f' In `vae_loss` kl has weight {weight:g}{grown}; in `val_loss` 1.'
 
 
 def _strips(folder: Path) -> list[str]:

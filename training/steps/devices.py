@@ -19,10 +19,11 @@ Step = Iterator[gluon.Trainer | NDArray]
 
 @dataclass(frozen=True)
 class Weights:
-    """What multiplies the terms of the VAE's loss in a combo epoch."""
+    """What multiplies the terms of the VAE's loss; in a solo epoch KL alone."""
     pixel: float
     adversarial: float
     n_images: int | None = None  # of the whole batch, on all devices; none: those of x
+    kl: float = 1.0
 
 
 def on_devices(step: Callable[..., Step]) -> Callable[..., NDArray]:

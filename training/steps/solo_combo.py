@@ -37,6 +37,8 @@ def weights(row: Row, records: list[dict]) -> Weights:
 
     The pixel weight has decayed after every interval, where that ended in a combo epoch; the
     gate takes the adversarial term away after a combo epoch whose discriminator loss was worse.
+    KL's weight is `kl_weight`, to which it grows over the first `kl_warmup` epochs (Bowman et al.,
+    2016, arXiv:1511.06349; the weight: Higgins et al., 2017, beta-VAE).
     """
     pixel, gate_open = row.pbp_weight, True
     for record in records:
@@ -44,19 +46,20 @@ def weights(row: Row, records: list[dict]) -> Weights:
             if (1 + record['epoch']) % row.decay_interval == 0:
                 pixel *= row.pbp_decay
             gate_open = record['disc_loss'] <= row.max_disc_loss
-    return Weights(pixel, row.disc_weight if gate_open else 0.0)
+    grown = min(1.0, (len(records) + 1) / row.kl_warmup) if row.kl_warmup else 1.0
+    return Weights(pixel, row.disc_weight if gate_open else 0.0, kl=grown * row.kl_weight)
 
 
 @on_devices
 def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
-    """Update the VAE alone, on KL + pixel loss with weight 1. Returns its terms (3,)."""
+    """Update the VAE alone, on weighted KL + pixel loss with weight 1. Returns its terms (3,)."""
     with autograd.record():
         x_hat, mean, logvar = networks.vae(x, noise(0))
-    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    kl, d_mean, d_logvar = _kl(mean, logvar, scale, weights)
     pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, 1.0)
     autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
     yield networks.vae_trainer
-    yield _terms(x, kl + pixel, kl, pixel)
+    yield _terms(x, weights.kl * kl + pixel, kl, pixel)
 
 
 @on_devices
@@ -76,7 +79,7 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
     disc_terms = _disc_gradients(networks, x, _generate(networks, vae.decoder, latents[FOR_DISC]),
                                  scale)
     yield networks.disc_trainer
-    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    kl, d_mean, d_logvar = _kl(mean, logvar, scale, weights)
     fooled, pixel, d_latents = _decode_twice(networks, latents[1:], x, scale, weights)
     autograd.backward([mean, logvar, *latents[1:]], [d_mean, d_logvar, *d_latents])
     statistics.count(passes=3)
@@ -97,7 +100,7 @@ def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
     disc_terms = _disc_gradients(networks, x, x_hat.detach(), scale)
     yield networks.disc_trainer
     fooled, d_fooled = _fool(networks, x_hat, scale, weights)
-    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale)
+    kl, d_mean, d_logvar = _kl(mean, logvar, scale, weights)
     pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, weights.pixel)
     d_x_hat += d_fooled
     autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
@@ -117,6 +120,11 @@ def gan(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: f
     fakes.backward(d_fakes)
     yield networks.vae_trainer
     yield _terms(x, fooled, disc_terms[0], fooled, *disc_terms[1:])
+
+
+def _kl(mean, logvar, scale: float, weights: Weights) -> tuple:
+    """Return KL (1,), and its weighted gradients of mean and log variance (b, z)."""
+    return with_gradient(kl_divergence, mean, logvar, scale=scale, weight=weights.kl)
 
 
 def _pixel_loss(networks: Networks, x_hat, x, scale: float, weight: float) -> tuple:
@@ -198,7 +206,7 @@ def _fool(networks: Networks, fakes: NDArray, scale: float,
 
 def _combo_terms(x: NDArray, weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:
     disc_loss, *accuracies = disc_terms
-    loss = kl + weights.pixel * pixel + weights.adversarial * fooled
+    loss = weights.kl * kl + weights.pixel * pixel + weights.adversarial * fooled
     return _terms(x, loss, disc_loss, kl, pixel, fooled, *accuracies)
 
 
