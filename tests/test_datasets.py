@@ -219,8 +219,10 @@ def test_images_are_the_same_however_they_are_split(data_root, tmp_path, known_i
     assert len(first.images) == 8 and {dataset.images for dataset in others} == {first.images}
 
 
-@pytest.mark.parametrize('name', ['MNIST', 'anime', 'adult'])
-@pytest.mark.parametrize('shuffle_seed', [0, 5, None])
+@pytest.mark.parametrize('name', [
+    'MNIST', 'adult', pytest.param('anime', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('shuffle_seed', [
+    5, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (0, None))])
 def test_images_of_the_shown_results_are_known(name, shuffle_seed, known_images):
     if not REAL_DATA:
         pytest.skip('VAEGAN_DATA names no sets')

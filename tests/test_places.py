@@ -53,8 +53,10 @@ def test_files_of_the_cache_are_open_to_whom_the_user_lets_in(tmp_path, mask, mo
     assert stat.S_IMODE((tmp_path / 'file').stat().st_mode) == mode
 
 
-@pytest.mark.parametrize('closed', ['>&-', '2>&-', '<&-', '>&- 2>&- <&-'])
-def test_run_with_closed_streams_is_whole(tmp_path, mnist_root, closed):
+@pytest.mark.parametrize('closed', [
+    '>&- 2>&- <&-',
+    *(pytest.param(one, marks=pytest.mark.slow) for one in ('>&-', '2>&-', '<&-'))])
+def test_run_with_closed_streams_is_whole(cli, tmp_path, mnist_root, closed):
     command = [sys.executable, '-m', 'training', 'run', SOLO, *SMALL, '--results-root',
                str(tmp_path), '--data-root', str(mnist_root)]
     done = subprocess.run(['sh', '-c', f'exec "$@" {closed}', 'sh', *command], cwd=ROOT,
@@ -62,13 +64,13 @@ def test_run_with_closed_streams_is_whole(tmp_path, mnist_root, closed):
     assert done.returncode == 0, done.stderr
     folder, = (path.parent for path in tmp_path.rglob('config.json'))
     assert (folder / 'vae.params').exists() and 'Traceback' not in done.stderr
-    done = subprocess.run([sys.executable, '-m', 'training', 'verify', '--results-root',
-                           str(tmp_path), '--data-root', str(mnist_root), '--ctx', 'cpu'],
-                          cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    status, out, _ = cli(['verify', '--results-root', str(tmp_path), '--data-root',
+                          str(mnist_root), '--ctx', 'cpu'])
+    assert status == 0, out
 
 
-@pytest.mark.parametrize('encoding', ['utf-8:strict', 'ascii:strict'])
+@pytest.mark.parametrize('encoding', [
+    'ascii:strict', pytest.param('utf-8:strict', marks=pytest.mark.slow)])
 def test_name_that_no_terminal_can_show_ends_well(tmp_path, mnist_root, encoding):
     results = os.fsencode(tmp_path) + b'/r\xff\xc3\xa9'
     command = [sys.executable, '-m', 'training', 'run', SOLO, *SMALL, '--data-root',
