@@ -37,7 +37,7 @@ def decode_into(file: IO[bytes], path: Path, skip_bad: bool) -> int:
 
     Return how many were left out. DataError for an image that cannot be read, unless skip_bad.
     """
-    if path.suffix == '.ndy':
+    if path.suffix.lower() == '.ndy':
         _convert_ndarray(file, path)
         return 0
     with archives.opened(path) as found:

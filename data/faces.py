@@ -34,14 +34,12 @@ def find(request: Request) -> Path:
     A place that the user named may also be that itself, or a folder of folders of images, or one
     with a single zip; but not one that holds other sets of the table.
     """
-    own = request.entry.names
+    own, base = request.entry.names, fetch.place(request.root)
     others = {name for entry in table.SETS.values() for name in entry.names if name not in own}
-    for base in fetch.roots(request.root):
-        for name in own:
-            if (base / name).exists():
-                return base / name
-        if not fetch.named(request.root):
-            continue
+    for name in own:
+        if (base / name).exists():
+            return base / name
+    if fetch.named(request.root):
         if base.is_file() and _is_file_of_faces(base):
             return base
         if base.is_dir() and not any((base / name).exists() for name in others):

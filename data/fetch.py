@@ -34,12 +34,12 @@ def named(root: str | Path | None) -> Path | None:
     return Path(os.path.expanduser(place)) if place else None
 
 
-def roots(root: str | Path | None) -> list[Path]:
-    """Return the folders to look in: the one that a user named, else the cache.
+def place(root: str | Path | None) -> Path:
+    """Return where to look: in the place that a user named, else the cache.
 
     What a user named is the only one, so that a slip of the pen never trains on other data.
     """
-    return [named(root) or cache_dir()]
+    return named(root) or cache_dir()
 
 
 def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
@@ -48,13 +48,13 @@ def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
     wanted: what they are and how their files are called. It is a MissingDataError if the user
     named no root.
     """
-    place, = roots(root)
+    where = place(root)
     if not named(root):
-        return MissingDataError(f'no {wanted} in {place}: {advice}')
+        return MissingDataError(f'no {wanted} in {where}: {advice}')
     kind, by = (DataError, '') if root else (MissingDataError, ' (named by VAEGAN_DATA)')
-    if not place.exists():
-        return kind(f'{place}{by}: no such file or folder, expected {wanted}')
-    return kind(f'{place}{by}: holds no {wanted}')
+    if not where.exists():
+        return kind(f'{where}{by}: no such file or folder, expected {wanted}')
+    return kind(f'{where}{by}: holds no {wanted}')
 
 
 def sha256(path: Path) -> str:

@@ -59,7 +59,7 @@ def find(root: str | Path | None) -> dict[str, Path] | None:
     DataError for a folder with some of them only: to pass it over in silence would train
     on other data than the user pointed at.
     """
-    for folder in (base / sub for base in fetch.roots(root) for sub in FOLDERS):
+    for folder in (fetch.place(root) / sub for sub in FOLDERS):
         paths = {}
         for name in FILES:
             for candidate in (name, f'{name}.gz', name.replace('-idx', '.idx')):

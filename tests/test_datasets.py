@@ -169,6 +169,18 @@ def test_set_is_added_as_the_readme_says(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+def test_finished_rows_need_no_data_and_others_say_what_is_missing(cli, root, tmp_path,
+                                                                   monkeypatch):
+    results = ['--results-root', str(tmp_path / 'results')]
+    runs = ['run', '--match', 'DenseVAE_on_MNIST/*', *SMALL]
+    assert cli(['run', SOLO, *SMALL, '--data-root', str(root), *results])[0] == 0
+    monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'nowhere'))
+    status, out, err = cli([*runs, *results])
+    assert status == 2 and 'finished already, passed over' in out
+    assert 'no such file or folder, expected MNIST' in err.splitlines()[-1]
+    assert 'Traceback' not in err
+
+
 # Other images than those of the shown results
 
 SMALL = ['--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8', '--ctx', 'cpu']

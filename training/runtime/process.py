@@ -60,9 +60,8 @@ def before_mxnet() -> None:
     os.environ.setdefault(THREADS, str(cores()))
     os.environ[THREADS] = str(threads())  # MXNet takes no list
     os.environ.setdefault('NUMBA_NUM_THREADS', os.environ[THREADS])
-    place = kernels_place()
-    if place:
-        os.environ.setdefault('NUMBA_CACHE_DIR', str(place))
+    if 'NUMBA_CACHE_DIR' not in os.environ and (place := kernels_place()):
+        os.environ['NUMBA_CACHE_DIR'] = str(place)
 
 
 def kernels_place() -> Path | None:
