@@ -75,7 +75,7 @@ def check_row(row, changed) -> None:
     known = {name for net in (*VAES.values(), *DISCRIMINATORS.values()) for name in net.fields}
     for name in changed:
         if name in known - own and getattr(row, name) is not None:
-            names = ' + '.join(filter(None, (row.vae, row.disc)))
+            names = row.nets
             raise ModelError(f'{name}={getattr(row, name)!r}: {names} has no such thing; '
                              f'expected one of {", ".join(sorted(own))}')
 

@@ -6,6 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from training.experiments.registry import EXPERIMENTS
 from training.reporting import charts, study_charts
 from training.reporting.statistics import read_statistics
 from training.studies import sharpness
@@ -91,8 +92,9 @@ def test_rows_of_pictures_are_whole_and_where_their_labels_are(figures, columns,
 def test_seeds_and_classes_are_whole(figures):
     rng = np.random.default_rng(0)
     study_charts.draw_seeds(Path(), {
-        measure: {sharpness.ALONE: rng.normal(0, 1, 5), sharpness.WITH_DISC: rng.normal(3, 1, 5)}
-        for measure in sharpness.SHOWN}, sharpness.interval)
+        title: {measure: {EXPERIMENTS[name].nets: rng.normal(0, 1, len(sharpness.SEEDS[title]))
+                          for name in sharpness.NETS[title]} for measure in measures}
+        for title, measures in sharpness.SHOWN.items()}, sharpness.interval)
     counts = [{'epoch': e, **{str(d): 10 * (d + 1) for d in range(10)}} for e in (1, 2, 3)]
     charts.draw_classes(Path(), counts)
     for figure in figures:

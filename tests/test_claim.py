@@ -13,45 +13,58 @@ from training.studies import STUDIES, convvae_flaws, sharpness
 from training.studies.study import Runs
 
 
-def test_seeds_differ_in_nothing_else():
-    rows = sharpness.STUDY.rows()
-    assert len({naming.run_name(row) for row in rows}) == len(rows) == 10
-    assert len({replace(row, seed=0) for row in rows}) == 2
-    assert {row.epochs for row in rows} == {10}
+@pytest.mark.parametrize('title', sharpness.NETS)
+def test_seeds_differ_in_nothing_else(title):
+    rows = sharpness.comparisons()[title].values()
+    assert len({naming.run_name(row) for row in rows}) == len(rows)
+    assert len({replace(row, seed=0) for row in rows}) == len(sharpness.NETS[title])
+    assert len({row.epochs for row in rows}) == 1
+    assert [row.disc for row in rows][::len(sharpness.NETS[title])] == [
+        None for _ in sharpness.SEEDS[title]]
 
 
 def lines() -> list[dict]:
     """Lines of claim.csv with drawn numbers, in its order."""
     rng = np.random.default_rng(0)
-    numbers = [{'nets': nets, 'seed': seed, **{measure: str(rng.normal(i, 0.1 * (1 + i)))
-                                            for measure in sharpness.SHOWN}}
-            for seed in range(5) for i, nets in enumerate((sharpness.ALONE, sharpness.WITH_DISC))]
-    return [{'run': naming.run_name(row), **line}
-            for row, line in zip(sharpness.STUDY.rows(), numbers, strict=True)]
+    return [{'run': naming.run_name(row), 'nets': row.nets, 'seed': row.seed,
+             **{measure: str(rng.normal(bool(row.disc), 0.1)) for of in sharpness.SHOWN.values()
+                for measure in of}} for row in sharpness.STUDY.rows()]
 
 
-def test_intervals_are_students():
-    alone, with_disc = sharpness.values(lines())['sharpness'].values()
+# The 97.5th percentile of Student's t with four and two degrees of freedom, from tables
+@pytest.mark.parametrize('title, percentile', [(sharpness.DIGITS, 2.776445),
+                                               (sharpness.SOUND, 4.302653)])
+def test_intervals_are_students(title, percentile):
+    of = {naming.run_name(row) for row in sharpness.comparisons()[title].values()}
+    alone, with_disc, *_ = sharpness.values(title, [
+        line for line in lines() if line['run'] in of])['sharpness'].values()
+    n = len(alone)
     mean, width = sharpness.interval(alone)
-    # 2.776445: the 97.5th percentile of Student's t with four degrees of freedom, from tables
-    expected = 2.776445 * np.sqrt(((alone - alone.mean()) ** 2).sum() / 4 / 5)
+    expected = percentile * np.sqrt(((alone - alone.mean()) ** 2).sum() / (n - 1) / n)
     assert (mean, width) == pytest.approx((alone.mean(), expected), rel=1e-6)
-    table = sharpness.STUDY.block('Digits: five seeds', lines(), Runs(Path()))
+    table = sharpness.STUDY.block(title, lines(), Runs(Path()))
     assert f'{alone.mean():.3f} ± {expected:.3f}' in table
     apart = with_disc - alone
-    width = 2.776445 * np.sqrt(((apart - apart.mean()) ** 2).sum() / 4 / 5)
+    width = percentile * np.sqrt(((apart - apart.mean()) ** 2).sum() / (n - 1) / n)
     assert (f'| {apart.mean():+.3f} | {apart.mean() - width:+.3f} to {apart.mean() + width:+.3f} |'
             in table)
-    assert table.count('\n') == 2 + len(sharpness.SHOWN)
+    assert table.count('\n') == 2 + len(sharpness.SHOWN[title]) * (
+        len(sharpness.NETS[title]) - 1)
+
+
+def test_holm_corrects_for_the_number_of_tests():
+    # 0.01 x 4; 0.02 x 3; 0.03 x 2 and 0.05 x 1, not below those before them
+    assert sharpness.holm([0.05, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert sharpness.holm([0.9, 0.6]) == [1, 1]
 
 
 def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
-    small = {label: replace(row, n_hnodes=8, limit=64, solo_epochs=min(1, row.solo_epochs),
-                            combo_epochs=min(1, row.combo_epochs))
-             for rows in sharpness.comparisons().values() for label, row in rows.items()
-             if row.seed < 2}
-    monkeypatch.setitem(STUDIES, 'claim', replace(sharpness.STUDY,
-                                                  comparisons=lambda: {'Digits': small}))
+    rows = sharpness._rows
+    monkeypatch.setattr(sharpness, 'SEEDS', {sharpness.DIGITS: range(2)})
+    monkeypatch.setattr(sharpness, 'NETS', {sharpness.DIGITS: sharpness.NETS[sharpness.DIGITS]})
+    monkeypatch.setattr(sharpness, '_rows', lambda title: [
+        replace(row, n_hnodes=8, limit=64, solo_epochs=min(1, row.solo_epochs),
+                combo_epochs=min(1, row.combo_epochs)) for row in rows(title)])
     status, _, err = cli(['gallery', 'claim', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err

@@ -203,7 +203,9 @@ def test_committed_page_is_that_of_the_committed_runs(committed):
 
 def test_runs_without_an_evaluation_show_what_the_gallery_measured(committed):
     shown = articles(committed)[0]
-    for line in read_csv(RESULTS / 'gallery.csv'):
+    few = [line for line in read_csv(RESULTS / 'gallery.csv') if '_n1792_' in line['run']]
+    assert few
+    for line in few:
         for k in ('sharpness', 'noise'):
             assert (f'<td>{MEASURES[k].header}, first 1000</td><td>{float(line[k]):.4f}'
                     in shown[line['run']])

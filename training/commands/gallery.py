@@ -69,8 +69,6 @@ def _kept(study: Study, rows: list[Row], path: Path, root: Path) -> dict[str, di
         if _has_parameters(folder) or not (folder / run_folder.CONFIG).exists():
             continue
         evaluation = run_folder.read_evaluation(folder)
-        if evaluation and study.n_images not in (None, evaluation['images']):
-            evaluation = None  # of other images than the study's
         if run not in table and evaluation is None:
             raise TableError(f'{folder}: its {run_folder.PARAMETERS} is not there, and no '
                              f'measures to keep, neither in {run_folder.EVALUATION} nor in '
@@ -87,28 +85,20 @@ def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dic
     if run in kept:
         measured = kept[run]
     elif _has_parameters(folder):
-        measured = _measured(study, load_run(folder, ctx[0], args), args)
+        measured = measures_of(load_run(folder, ctx[0], args), args)
     else:
         args.force = folder.exists()
         dataset = load_data(row, args)
         if dataset.images:
             raise DataError(f'{dataset.path}: other images than those of the shown results, with '
                             'which a study compares; `run` trains on them')
-        measured = _measured(study, train_row(row, dataset, ctx, args), args)
+        measured = measures_of(train_row(row, dataset, ctx, args), args)
     statistics = read_statistics(folder)
     last = {column: value for column, value in statistics[-1].items()
             if column not in study.measures}  # a training loss is no measure of the same name
     return {'run': run, 'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
-            'seed': row.seed, 'nets': ' + '.join(filter(None, (row.vae, row.disc))), **last,
+            'seed': row.seed, 'nets': row.nets, **last,
             'minutes': sum(line['seconds'] for line in statistics) / 60, **measured}
-
-
-def _measured(study: Study, run, args) -> dict:
-    """Return a run's measures; those over all held-out images stay in its folder, too."""
-    if study.n_images is None:
-        return measures_of(run, args)
-    from training.evaluation.evaluate import evaluate
-    return evaluate(run, n_images=study.n_images)['measures']
 
 
 def _draw(study: Study, path: Path, lines: list[dict], ctx, args) -> None:

@@ -44,6 +44,11 @@ class Row:
         """Whether there is an encoder: not in a plain GAN."""
         return self.vae != 'ConvDecoder'
 
+    @property
+    def nets(self) -> str:
+        """The VAE's name, and with the discriminator's if there is one."""
+        return ' + '.join(filter(None, (self.vae, self.disc)))
+
     def configuration(self) -> dict:
         """Return all fields but the name: rows with equal ones train the same thing."""
         return {k: v for k, v in asdict(self).items() if k != 'name'}

@@ -67,7 +67,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
-    return {'name': name, 'data': row.data, 'net': ' + '.join(filter(None, (row.vae, row.disc))),
+    return {'name': name, 'data': row.data, 'net': row.nets,
             'caption': naming.caption(row), 'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _picture(folder / pictures.STRIP, root),

@@ -93,25 +93,32 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
     save(figure, path)
 
 
-def draw_seeds(path: Path, values: dict[str, dict[str, np.ndarray]], interval) -> None:
-    """Draw by measure and nets a dot a seed, and the mean with its confidence interval.
+def draw_seeds(path: Path, comparisons: dict[str, dict[str, dict[str, np.ndarray]]],
+               interval) -> None:
+    """Draw by comparison, measure and nets a dot a seed, and the mean with its interval.
 
-    values: by measure and nets, one a seed (n,). interval: (n,) -> mean, half a width.
+    comparisons: by title, measure and nets, one value a seed (n,). interval: (n,) -> mean, half
+    a width.
     """
-    figure = Figure((2.4 * len(values), 3.6), layout='constrained')
+    n_columns = max(map(len, comparisons.values()))
+    figure = Figure((2.6 * n_columns, 3.2 * len(comparisons)), layout='constrained')
     figure.suptitle('a dot a seed; bars: mean and 95 % confidence interval; sharpness: '
                     'originals = 1', fontsize=9)
-    for axis, (measure, samples) in zip(figure.subplots(1, len(values)), values.items(),
-                                        strict=True):
-        for i, sample in enumerate(samples.values()):
-            mean, width = interval(sample)
-            axis.plot(i + np.linspace(-0.15, 0.15, len(sample)), sample, 'o', color=f'C{i}',
-                      markersize=4, alpha=0.6)
-            axis.errorbar(i + 0.3, mean, width, fmt='_', color='black', capsize=4)
-        axis.set(title=measure.replace('_', ' '), xlim=(-0.5, len(samples) - 0.3))
-        axis.set_xticks(range(len(samples)), [nets.replace(' + ', '\n+ ') for nets in samples],
-                        fontsize=8)
-        axis.title.set_fontsize(9)
+    parts = figure.subfigures(len(comparisons), 1, squeeze=False)[:, 0]
+    for part, (title, values) in zip(parts, comparisons.items(), strict=True):
+        part.suptitle(title, fontsize=10, fontweight='bold')
+        for axis, (measure, samples) in zip(part.subplots(1, n_columns), values.items(),
+                                            strict=False):
+            for i, sample in enumerate(samples.values()):
+                mean, width = interval(sample)
+                axis.plot(i + np.linspace(-0.15, 0.15, len(sample)), sample, 'o', color=f'C{i}',
+                          markersize=4, alpha=0.6)
+                axis.errorbar(i + 0.3, mean, width, fmt='_', color='black', capsize=4)
+            axis.set(title=measure.replace('_', ' '), xlim=(-0.5, len(samples) - 0.3))
+            axis.set_xticks(range(len(samples)), [nets.replace(' + ', '\n+ ') for nets in samples],
+                            fontsize=7)
+            axis.tick_params(axis='y', labelsize=8)
+            axis.title.set_fontsize(9)
     save(figure, path)
 
 

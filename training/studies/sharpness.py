@@ -1,7 +1,7 @@
-"""Does a discriminator make reconstructions sharper, and what does it cost? Never imports MXNet.
+"""What does a discriminator buy, and what does it cost? Never imports MXNet.
 
-The same nets on MNIST over several seeds, alone and against a discriminator, with means and
-confidence intervals.
+The same nets over several seeds, alone and against discriminators: on digits, on faces, and on
+faces by a VAE without the original's flaws; with means and confidence intervals.
 """
 from dataclasses import replace
 from pathlib import Path
@@ -9,35 +9,50 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from training.experiments.registry import EXPERIMENTS
+from training.experiments.registry import EXPERIMENTS, WITHOUT_FLAWS
 from training.experiments.row import Row
 from training.reporting import tables
+from training.studies import anime
 from training.studies.study import Runs, Study, of_measures
 
-SEEDS, EPOCHS = range(5), 10
-ALONE, WITH_DISC = 'DenseVAE', 'DenseVAE + DenseLogReg'
-SHOWN = of_measures('sharpness', 'mean_squared_error', 'ssim', 'accuracy',
-                    'frechet_reconstructions')
+DIGITS, SOUND = 'Digits: five seeds', 'Faces, a VAE without flaws: three seeds'
+ALONE, WITH_DISC = 'DenseVAE', 'DenseVAE + DenseLogReg'  # of digits
+DIGITS_EPOCHS = 10
+NETS = {  # title: the rows that are compared, the first of them without a discriminator
+    DIGITS: ['DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'],
+    SOUND: ['ConvVAE_on_anime/512_32_200_seeded',
+            'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_200_10_seeded',
+            'ConvVAE_ResNet_on_anime/512_32_200_10_seeded']}
+SEEDS = {DIGITS: range(5), SOUND: range(3)}
+# What is compared was chosen before the runs, and is corrected for within each comparison
+OF_FACES = ('sharpness', 'psnr', 'ssim', 'frechet_reconstructions', 'frechet_samples')
+SHOWN = {DIGITS: of_measures('sharpness', 'mean_squared_error', 'ssim', 'accuracy',
+                             'frechet_reconstructions'),
+         SOUND: of_measures(*OF_FACES)}
 CONFIDENCE = 0.95  # as the figure says
 
 
 def comparisons() -> dict[str, dict[str, Row]]:
     """Return what is trained: the shared step, where there is a choice."""
-    alone = EXPERIMENTS['DenseVAE_on_MNIST/5_3_400_bce_50']
-    with_disc = EXPERIMENTS['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50']
-    rows = {}
-    for seed in SEEDS:
-        rows[f'{ALONE}, seed {seed}'] = replace(alone, solo_epochs=EPOCHS, seed=seed)
-        rows[f'{WITH_DISC}, seed {seed}'] = replace(with_disc, step='shared',
-                                                    combo_epochs=EPOCHS, seed=seed)
-    return {'Digits: five seeds': rows}
+    return {title: {f'{row.nets}, seed {seed}': replace(row, seed=seed)
+                    for seed in SEEDS[title] for row in _rows(title)} for title in NETS}
 
 
-def values(lines: list[dict]) -> dict[str, dict[str, np.ndarray]]:
-    """Return by measure and nets a value for each seed: (seeds,)."""
-    return {measure: {nets: np.array([float(line[measure]) for line in lines
-                                      if line['nets'] == nets]) for nets in (ALONE, WITH_DISC)}
-            for measure in SHOWN}
+def _rows(title: str) -> list[Row]:
+    """Return the rows of a comparison, with seed 0."""
+    rows = [EXPERIMENTS[name] for name in NETS[title]]
+    if title == DIGITS:
+        return [replace(row, combo_epochs=DIGITS_EPOCHS, step='shared') if row.disc
+                else replace(row, solo_epochs=DIGITS_EPOCHS) for row in rows]
+    return [replace(anime.at_scale(row), **(WITHOUT_FLAWS if title == SOUND else {}))
+            for row in rows]
+
+
+def values(title: str, lines: list[dict]) -> dict[str, dict[str, np.ndarray]]:
+    """Return by measure and nets a value for each seed: (seeds,); lines: of a comparison."""
+    return {measure: {row.nets: np.array([float(line[measure]) for line in lines
+                                          if line['nets'] == row.nets]) for row in _rows(title)}
+            for measure in SHOWN[title]}
 
 
 def interval(sample: np.ndarray) -> tuple[float, float]:
@@ -46,36 +61,69 @@ def interval(sample: np.ndarray) -> tuple[float, float]:
     return float(sample.mean()), float(width)
 
 
-def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
-    """Return a table of means, and of their differences with intervals.
+def holm(p: list[float]) -> list[float]:
+    """Return p values (n,) corrected for how many there are, in their order.
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    order = np.argsort(p)
+    corrected = np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1))
+    return np.minimum(corrected, 1)[np.argsort(order)].tolist()
+
+
+def paired(title: str, lines: list[dict]) -> list[dict]:
+    """Return differences from the VAE alone, a line a measure and discriminator.
 
     Runs of one seed are pairs (paired t-test): they share weights to begin with and batches.
     """
+    found = []
+    for measure, samples in values(title, lines).items():
+        (alone, without), *others = samples.items()
+        for nets, sample in others:
+            test = stats.ttest_rel(sample, without)
+            found.append({'measure': measure, 'nets': nets, 'alone': without, 'with': sample,
+                          'difference': float(np.mean(sample - without)), 'p': test.pvalue,
+                          'interval': tuple(test.confidence_interval(CONFIDENCE))})
+    for line, p in zip(found, holm([line['p'] for line in found]), strict=True):
+        line['p_holm'] = p
+    return found
+
+
+def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
+    """Return a table of means, and of their differences with intervals."""
     lines = [line for _, line in compared.values()]
-    table = [[f'mean of {len(lines) // 2} seeds', ALONE, WITH_DISC, 'difference',
-              f'{CONFIDENCE:.0%} interval']]
-    for measure, samples in values(lines).items():
-        alone, with_disc = samples.values()
-        header, digits = SHOWN[measure]
-        low, high = stats.ttest_rel(with_disc, alone).confidence_interval(CONFIDENCE)
+    title = next(title for title, rows in comparisons().items() if rows.keys() == compared.keys()
+                 and [*rows.values()] == [row for row, _ in compared.values()])
+    n_seeds = len(SEEDS[title])
+    table = [[f'mean of {n_seeds} seeds', 'against', 'VAE alone', 'with it', 'difference',
+              f'{CONFIDENCE:.0%} interval', 'p (Holm)']]
+    for line in paired(title, lines):
+        header, digits = SHOWN[title][line['measure']]
         digits = max(digits, 3)
-        table.append([header, *(f'{mean:.{digits}f} ± {width:.{digits}f}'
-                                for mean, width in map(interval, (alone, with_disc))),
-                      f'{with_disc.mean() - alone.mean():+.{digits}f}',
-                      f'{low:+.{digits}f} to {high:+.{digits}f}'])
+        low, high = line['interval']
+        table.append([header, line['nets'].split(' + ')[1],
+                      *(f'{mean:.{digits}f} ± {width:.{digits}f}'
+                        for mean, width in map(interval, (line['alone'], line['with']))),
+                      f'{line["difference"]:+.{digits}f}',
+                      f'{low:+.{digits}f} to {high:+.{digits}f}',
+                      f'{line["p_holm"]:.2g}'])
     return tables.markdown_table(table)
 
 
 def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
-    """Draw each seed's measures, with means and intervals."""
+    """Draw each seed's measures, with means and intervals: a row of charts a comparison."""
+    from training.experiments import naming
     from training.reporting import study_charts  # slow to import
-    study_charts.draw_seeds(path, values(lines), interval)
+    by_run = {line['run']: line for line in lines}
+    study_charts.draw_seeds(path, {
+        title: values(title, [by_run[naming.run_name(row)] for row in rows.values()])
+        for title, rows in compared.items()}, interval)
 
 
 STUDY = Study(
-    'claim', "a discriminator's gain over seeds", 'claim.csv',
+    'claim', "a discriminator's gain over seeds, on digits and faces", 'claim.csv',
     ('run', 'nets', 'seed', 'mean_squared_error', 'psnr', 'ssim', 'sharpness', 'kl',
      'active_latents', 'accuracy', 'frechet_reconstructions', 'sample_sharpness',
-     'frechet_samples'),
+     'frechet_samples', 'minutes'),
     'claim.png', comparisons, write, draw)

@@ -64,7 +64,6 @@ class Study:
     write: Callable[[dict[str, tuple[Row, dict]], Runs], str]
     draw: Callable[[Path, dict[str, dict[str, Row]], list[dict], Runs], None]
     introduction: str = ''    # above all comparisons
-    n_images: int | None = None  # held-out images that are measured, the first; none: all
 
     @property
     def measures(self) -> list[str]:
