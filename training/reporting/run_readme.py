@@ -101,7 +101,8 @@ def _strips(folder: Path) -> list[str]:
     if not (folder / STRIP_ANIMATION).exists():
         return []
     counts = ', '.join(str(n_epochs_of(path)) for path in snapshots_in(folder))
-    return [f'The ten pictures after {counts} epochs:', '',
+    after = f' after {counts} epochs' if counts else ' over the epochs'  # of a GIF alone
+    return [f'The ten pictures{after}:', '',
             f'![The ten pictures over the epochs]({STRIP_ANIMATION})', '']
 
 
