@@ -14,26 +14,42 @@ class Images:
     """
 
     def __init__(self, stored: np.ndarray, layout: str = 'reshape',
-                 order: np.ndarray | None = None):
-        """stored: (m, h, w, c), perhaps a file's. order: (n,) indices of it; none: all."""
+                 order: np.ndarray | None = None, n_upright: int | None = None):
+        """stored: (m, h, w, c), perhaps a file's. order: (n,) indices of it; none: all.
+
+        n_upright: how many come as they are, and what follows them mirrored; none: all.
+        """
         self._stored, self.layout = stored, layout
         self._order = np.arange(len(stored)) if order is None else order
+        self._n_upright = len(self._order) if n_upright is None else n_upright
 
     def __len__(self) -> int:
         return len(self._order)
 
     def __getitem__(self, indices) -> np.ndarray:
-        pixels = self._stored[self._order[indices]]
+        pixels = self._pixels(indices)
         return np.divide(to_channels_first(pixels, self.layout), np.float32(255),
                          dtype=np.float32)
 
     def with_layout(self, layout: str) -> Self:
         """Return the same images, which become channel-first by another layout."""
-        return type(self)(self._stored, layout, self._order)
+        return type(self)(self._stored, layout, self._order, self._n_upright)
+
+    def mirrored(self, n: int) -> Self:
+        """Return the first n images (there are only upright ones), then their mirror images."""
+        return type(self)(self._stored, self.layout, np.tile(self._order[:n], 2), n)
+
+    def _pixels(self, indices) -> np.ndarray:
+        places = np.arange(len(self))[indices]
+        pixels = self._stored[self._order[places]]                      # (b, h, w, c)
+        is_mirrored = places >= self._n_upright
+        if is_mirrored.any():
+            pixels[is_mirrored] = pixels[is_mirrored][:, :, ::-1]
+        return pixels
 
     def between(self, start: int, stop: int) -> np.ndarray:
         """Return a part of the images as bytes, (n, h, w, c)."""
-        return self._stored[self._order[start:stop]]
+        return self._pixels(slice(start, stop))
 
     def first(self, n: int) -> np.ndarray:
         """Return the first n images as bytes, (n, h, w, c)."""

@@ -67,6 +67,11 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                           'them into bands, transpose keeps them whole')
     sub.add_argument('--seed', metavar='N',
                      help='seed of weights, batch order and noise; it never changes the split')
+    sub.add_argument('--stop-after', metavar='N',
+                     help='stop after N epochs without a new low of the held-out loss, and keep '
+                          'the parameters of the lowest')
+    sub.add_argument('--from', metavar='RUN', dest='begin_from',
+                     help='begin with the parameters of a finished run of the same nets')
     sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
                      help='set any other field of the row; may be repeated')
     sub.add_argument('--kvstore', metavar='dist_sync',

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 
 from data import MissingDataError, fetch
+from training.commands import initial
 from training.commands.wiring import (
     check_data,
     idle_by_data,
@@ -76,7 +77,7 @@ def _asked(args) -> dict[str, Row]:
     chosen = {}
     for row in (registry.match(args.match) if args.name is None
                 else [registry.get(args.name)]):
-        changed = _changed(registry.canonical(row), args)
+        changed = initial.begun(_changed(registry.canonical(row), args), args)
         check_data(changed)
         first = registry.canonical(_effective(changed))
         if first.name != row.name:

@@ -183,6 +183,7 @@ def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
 
 def train_row(row: Row, dataset, ctx: list, args, workers=None):
     """Build a row's nets and train them."""
+    from training.commands import initial
     from training.run import train
     from training.steps.networks import ALONE
     vae, disc, feature_disc = build_nets(row, dataset.shape)
@@ -191,6 +192,7 @@ def train_row(row: Row, dataset, ctx: list, args, workers=None):
         classifier = load_classifier(row, dataset, ctx[0], args)
     options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
                            args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
+                           initial.files_of(row, args), getattr(args, 'begin_from', None),
                            getattr(args, 'tensorboard', None),
                            published_rows().get(row.name, {}))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,

@@ -30,7 +30,7 @@ def explore(run, between: tuple[int, int] = (0, 1)) -> dict[str, tuple]:
                            [('', part) for part in np.split(square, SIDE)])}
     if row.encodes:
         figures |= _of_latents(run, between)
-    n_train = phases.n_images(len(run.dataset.train), row)
+    n_train = phases.n_used(len(run.dataset.train), row)
     if n_train:
         nearest, errors = nearest_images(square[:N_NEAREST], run.dataset.train, n_train)
         figures['nearest'] = (

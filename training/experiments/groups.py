@@ -23,6 +23,8 @@ class Data:
     shuffle_seed: int | None = of('seed of the split; none: files in name order', 0, least=0,
                                   most=MOST_INDEX)
     limit: int | None = count('first N training images; none: all', None, MOST_INDEX)
+    mirror: str = of('train on the mirror images of training images, too', 'no',
+                     choices=('no', 'yes'))
     images: str | None = of('beginning of the checksum of other images than those of the shown '
                             'results; the data say it', None)
 
@@ -97,12 +99,17 @@ class Optimisation:
     lr: float = of('step size', 1e-3, above=0)
     batch_size: int = count('images in a batch', 64)
     seed: int = of('of weights, batch order and noise', 0, least=0, most=MOST_INDEX)
+    initial: str | None = of("beginning of the checksum of another run's parameters, with which "
+                             'this one begins; `--from` says it', None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SoloCombo(Optimisation):
     """Epochs of the VAE alone, then of both; Adam."""
     solo_epochs: int = of('epochs of the VAE alone', 0, least=0, most=MOST_EPOCHS)
+    stop_after: int | None = count('stop after so many epochs without a new low of the held-out '
+                                   "loss, and keep the lowest one's parameters; none: train all",
+                                   None, MOST_EPOCHS)
     step: str = of('combo step: three latents of an image, or one', 'published',
                    choices=('published', 'shared'))
 

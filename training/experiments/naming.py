@@ -9,7 +9,12 @@ from training.experiments.registry import EXPERIMENTS, PUBLISHED
 from training.experiments.row import Row
 
 # Fields with an option of their own, in the order in which names show them
-OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}'}
+OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}',
+           'stop_after': '_stop{}'}
+SUFFIXES = OPTIONS | {'initial': '_from-{}'}
+IN_WORDS = {'images': 'on other images ({})', 'initial': "from another run's parameters ({})",
+            'mirror': 'on mirror images, too',
+            'stop_after': 'stopped after {} epochs without a new low'}
 EPOCHS = {'solo_epochs', 'combo_epochs'}
 SIZES = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers', 'disc_hnodes',
          'disc_base_channels')  # in the order in which published names show them
@@ -44,7 +49,7 @@ def run_name(row: Row) -> str:
 
 
 def _suffix(field: str, value) -> str:
-    return re.sub(r'[^\w.+-]', '-', OPTIONS.get(field, f'_{field}-{{}}').format(value))
+    return re.sub(r'[^\w.+-]', '-', SUFFIXES.get(field, f'_{field}-{{}}').format(value))
 
 
 def _with_epochs(published: Row, hparams: str, text: str) -> str:
@@ -98,7 +103,7 @@ def command(row: Row) -> str:
         words += ['--epochs', epochs_text(row)]
     for field, value in changed.items():
         if field in OPTIONS:
-            words += [f'--{field}', str(value)]
+            words += [f'--{field.replace("_", "-")}', str(value)]
         elif field not in EPOCHS:
             words += ['--set', f'{field}={value}']
     return shlex.join(words)
@@ -106,7 +111,7 @@ def command(row: Row) -> str:
 
 def caption(row: Row) -> str:
     """Return one sentence: as published, or what differs; not all rows were published."""
-    differences = ', '.join(f'on other images ({v})' if k == 'images' else f'{k} {v}'
+    differences = ', '.join(IN_WORDS.get(k, f'{k} {{}}').format(v)
                             for k, v in changes(row).items() if k not in row.of_pictures())
     if row.name in PUBLISHED:
         return (f'NOT the published experiment {row.name}: {differences}.' if differences else

@@ -83,8 +83,17 @@ def _losses(folder: Path, config: dict, experiment: Row, published: dict) -> lis
             'Epochs are numbered from 0; the table shows every tenth, the last one and those '
             f'that were published, and [{STATISTICS}]({STATISTICS}) shows all. '
             + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out']))
-            + _on_kl(experiment), '',
+            + _on_kl(experiment) + _on_lowest(experiment, statistics), '',
             *([f'![Losses over the epochs]({LOSSES})', ''] if (folder / LOSSES).exists() else [])]
+
+
+def _on_lowest(row: Row, statistics: list[dict]) -> str:
+    """Return which epoch's parameters were kept, if they are not the last one's."""
+    if not getattr(row, 'stop_after', None):
+        return ''
+    best = min(statistics, key=lambda line: line['val_loss'])
+    return (f' Parameters and pictures are of epoch {best["epoch"]:.0f}, which has the lowest '
+            '`val_loss`.')
 
 
 def _on_kl(row: Row) -> str:

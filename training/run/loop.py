@@ -17,8 +17,9 @@ from training.steps.phases import (
     Phase,
     Progress,
     check_finite,
-    n_batches,
+    is_over,
     n_images,
+    n_used,
     plan,
 )
 
@@ -38,22 +39,31 @@ def train(networks: Networks, train_images, held_out, row: Row,
     """
     ctx = ctx if isinstance(ctx, list) else [ctx]
     progress = progress or Progress()
-    parallel.check_split(n_images(len(train_images), row), row.batch_size,
-                         workers.count * len(ctx))
+    n_seen = n_images(len(train_images), row)
+    parallel.check_split(n_seen, row.batch_size, workers.count * len(ctx))
+    if row.mirror == 'yes':
+        train_images = train_images.mirrored(n_used(len(train_images), row))
     for phase in plan(row)[len(progress.records):]:
+        if is_over(row, progress.records):
+            break
         begun = phase.begin(networks, row, progress.records)
-        record = _epoch(networks, train_images, row, ctx, phase, progress, on_batch, workers)
+        record = _epoch(networks, train_images, n_seen, row, ctx, phase, progress, on_batch,
+                        workers)
         check_finite(networks, progress, phase, row.epochs)
         record |= begun | phase.watch(networks, held_out, row, ctx[0])
         progress.finish_epoch(record)
         yield record
 
 
-def _epoch(networks, images, row: Row, ctx, phase, progress, on_batch, workers) -> dict:
-    """Train the rest of the epoch under way; return its record but for the held-out loss."""
+def _epoch(networks, images, n_seen: int, row: Row, ctx, phase, progress, on_batch,
+           workers) -> dict:
+    """Train the rest of the epoch under way; return its record but for the held-out loss.
+
+    n_seen: how many of the images it sees, the first.
+    """
     epoch, started = len(progress.records), time.perf_counter() - progress.seconds
-    order = rng.order(row.seed, epoch, n_images(len(images), row))
-    last, weights = n_batches(len(images), row), phase.weights(row, progress.records)
+    order = rng.order(row.seed, epoch, n_seen)
+    last, weights = math.ceil(n_seen / row.batch_size), phase.weights(row, progress.records)
     for batch in range(progress.batch, last):
         indices = order[batch * row.batch_size:][:row.batch_size]
         n, x = len(indices), parallel.to_devices(images[workers.part(indices)], ctx)

@@ -5,6 +5,7 @@ Nets, data and row come as arguments: building and loading them is the command l
 import gc
 import math
 import mmap
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ class Options:
     fresh: bool
     checkpoint_minutes: float
     snapshot_every: int | None = None  # epochs
+    initial: dict[str, Path] = field(default_factory=dict)  # files of parameters by net
+    begun_from: str | None = None      # the run that they are of
     tensorboard: Path | None = None
     published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
 
@@ -51,6 +54,8 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
     """
     gc.collect()  # the nets of a run before: in cycles whose size Python does not see
     networks = make_networks(row, vae, disc, dataset.shape, ctx, workers, feature_disc)
+    for net, path in options.initial.items():
+        parameters.load(getattr(networks, net), path, ctx)
     if workers.rank > 0:
         progress = checkpoints.share(workers, networks, phases.Progress(), row)
         for _ in loop.train(networks, dataset.train, dataset.test, row, ctx, progress,
@@ -62,12 +67,12 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
     with lock, mmap.mmap(-1, RESERVED_BYTES) as reserve:
         if final.exists() and not options.force:
             raise ExperimentError(f'{final}: {run_folder.IN_THE_WAY}')
-        config = _config(row, dataset, device.describe(ctx, workers.count))
+        config = _config(row, dataset, device.describe(ctx, workers.count), options)
         try:
             _train_epochs(row, dataset, networks, ctx, folder, config, options, workers,
                           classifier)
             reserve.close()
-            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, len(ctx), options)
+            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, ctx, options)
             run_folder.finish(folder, final)
         except Exception as error:
             reserve.close()
@@ -117,6 +122,8 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
                 if samples.due(row, record['epoch'] + 1):
                     samples.keep(folder, networks.vae, row, dataset.test, ctx[0],
                                  record['epoch'] + 1, classifier)
+                if phases.is_new_low(row, progress.records):
+                    _save(networks, folder, run_folder.BEST)
                 keeper.on_epoch(progress)
         except phases.Diverged as error:
             write_statistics(folder, [*progress.records, error.record], row.kind)
@@ -127,12 +134,20 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
                 board.close()
 
 
-def _finish(run: FinishedRun, networks: Networks, n_devices: int, options: Options) -> None:
+def _save(networks: Networks, folder: Path, name: str) -> None:
+    """Write the nets' parameters; name: of the files, with {} for the net."""
+    for net in ('vae', 'disc'):
+        if getattr(networks, net):
+            parameters.save(getattr(networks, net), folder / name.format(net))
+
+
+def _finish(run: FinishedRun, networks: Networks, ctx: list, options: Options) -> None:
     """Write all that a finished run leaves besides its statistics."""
-    parameters.save(run.vae, run.folder / run_folder.PARAMETERS)
-    if networks.disc:
-        parameters.save(networks.disc, run.folder / 'disc.params')
-    if n_devices > 1:  # pictures are of what the file holds: the mean of running statistics
+    if getattr(run.row, 'stop_after', None):
+        for net in filter(lambda net: getattr(networks, net), ('vae', 'disc')):
+            parameters.load(getattr(networks, net), run.folder / run_folder.BEST.format(net), ctx)
+    _save(networks, run.folder, run_folder.PARAMETERS_OF)
+    if len(ctx) > 1:  # pictures are of what the file holds: the mean of running statistics
         parameters.load(run.vae, run.folder / run_folder.PARAMETERS, run.ctx)
     run.keep_pictures()
     pixels, originals = run.pictures()
@@ -145,9 +160,12 @@ def _finish(run: FinishedRun, networks: Networks, n_devices: int, options: Optio
     run_readme.write_readme(run.folder, options.published)
 
 
-def _config(row: Row, dataset, device_name: str) -> dict:
+def _config(row: Row, dataset, device_name: str, options: Options) -> dict:
+    begun = options.begun_from
     return {'run': naming.run_name(row), 'name': row.name, 'caption': naming.caption(row),
-            'command': naming.command(row) + ' --skip-bad' * ('left_out' in dataset.source),
+            'command': ' '.join([
+                naming.command(row), *['--skip-bad'] * ('left_out' in dataset.source),
+                *(['--from', shlex.quote(begun)] if begun else [])]),
             'row': row.configuration(),
             'data': dataset.source,
             'n_train': phases.n_images(len(dataset.train), row),

@@ -12,6 +12,7 @@ from training.experiments.row import ExperimentError, Row
 from training.storage import files
 
 CONFIG, PARAMETERS, PICTURES = 'config.json', 'vae.params', 'pictures.safetensors'
+PARAMETERS_OF = '{}.params'  # of the net
 EVALUATION = 'evaluation.json'
 IN_THE_WAY = 'a finished run is there; --force replaces it'
 CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row': dict,
@@ -24,6 +25,7 @@ GONE = [('step', 'vaegan'), ('pixel_loss', None), ('solo_epochs', 0), ('pbp_weig
         ('encoder', 'published'), ('latent_head', 'published')]
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
+BEST = 'checkpoint-best.{}'  # parameters of the epoch of the lowest held-out loss, by net
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
 
 

@@ -1,0 +1,173 @@
+"""Where a training begins, on what, and when it ends: `--from`, `mirror`, `--stop-after`."""
+from dataclasses import replace
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from data.images import Images
+from training.commands.wiring import build_nets
+from training.experiments import naming, registry
+from training.reporting.statistics import read_statistics
+from training.run import loop
+from training.steps import phases
+from training.steps.networks import make_networks
+from training.storage import parameters, run_folder
+
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
+SMALL = ['--set', 'n_hnodes=16', '--limit', '64']
+CPU = [mx.cpu()]
+
+
+@pytest.fixture
+def run(cli, tmp_path, data_root):
+    def start(name, *words):
+        status, out, err = cli(['run', name, *words, '--results-root', str(tmp_path),
+                                '--data-root', str(data_root), '--ctx', 'cpu'])
+        return status, (tmp_path / out.strip().splitlines()[-1] if not status else err)
+    return start
+
+
+def of(folder, net='vae'):
+    return parameters.read(folder / f'{net}.params')
+
+
+def same(a, b):
+    return all((a[name] == b[name]).all() for name in a.keys() | b.keys())
+
+
+@pytest.mark.parametrize('layout', ['reshape', 'transpose'])
+def test_mirror_images_follow_the_images(layout):
+    stored = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), np.uint8)
+    order = np.array([4, 0, 5, 2])
+    both = Images(stored, layout, order).mirrored(3)
+    chosen = stored[order[:3]]
+    expected = np.concatenate([chosen, np.flip(chosen, 2)])
+    assert len(both) == 6 and (both.pixels == expected).all()
+    assert (both[np.array([5, 0, 3])] == Images(expected, layout)[np.array([5, 0, 3])]).all()
+    assert (both.between(2, 4) == expected[2:4]).all()
+    assert (stored[order[:3]] == chosen).all()  # what is stored stays
+
+
+def test_training_on_mirror_images_is_training_on_both():
+    stored = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8)
+    row = replace(registry.EXPERIMENTS[SOLO], n_hnodes=8, batch_size=8, solo_epochs=2)
+    both = np.concatenate([stored[:20], np.flip(stored[:20], 2)])
+    losses = []
+    for of_row, images in ((replace(row, mirror='yes', limit=20), stored), (row, both)):
+        networks = make_networks(of_row, *build_nets(of_row, (1, 28, 28))[:2], (1, 28, 28), CPU)
+        losses.append([record['vae_loss'] for record in loop.train(
+            networks, Images(images), Images(stored), of_row, CPU)])
+    assert losses[0] == losses[1] and phases.n_batches(40, replace(row, limit=20)) == 3
+    assert phases.n_batches(40, replace(row, limit=20, mirror='yes')) == 5
+
+
+def records(*losses):
+    return [{'val_loss': loss} for loss in losses]
+
+
+def test_a_run_is_over_after_epochs_without_a_new_low():
+    row = replace(registry.EXPERIMENTS[SOLO], stop_after=2)
+    assert not phases.is_over(row, []) and phases.is_new_low(row, records(3))
+    assert not phases.is_over(row, records(3, 2, 2.5)) and phases.best_epoch(records(3, 2, 2)) == 1
+    assert phases.is_over(row, records(3, 2, 2.5, 2))  # an equal one is no new low
+    assert not phases.is_over(row, records(3, 2, 2.5, 1.9))
+    assert not phases.is_new_low(row, records(3, 2, 2))
+    never = replace(row, stop_after=None)
+    assert not phases.is_over(never, records(1, 2, 3, 4)) and not phases.is_new_low(
+        never, records(1))
+
+
+@pytest.mark.parametrize('name', [SOLO, COMBO])
+def test_the_best_epochs_parameters_are_kept(run, name):
+    words = [*SMALL, '--set', 'lr=0.02', '--set', 'batch_size=16']
+    status, stopped = run(name, *words, '--epochs', '40', '--stop-after', '2')
+    assert status == 0, stopped
+    losses = [line['val_loss'] for line in read_statistics(stopped)]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < 40 and '_stop2' in stopped.name
+    status, straight = run(name, *words, '--epochs', str(best + 1))
+    assert status == 0, straight
+    for net in ('vae', 'disc') if name == COMBO else ('vae',):
+        assert same(of(stopped, net), of(straight, net))
+    assert (stopped / 'strip.png').read_bytes() == (straight / 'strip.png').read_bytes()
+    assert f'are of epoch {best}, which has the lowest `val_loss`' in (
+        stopped / 'README.md').read_text()
+    assert not [path for path in stopped.iterdir() if path.name.startswith('checkpoint')]
+
+
+def test_a_run_that_was_over_when_it_was_cut_off_does_not_go_on():
+    row = replace(registry.EXPERIMENTS[SOLO], stop_after=1, n_hnodes=8, limit=16)
+    images = Images(np.zeros((16, 28, 28, 1), np.uint8))
+    networks = make_networks(row, *build_nets(row, (1, 28, 28))[:2], (1, 28, 28), CPU)
+    progress = phases.Progress(records(1, 2))
+    assert [*loop.train(networks, images, images, row, CPU, progress)] == []
+
+
+def test_a_run_begins_with_anothers_parameters(run):
+    status, first = run(COMBO, *SMALL, '--epochs', '1')
+    name = f'{first.parent.name}/{first.name}'
+    # So small a step leaves every weight as it is
+    status, second = run(COMBO, *SMALL, '--epochs', '1', '--seed', '3', '--from', name, '--set',
+                         'lr=1e-30')
+    assert status == 0, second
+    for net in ('vae', 'disc'):
+        before, after = of(first, net), of(second, net)
+        assert same({k: v for k, v in before.items() if 'running' not in k},
+                    {k: v for k, v in after.items() if 'running' not in k})
+    config = run_folder.read_config(second)
+    assert config['command'].endswith(f'--from {name}')
+    assert config['row']['initial'] in second.name and "another run's" in config['caption']
+    # A discriminator of another size begins anew
+    status, third = run(COMBO, *SMALL, '--epochs', '1', '--from', name, '--set', 'lr=1e-30',
+                        '--set', 'disc_hnodes=7')
+    assert status == 0, third
+    assert same(of(first), of(third)) and third.name.split('from-')[1] != second.name.split(
+        'from-')[1]
+
+
+def test_a_repeated_command_begins_with_the_same_parameters(run, cli):
+    _, first = run(SOLO, *SMALL, '--epochs', '1')
+    name = f'{first.parent.name}/{first.name}'
+    _, second = run(SOLO, *SMALL, '--epochs', '2', '--from', name)
+    words = run_folder.read_config(second)['command'].split()[4:]
+    before = of(second)
+    status, again = run(*words, '--force')
+    assert status == 0 and again == second and same(of(again), before)
+
+
+@pytest.mark.parametrize('words, said', [
+    (['--from', 'DenseVAE_on_MNIST/no'], 'unknown experiment'),
+    (['--from', SOLO], 'no finished run there'),
+    (['--set', 'initial=0123abcd'], 'found no --from'),
+    (['--stop-after', '0'], 'stop_after=0: expected'),
+    (['--set', 'mirror=perhaps'], 'one of no, yes')])
+def test_bad_beginnings_are_one_line(run, tmp_path, words, said):
+    status, err = run(SOLO, *SMALL, *words)
+    assert status == 2 and err.splitlines()[-1].startswith('error: ') and said in err
+    assert not any(tmp_path.iterdir())
+
+
+def test_other_nets_and_lost_parameters_are_refused(run):
+    _, first = run(SOLO, *SMALL, '--epochs', '1')
+    name = f'{first.parent.name}/{first.name}'
+    status, err = run(SOLO, '--limit', '64', '--epochs', '1', '--from', name)
+    assert status == 2 and 'parameters of another net' in err
+    status, err = run(SOLO, *SMALL, '--epochs', '2', '--from', name, '--set', 'initial=0123abcd')
+    assert status == 2 and f'found those of {first}' in err
+    (first / 'vae.params').unlink()
+    status, err = run(SOLO, *SMALL, '--epochs', '2', '--from', name)
+    assert status == 2 and 'vae.params: not there' in err
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+
+
+def test_a_plain_gan_has_no_low_to_wait_for(run):
+    status, err = run('ConvDecoder_ResNet_on_anime/512_32_200', '--stop-after', '3', '--dry-run')
+    assert status == 2 and 'stop_after=3' in err and 'plain GAN' in err
+
+
+def test_names_say_beginnings_and_ends():
+    row = replace(registry.EXPERIMENTS[SOLO], stop_after=5, initial='0123abcd', mirror='yes')
+    assert naming.run_name(row) == f'{SOLO}_stop5_mirror-yes_from-0123abcd'
+    assert '--stop-after 5' in naming.command(row)
