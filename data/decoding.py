@@ -1,4 +1,4 @@
-"""Faces of any format and size as 64 x 64 RGB bytes, and the original's saved array."""
+"""Faces of any format and size as RGB bytes of one size, and the original's saved array."""
 import functools
 import io
 import os
@@ -32,24 +32,27 @@ NDARRAY_FIELDS = ((0x112, 0, 1, 0xF993FAC9, 0, 4), (0x112, 0, 1, 0xF993FACA, 0, 
 _one_large = Lock()
 
 
-def decode_into(file: IO[bytes], path: Path, skip_bad: bool) -> int:
-    """Write the faces of a folder, zip or saved NDArray one after the other.
+def decode_into(file: IO[bytes], path: Path, skip_bad: bool, side: int = SIDE) -> int:
+    """Write the faces of a folder, zip or saved NDArray one after the other, side x side.
 
     Return how many were left out. DataError for an image that cannot be read, unless skip_bad.
     """
     if path.suffix.lower() == '.ndy':
+        if side != SIDE:
+            raise DataError(f'{path}: faces of {SIDE} x {SIDE}, expected pictures, for those '
+                            f'become {side} x {side}')
         _convert_ndarray(file, path)
         return 0
     with archives.opened(path) as found:
-        return _decode_all(file, path, found.sources, skip_bad)
+        return _decode_all(file, path, found.sources, skip_bad, side)
 
 
 def _decode_all(file: IO[bytes], path: Path, sources: list[archives.Source],
-                skip_bad: bool) -> int:
+                skip_bad: bool, side: int) -> int:
     if not sources:
         raise DataError(f'{path}: no {", ".join(sorted(archives.SUFFIXES))} files in it')
     n_skipped = 0
-    for _, face in decoded(sources, path.name, skip_bad):
+    for _, face in decoded(sources, path.name, skip_bad, (3, side, side)):
         if face is None:
             n_skipped += 1
         else:

@@ -14,13 +14,13 @@ VERSION = b'2'  # of how images are decoded
 
 
 def read(request: Request) -> Contents:
-    """Return a set of faces, 64 x 64 RGB.
+    """Return a set of faces, RGB, at the size of the entry.
 
     They are decoded once and kept in the cache, from where they are mapped into memory.
     DataError if there are none, or an image cannot be read and is not to be left out.
     """
     path = find(request)
-    faces, n_left_out = _cached(path, request.skip_bad)
+    faces, n_left_out = _cached(path, request.skip_bad, request.entry.shape[1])
     order = split_order(len(faces), request.shuffle_seed)
     n_train = int(len(faces) * request.entry.train_share)
     return Contents(Images(faces, order=order[:n_train]), Images(faces, order=order[n_train:]),
@@ -80,47 +80,49 @@ def split_order(n: int, shuffle_seed: int | None) -> np.ndarray:
     return nd.random.shuffle(indices).asnumpy()[:, 0]
 
 
-def _cached(path: Path, skip_bad: bool) -> tuple[np.ndarray, int]:
+def _cached(path: Path, skip_bad: bool, side: int) -> tuple[np.ndarray, int]:
     """Return the faces at a path, mapped into memory, and how many were left out.
 
-    The cache has them under the checksum of what was decoded.
+    The cache has them under the checksum of what was decoded, and their size if it is not the
+    usual one.
     """
     folder, key = fetch.cache_dir() / 'faces', _content_key(path)
+    name = key if side == decoding.SIDE else f'{key}-{side}px'
 
     def find_stored() -> Path | None:
-        patterns = [f'{key}.rgb'] + [f'{key}-without-*.rgb'] * skip_bad
-        return next((file for name in patterns for file in sorted(folder.glob(name))), None)
+        patterns = [f'{name}.rgb'] + [f'{name}-without-*.rgb'] * skip_bad
+        return next((file for one in patterns for file in sorted(folder.glob(one))), None)
 
     stored = find_stored()
     try:
         if stored is None:
             with fetch.building(folder):
-                stored = find_stored() or _store(folder, key, path, skip_bad)
+                stored = find_stored() or _store(folder / f'{name}.rgb', key, path, skip_bad,
+                                                   side)
         faces = np.memmap(stored, np.uint8, 'r')
     except OSError as error:
         print(f'{folder}: cannot be written ({error.strerror}); decoding into memory',
               file=sys.stderr)
         file = io.BytesIO()
-        n_left_out = decoding.decode_into(file, path, skip_bad)
+        n_left_out = decoding.decode_into(file, path, skip_bad, side)
         faces = np.frombuffer(file.getbuffer(), np.uint8)
     else:
         n_left_out = int(stored.stem.partition('-without-')[2] or 0)
-    return faces.reshape(-1, decoding.SIDE, decoding.SIDE, 3), n_left_out
+    return faces.reshape(-1, side, side, 3), n_left_out
 
 
-def _store(folder: Path, key: str, path: Path, skip_bad: bool) -> Path:
+def _store(stored: Path, key: str, path: Path, skip_bad: bool, side: int) -> Path:
     """Decode the faces at a path into a file of the cache; return that.
 
     DataError if they have changed meanwhile.
     """
-    stored = folder / f'{key}.rgb'
     with fetch.whole(stored) as file:
-        n_left_out = decoding.decode_into(file, path, skip_bad)
+        n_left_out = decoding.decode_into(file, path, skip_bad, side)
         if _content_key(path) != key:
             raise DataError(f'{path}: has changed while it was read')
     if not n_left_out:
         return stored
-    return stored.rename(folder / f'{key}-without-{n_left_out}.rgb')
+    return stored.rename(stored.with_name(f'{stored.stem}-without-{n_left_out}.rgb'))
 
 
 def _content_key(path: Path) -> str:

@@ -48,15 +48,17 @@ class Dataset:
 
 
 def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
-         shuffle_seed: int | None = 0, skip_bad: bool = False) -> Dataset:
-    """Return a data set of the table, at full size.
+         shuffle_seed: int | None = 0, skip_bad: bool = False,
+         image_size: int | None = None) -> Dataset:
+    """Return a data set of the table, whole.
 
     root: where to look; none: $VAEGAN_DATA, then the cache. layout: reshape | transpose, see
     `images.to_channels_first`. shuffle_seed: of the split of faces; none is name order.
-    skip_bad: leave out images that cannot be read. DataError if the set is not there, damaged,
+    skip_bad: leave out images that cannot be read. image_size: pixels a side of faces; none: the
+    table's. DataError if the set is not there, damaged,
     or not what the table says.
     """
-    entry = table.get(name)
+    entry = table.get(name).sized(image_size)
     module, function = entry.reader.split('.')
     reader = getattr(import_module(f'data.{module}'), function)
     contents = reader(Request(entry, root, shuffle_seed, skip_bad))
@@ -76,7 +78,9 @@ def load(name: str, root: str | Path | None = None, layout: str = 'reshape',
         source['passed_over'] = contents.passed_over
     return Dataset(contents.train.with_layout(layout), contents.test.with_layout(layout),
                    entry.shape, contents.labels, source | {'sha256': digest},
-                   contents.path, table.ORIGINALS[entry.kind], _others(entry, contents, digest))
+                   contents.path, table.ORIGINALS[entry.kind],
+                   _others(entry, contents, digest) if image_size is None else
+                   load(name, root, layout, shuffle_seed, skip_bad).images)
 
 
 def _others(entry: table.Entry, contents: Contents, digest: str) -> str | None:

@@ -2,7 +2,8 @@
 
 This module needs the standard library only, so that a name is checked before anything is read.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from data import DataError
 
@@ -30,6 +31,10 @@ class Entry:
     def comes_as_one(self) -> bool:
         """Whether training and held-out images are split here, in an order by a seed."""
         return bool(self.names)
+
+    def sized(self, side: int | None) -> Self:
+        """Return the entry with images of that many pixels a side; none: as it is."""
+        return self if side is None else replace(self, shape=(self.shape[0], side, side))
 
 
 SETS = {

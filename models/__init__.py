@@ -15,7 +15,7 @@ mxnet_import.import_mxnet()
 from mxnet import MXNetError, sym
 from mxnet.gluon import HybridBlock, nn
 
-from models.conv import SIZE
+from models.conv import SIZE, SIZES
 from models.resnet import BASE_CHANNELS
 from models.similarity import Similarity
 
@@ -40,7 +40,7 @@ class Net:
 
 VAES = {
     'DenseVAE': Net('dense.dense_vae', ('n_hlayers', 'n_hnodes')),
-    'ConvVAE': Net('conv.conv_vae', ('vae_base_channels', 'encoder', 'latent_head'), (SIZE,)),
+    'ConvVAE': Net('conv.conv_vae', ('vae_base_channels', 'encoder', 'latent_head'), SIZES),
     'DeepConvVAE': Net('conv.deep_conv_vae', ('vae_base_channels', 'encoder', 'latent_head'),
                        (SIZE,)),
     'ConvDecoder': Net('conv.conv_decoder', ('vae_base_channels',), (SIZE,)),
@@ -98,6 +98,9 @@ def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
         made = ' or '.join(f'{side} x {side}' for side in net.sizes)
         raise ModelError(f'{row.vae} makes {made} images, '
                          f'but {row.data} has {shape[1]} x {shape[2]}')
+    if row.vae == 'ConvVAE' and row.encoder == 'published' and shape[1] != SIZE:
+        raise ModelError(f'encoder={row.encoder!r}: made for {SIZE} x {SIZE} images, expected '
+                         f'strided for {shape[1]} x {shape[2]}')
     return net.build(row, shape)
 
 

@@ -1,4 +1,6 @@
-"""Convolutional nets for 64 x 64 images: ConvVAE and its decoder, ConvDisc, and deeper ones.
+"""Convolutional nets: ConvVAE and its decoder, ConvDisc, and deeper ones.
+
+They are made for 64 x 64 images; ConvVAE with a strided encoder also for 32 x 32 and 128 x 128.
 
 The encoder's stride of 1, its BatchNorm and relu on mean and log variance (never negative)
 are the original's; a row's `encoder` and `latent_head` change them. Decoder and discriminator
@@ -9,7 +11,8 @@ from mxnet.gluon import HybridBlock, nn
 from models.vae import VAE
 
 DEEP_DECODER_CHANNELS = 64
-SIZE = 64  # pixels a side: the decoder's four doublings of 4 x 4
+SIZE = 64  # pixels a side as published: the decoder's four doublings of 4 x 4
+SIZES = (32, SIZE, 128)
 
 
 def _norm_relu(net: nn.HybridSequential, layer: HybridBlock) -> None:
@@ -38,12 +41,15 @@ def conv_encoder(n_latent: int, base_channels: int, kind: str = 'published',
 
 
 class ConvDecoder(HybridBlock):
-    """Latents or noise (b, z) -> images (b, channels, 64, 64) in [0, 1]."""
+    """Latents or noise (b, z) -> images (b, channels, size, size) in [0, 1].
 
-    def __init__(self, channels: int, base_channels: int):
+    It doubles a sixteenth of the size four times. Sides below are those of 64.
+    """
+
+    def __init__(self, channels: int, base_channels: int, size: int = SIZE):
         super().__init__()
         self.net = net = nn.HybridSequential()
-        _norm_relu(net, nn.Conv2DTranspose(8 * base_channels, 4, use_bias=False))  # 4 x 4
+        _norm_relu(net, nn.Conv2DTranspose(8 * base_channels, size // 16, use_bias=False))  # 4 x 4
         for factor in (4, 2, 1):                                        # 8, 16, 32 a side
             _norm_relu(net, nn.Conv2DTranspose(factor * base_channels, 4, 2, 1,
                                                use_bias=False))
@@ -71,7 +77,7 @@ def deep_conv_vae(row, shape: tuple[int, int, int]) -> VAE:
 
 def _vae(row, shape: tuple[int, int, int], decoder_channels: int) -> VAE:
     return VAE(conv_encoder(row.n_latent, row.vae_base_channels, row.encoder, row.latent_head),
-               ConvDecoder(shape[0], decoder_channels))
+               ConvDecoder(shape[0], decoder_channels, shape[1]))
 
 
 def conv_disc(row, shape: tuple[int, int, int]) -> nn.HybridSequential:

@@ -400,9 +400,9 @@ def decoded_paths(monkeypatch) -> list:
     """What was decoded, and not taken from the cache."""
     seen, decode = [], decoding.decode_into
 
-    def note(file, path, skip_bad):
+    def note(file, path, skip_bad, side):
         seen.append(path.name)
-        return decode(file, path, skip_bad)
+        return decode(file, path, skip_bad, side)
     monkeypatch.setattr(decoding, 'decode_into', note)
     return seen
 

@@ -88,8 +88,8 @@ def _with_pictures(args) -> tuple:
     """Return the net, the user's pictures (n, h, w, c) uint8 as it sees them, and their names."""
     net = _load_net(args, encoder=True)
     from data import own
-    names, pixels, n_left_out = own.read(args.pictures, table.get(net.row.data).shape,
-                                         args.skip_bad)
+    shape = table.get(net.row.data).sized(net.row.image_size).shape
+    names, pixels, n_left_out = own.read(args.pictures, shape, args.skip_bad)
     if n_left_out:
         print(f'pictures that cannot be read, left out: {n_left_out}', file=sys.stderr)
     return net, pixels, names
@@ -116,7 +116,7 @@ def _load_net(args, encoder: bool):
     row = run_folder.row_of(config, folder)
     if encoder and not row.encodes:
         raise ExperimentError(f'{args.run}: a plain GAN has no encoder')
-    vae = models.build_vae(row, table.get(row.data).shape)
+    vae = models.build_vae(row, table.get(row.data).sized(row.image_size).shape)
     pictures_path = folder / run_folder.PICTURES
     if encoder or (folder / run_folder.PARAMETERS).exists() or not pictures_path.exists():
         parameters.load(vae, finished_run.parameters_of(config, folder), ctx)

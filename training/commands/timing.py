@@ -51,7 +51,7 @@ def _epoch_seconds(row: Row, n_steps: int, ctx: list) -> dict[str, float]:
     from data.images import Images
     from training.run import stopwatch
     row = stopwatch.as_timed(row, n_steps)
-    entry = table.get(row.data)
+    entry = table.get(row.data).sized(row.image_size)
     shape = entry.shape
     pixels = np.random.default_rng(0).integers(0, 256, (row.limit, *shape[1:], shape[0]),
                                                np.uint8)

@@ -40,7 +40,7 @@ def run_command(args) -> None:
     workers = parallel.Workers(args.kvstore)
     dataset, wanted = None, None
     for run, row in chosen.items():
-        asked = row.data, row.layout, row.shuffle_seed
+        asked = row.data, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
             wanted = asked
             dataset = _data_of(run, row, args)

@@ -46,6 +46,9 @@ def check_data(row: Row) -> None:
     if row.n_classified and not entry.n_classes:
         known = ' and '.join(name for name, of in table.SETS.items() if of.n_classes)
         row.refuse('n_classified', f'0, for only {known} has classes')
+    if row.image_size and not entry.comes_as_one:
+        known = ' and '.join(name for name, of in table.SETS.items() if of.comes_as_one)
+        row.refuse('image_size', f'none, for only {known} are pictures of any size')
 
 
 def idle_by_data(row: Row) -> dict[str, str]:
@@ -61,7 +64,8 @@ def idle_by_data(row: Row) -> dict[str, str]:
 def load_data(row: Row, args):
     """Return the row's data set, and say on stderr where it came from."""
     from data import loading
-    dataset = loading.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad)
+    dataset = loading.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad,
+                           row.image_size)
     place = f' in {dataset.path}' if dataset.path else ''
     if len(dataset.train) < row.batch_size:
         raise DataError(f'{dataset.path or row.data}: {len(dataset.train)} training images, '
@@ -103,7 +107,8 @@ def load_classifier(row: Row, dataset, ctx, args):
     elif table.get(row.data).kind == 'faces':
         net, task = RotationClassifier(), 'a net that tells how faces are rotated'
         if row.shuffle_seed != 0:  # one net for all runs, whatever they hold out
-            dataset = loading.load(row.data, args.data_root, skip_bad=args.skip_bad)
+            dataset = loading.load(row.data, args.data_root, skip_bad=args.skip_bad,
+                                   image_size=row.image_size)
     else:
         return None
     path = fetch.cache_dir() / classifier.file_name(net, dataset.source['sha256'])
@@ -155,7 +160,7 @@ def _validation_images(row: Row, config: dict, args):
     import numpy as np
 
     from data import images, loading
-    entry = table.get(row.data)
+    entry = table.get(row.data).sized(row.image_size)
     channels, *size = entry.shape
     stored = np.zeros((0, *size, channels), np.uint8)
     if row.encodes:

@@ -10,11 +10,12 @@ class ExperimentError(ValueError):
     """A name, field or value that the registry does not know; the message is for the user."""
 
 
-def of(meaning: str, default: Any = MISSING, *, choices: tuple[str, ...] = (),
+def of(meaning: str, default: Any = MISSING, *, choices: tuple[str | int, ...] = (),
        above: float | None = None, least: float | None = None, most: float = math.inf) -> Any:
     """Return a dataclass field with what it means and which values it may have.
 
-    choices: of a text. above, least, most: of a number. None is allowed where the type says so.
+    choices: all values there are. above, least, most: of a number. None is allowed where the
+    type says so.
     """
     return field(default=default, metadata={'meaning': meaning, 'choices': choices,
                                             'above': above, 'least': least, 'most': most})
@@ -65,7 +66,7 @@ def _expected(one: Field, value: Any) -> str | None:
         return kind.__name__
     choices, above, least = (one.metadata.get(k) for k in ('choices', 'above', 'least'))
     if choices and value not in choices:
-        return 'one of ' + ', '.join(choices)
+        return 'one of ' + ', '.join(map(str, choices))
     if above is None and least is None:
         return None
     if value > one.metadata['most']:

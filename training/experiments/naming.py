@@ -11,7 +11,7 @@ from training.experiments.row import Row
 # Fields with an option of their own, in the order in which names show them
 OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}',
            'stop_after': '_stop{}'}
-SUFFIXES = OPTIONS | {'initial': '_from-{}'}
+SUFFIXES = OPTIONS | {'image_size': '_{0}x{0}', 'initial': '_from-{}'}
 IN_WORDS = {'images': 'on other images ({})', 'initial': "from another run's parameters ({})",
             'mirror': 'on mirror images, too',
             'stop_after': 'stopped after {} epochs without a new low'}
@@ -93,7 +93,8 @@ def originals_name(row: Row) -> str:
     For the split by seed 0 it is called after the data alone.
     """
     split = {0: '', None: '_in_name_order'}.get(row.shuffle_seed, f'_shuffled_{row.shuffle_seed}')
-    return f'{row.data}_test_images{split}'
+    size = _suffix('image_size', row.image_size) if row.image_size else ''
+    return f'{row.data}_test_images{size}{split}'
 
 
 def command(row: Row) -> str:
