@@ -267,7 +267,7 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', 'DenseVAE_on_MNIST/5_3_400_bce_51'], 'near names: DenseVAE_on_MNIST/5_3_400_bce_50'),
     (['run', SOLO, '--epochs', 'many'], "--epochs 'many': expected N"),
     (['run', SOLO, '--epochs', '0'], 'at least one epoch'),
-    (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, layout'),
+    (['run', SOLO, '--set', 'depth=3'], 'expected field=value with a field of data, image_size, layout'),
     (['run', SOLO, '--step', 'both'], 'one of published, shared'),
     (['run', SOLO, '--set', 'vae=VAE'], 'unknown net'),
     (['run', SOLO, '--set', 'disc=D'], 'no combo'),
