@@ -102,6 +102,19 @@ def test_seeds_and_classes_are_whole(figures):
     assert list(figures[1].axes[0].lines[9].get_ydata()) == pytest.approx(3 * [100 / 550])
 
 
+def test_trade_of_error_for_kl_is_whole_and_of_the_runs(figures):
+    tones = {'0.1': 50, '1': 100, '10': 200}
+    study_charts.draw_trade(Path(), {
+        label: (20.0 - i, 0.02 + 0.01 * i, np.full((4, 28, 28, 1), tone, np.uint8))
+        for i, (label, tone) in enumerate(tones.items())})
+    figure, = figures
+    assert_whole(figure)
+    trade, *samples = figure.axes
+    assert trade.lines[0].get_xydata().tolist() == [[20, 0.02], [19, 0.03], [18, 0.04]]
+    assert [text.get_text() for text in trade.texts] == list(tones)
+    assert [axis.images[0].get_array()[0, 0].item() for axis in samples] == list(tones.values())
+
+
 def test_schedules_and_losses_over_minutes_are_whole(figures):
     pictures = sorted((IMAGES / 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50').glob('samples_*.png'))
     study_charts.draw_schedules(Path(), {

@@ -117,7 +117,7 @@ def without_parameters(root):
     return root
 
 
-@pytest.mark.parametrize('name', ['anime', 'claim', 'repairs',
+@pytest.mark.parametrize('name', ['anime', 'claim', 'repairs', 'kl',
                                   pytest.param('vaegan', marks=pytest.mark.slow)])
 def test_committed_tables_come_again_from_a_clone_without_parameters(cli, tmp_path, name):
     root = without_parameters(tmp_path / 'root')

@@ -24,8 +24,8 @@ def explore(run, between: tuple[int, int] = (0, 1)) -> dict[str, tuple]:
     run: a `FinishedRun`; of a plain GAN there are two figures. between: two held-out images, by
     their places.
     """
-    images, row = run.dataset.test, run.row
-    square = inference.sample(run.vae, row, images, run.ctx, SIDE ** 2, inference.FOR_GRID)
+    row = run.row
+    square = run.samples(SIDE ** 2)
     figures = {'samples': (f'{SIDE ** 2} samples from the prior', None,
                            [('', part) for part in np.split(square, SIDE)])}
     if row.encodes:

@@ -38,6 +38,11 @@ class FinishedRun:
             pixels = inference.generate(self.vae, images, self.row, self.ctx)
         return pixels, images.first(len(pixels)) if self.row.encodes else None
 
+    def samples(self, n: int) -> np.ndarray:
+        """Return the first n of a fixed set of samples from the prior, (n, h, w, c) uint8."""
+        return inference.sample(self.vae, self.row, self.dataset.test, self.ctx, n,
+                                inference.FOR_GRID)
+
     def codes(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and log variance (n, z) float64 of the first n held-out images.
 

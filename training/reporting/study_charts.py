@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from training.reporting.charts import NETS, save
-from training.reporting.pictures import after, n_epochs_of
+from training.reporting.pictures import after, grid, n_epochs_of
 
 SEAMS = (64 / 3, 2 * 64 / 3)  # rows where one interleaved band ends and the next begins
 
@@ -119,6 +119,28 @@ def draw_seeds(path: Path, comparisons: dict[str, dict[str, dict[str, np.ndarray
                             fontsize=7)
             axis.tick_params(axis='y', labelsize=8)
             axis.title.set_fontsize(9)
+    save(figure, path)
+
+
+def draw_trade(path: Path, runs: dict[str, tuple[float, float, np.ndarray]]) -> None:
+    """Draw the error over KL, a dot a run with its label, and beside it samples of each.
+
+    runs: by the weight of KL, the KL, the squared error, and n * n samples (n * n, h, w, c) uint8.
+    """
+    figure = Figure((3.6 + 2 * len(runs), 3.2), layout='constrained')
+    axes = figure.subplots(1, 1 + len(runs), width_ratios=[1.8, *[1] * len(runs)])
+    kl, error = zip(*((kl, error) for kl, error, _ in runs.values()), strict=True)
+    axes[0].plot(kl, error, 'o-')
+    for label, x, y in zip(runs, kl, error, strict=True):
+        axes[0].annotate(label, (x, y), xytext=(5, 5), textcoords='offset points', fontsize=8)
+    axes[0].set(title='labels: weight of KL', xlabel='KL, nats', ylabel='squared error',
+                xlim=(0, 1.12 * max(kl)), ylim=(0, 1.12 * max(error)))
+    axes[0].title.set_fontsize(9)
+    for axis, (label, (_, _, samples)) in zip(axes[1:], runs.items(), strict=True):
+        rows = np.split(samples, int(len(samples) ** 0.5))
+        axis.imshow(grid(rows, samples.shape[1]), cmap='gray', vmin=0, vmax=255)
+        axis.set_axis_off()
+        axis.set_title(f'samples at {label}', fontsize=9)
     save(figure, path)
 
 

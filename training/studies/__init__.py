@@ -3,12 +3,13 @@ from dataclasses import replace
 
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
-from training.studies import anime, convvae_flaws, learned_similarity, sharpness
+from training.studies import anime, convvae_flaws, kl_weight, learned_similarity, sharpness
 
 STUDIES = {study.name: study for study in (
     anime.STUDY,
     convvae_flaws.STUDY,
     sharpness.STUDY,
+    kl_weight.STUDY,
     learned_similarity.STUDY)}
 
 
