@@ -56,16 +56,26 @@ def read(request: Request) -> Contents:
 def find(root: str | Path | None) -> dict[str, Path] | None:
     """Return the four files, all from one folder; None if no folder has any of them.
 
-    DataError for a folder with some of them only: to pass it over in silence would train
-    on other data than the user pointed at.
+    Where a user named a place that has no MNIST, a set of another name in files of the same names
+    is taken, as torchvision's FashionMNIST/raw; DataError if there are several. DataError too for
+    a folder with some of the files only: to pass it over in silence would train on other data
+    than the user pointed at.
     """
-    for folder in (fetch.place(root) / sub for sub in FOLDERS):
+    place = fetch.place(root)
+    others = sorted({path.parent for below in ('*', '*/raw') for path in place.glob(f'{below}/*')
+                     if path.name.startswith(next(iter(FILES)))}
+                    - {place / sub for sub in FOLDERS}) if fetch.named(root) else []
+    for folder in (*(place / sub for sub in FOLDERS), *others):
         paths = {}
         for name in FILES:
             for candidate in (name, f'{name}.gz', name.replace('-idx', '.idx')):
                 if (folder / candidate).is_file():
                     paths.setdefault(name, folder / candidate)
         if len(paths) == len(FILES):
+            if folder in others and len(others) > 1:
+                raise DataError(f'{place}: holds several sets of idx files, '
+                                f'{", ".join(str(f.relative_to(place)) for f in others)}; name '
+                                f'one of these folders')
             return paths
         # The cache alone may be unfinished: a download that was cut off goes on there
         if paths and folder != fetch.cache_dir() / 'mnist':

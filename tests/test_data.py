@@ -53,6 +53,19 @@ def test_usual_folders_below_the_root_are_looked_in(mnist_root, tmp_path, folder
     assert len(load('MNIST', tmp_path).train) == 160
 
 
+@pytest.mark.parametrize('folder', ['FashionMNIST/raw', 'letters'])
+def test_another_set_below_a_named_root_is_taken_if_it_is_the_only_one(mnist_root, tmp_path,
+                                                                       folder):
+    shutil.copytree(mnist_root, tmp_path / folder)
+    found = load('MNIST', tmp_path)
+    assert len(found.train) == 160 and found.path == tmp_path / folder
+    shutil.copytree(mnist_root, tmp_path / 'KMNIST/raw')
+    with pytest.raises(DataError, match=f'several sets of idx files, .*{folder}'):
+        load('MNIST', tmp_path)
+    shutil.copytree(mnist_root, tmp_path / 'MNIST/raw')  # MNIST itself goes first
+    assert load('MNIST', tmp_path).path == tmp_path / 'MNIST/raw'
+
+
 def test_root_goes_alone_and_the_variable_before_the_cache(tmp_path, monkeypatch):
     places = {}
     for i, name in enumerate(('root', 'variable', 'vaegan')):
