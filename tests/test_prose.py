@@ -7,6 +7,7 @@ many latents a net has, stand as they are; so do those of which there is no reco
 """
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -239,8 +240,15 @@ def faces_by_a_vae_without_flaws():
       '{convdisc[frechet_reconstructions]:.0f}), where squared error and noise '
       '({conv[noise]:.2f}, {resnet[noise]:.2f}, {convdisc[noise]:.2f}) rise',
       'Weights 1, 10, 20, 50 give noise {weights[1]:.2f}, {weights[10]:.2f}, {weights[20]:.2f}, '
-      '{weights[50]:.2f}. On few faces pixel weights 1.2, 1, 0.8, 0.5 give {pixel[0]:.2f}, '
-      '{pixel[1]:.2f}, {pixel[2]:.2f}, {pixel[3]:.2f}.',
+      '{weights[50]:.2f}. Pixel weights 1.2, 1, 0.8, 0.5 give {pixel[0]:.2f}, {pixel[1]:.2f}, '
+      '{pixel[2]:.2f}, {pixel[3]:.2f}.',
+      'has {seeds[1]:.2f} and {seeds[2]:.2f} with [two other seeds]',
+      'the smaller has more error ({error[0]:.4f}, {error[2]:.4f}, {error[3]:.4f}) and is nearer '
+      'in Frechet distance ({frechet[0]:.0f}, {frechet[2]:.0f}, {frechet[3]:.0f})',
+      'are further out still: {error[4]:.4f} and {error[5]:.4f}.',
+      'held-out loss was {swing[12]:.0f} after epoch 12 and {swing[15]:.0f} after epoch 15.',
+      'no better after epoch 3 ({stalled[3]:.0f}; {stalled[15]:.0f} at the end)',
+      'sharpness is {mixes[3][sharpness]:.2f} ({mixes[0][sharpness]:.2f} after sixteen)',
       'squared error of {transpose[mean_squared_error]:.4f} in place of '
       '{reshape[mean_squared_error]:.4f}, and noise of {transpose[noise]:.2f} in place of '
       '{reshape[noise]:.2f}')
@@ -250,12 +258,20 @@ def reduced_faces():
     of = {title: {name: lines[naming.run_name(row)] for name, row in rows.items()}
           for title, rows in compared.items()}
     dense, logreg, conv, convdisc, resnet, _ = of['Faces: nets'].values()
-    pixel = of['Few faces: weight of the pixel loss, and its decay']
+    pixel = of['Faces: weight of the pixel loss, and its decay'].values()
+    row = [*compared['Faces: nets'].values()][4]
     return {'dense': dense, 'logreg': logreg, 'conv': conv, 'convdisc': convdisc,
             'resnet': resnet, **of[anime.LAYOUTS],
             'weights': {int(name.split('_')[-2]): line['noise'] for name, line in
                         of['Faces: weight of the discriminator'].items()},
-            'pixel': [line['noise'] for line in pixel.values()]}
+            'pixel': [line['noise'] for line in pixel],
+            'error': [line['mean_squared_error'] for line in pixel],
+            'frechet': [line['frechet_reconstructions'] for line in pixel],
+            'seeds': [measures(naming.run_name(replace(row, seed=seed)))['noise']
+                      for seed in range(3)],
+            'swing': [line['val_loss'] for line in epochs(resnet['run'])],
+            'stalled': [line['val_loss'] for line in epochs(convdisc['run'])],
+            'mixes': [*of['Faces: mixes of solo and combo epochs'].values()]}
 
 
 # Published nets on all faces

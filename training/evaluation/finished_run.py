@@ -97,6 +97,6 @@ def parameters_of(config: dict, folder: Path) -> Path:
     """Return the file of a finished run's parameters; ParamsError if it is not there."""
     path = folder / run_folder.PARAMETERS
     if not path.exists():
-        raise parameters.ParamsError(f'{path}: not there (parameters over 10 MB are not kept in '
-                                     f'git); make them with: {config["command"]} --force')
+        raise parameters.ParamsError(f'{path}: not there (parameters of most runs are not kept '
+                                     f'in git); make them with: {config["command"]} --force')
     return path

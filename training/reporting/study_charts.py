@@ -122,23 +122,25 @@ def draw_seeds(path: Path, comparisons: dict[str, dict[str, dict[str, np.ndarray
     save(figure, path)
 
 
-def draw_trade(path: Path, runs: dict[str, tuple[float, float, np.ndarray]]) -> None:
-    """Draw the error over KL, a dot a run with its label, and beside it samples of each.
+def draw_trade(path: Path, runs: dict[str, tuple[float, float]],
+               samples: dict[str, np.ndarray]) -> None:
+    """Draw the error over KL, a dot a run with its label, and beside it samples of some.
 
-    runs: by the weight of KL, the KL, the squared error, and n * n samples (n * n, h, w, c) uint8.
+    runs: by the weight of KL, the KL and the squared error. samples: by the weight, n * n of them
+    (n * n, h, w, c) uint8.
     """
-    figure = Figure((3.6 + 2 * len(runs), 3.2), layout='constrained')
-    axes = figure.subplots(1, 1 + len(runs), width_ratios=[1.8, *[1] * len(runs)])
-    kl, error = zip(*((kl, error) for kl, error, _ in runs.values()), strict=True)
+    figure = Figure((3.6 + 2.4 * len(samples), 3), layout='constrained')
+    axes = figure.subplots(1, 1 + len(samples), width_ratios=[1.5, *[1] * len(samples)])
+    kl, error = zip(*runs.values(), strict=True)
     axes[0].plot(kl, error, 'o-')
     for label, x, y in zip(runs, kl, error, strict=True):
         axes[0].annotate(label, (x, y), xytext=(5, 5), textcoords='offset points', fontsize=8)
-    axes[0].set(title='labels: weight of KL', xlabel='KL, nats', ylabel='squared error',
+    axes[0].set(xlabel='KL, nats', ylabel='squared error',
                 xlim=(0, 1.12 * max(kl)), ylim=(0, 1.12 * max(error)))
-    axes[0].title.set_fontsize(9)
-    for axis, (label, (_, _, samples)) in zip(axes[1:], runs.items(), strict=True):
-        rows = np.split(samples, int(len(samples) ** 0.5))
-        axis.imshow(grid(rows, samples.shape[1]), cmap='gray', vmin=0, vmax=255)
+    axes[0].set_title('labels: weight of KL', fontsize=9)
+    for axis, (label, pictures) in zip(axes[1:], samples.items(), strict=True):
+        rows = np.split(pictures, int(len(pictures) ** 0.5))
+        axis.imshow(grid(rows, pictures.shape[1]), cmap='gray', vmin=0, vmax=255)
         axis.set_axis_off()
         axis.set_title(f'samples at {label}', fontsize=9)
     save(figure, path)

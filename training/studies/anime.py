@@ -47,10 +47,10 @@ COMPARED = {  # title: the published rows that are compared, in the published RE
         'ConvDecoder_ResNet_on_anime/512_32_200'],
     'Faces: weight of the discriminator': [
         f'ConvVAE_ResNet_on_anime/512_32_200_{weight}_1' for weight in (1, 10, 20, 50)],
-    'Few faces: weight of the pixel loss, and its decay': [
+    'Faces: weight of the pixel loss, and its decay': [
         f'ConvVAE_ResNet_on_anime/512_32_200_10_{weight}'
         for weight in ('1.2', '1', '0.8', '0.5', '1_decay0.95', '1_decay0.9')],
-    'Few faces: mixes of solo and combo epochs': [
+    'Faces: mixes of solo and combo epochs': [
         f'ConvVAE_ResNet_on_anime/512_32_{epochs}_10_1'
         for epochs in ('200', '50+150', '100+100', '150+50')],
     'Few faces: more latents, deeper nets': [
@@ -58,7 +58,7 @@ COMPARED = {  # title: the published rows that are compared, in the published RE
         'ConvVAE_ResNet_on_anime/1024_32_200_10_1',
         'ConvVAE_ResNet_on_anime/1024_32_200_10_1_initlr2e-4',
         'DeepConvVAE_DeepConvDisc_on_anime/1024_32_64_200_10_1_initlr2e-4'],
-    'Few faces: the first version, split in name order': [
+    'Faces: the first version, split in name order': [
         'DenseVAE_on_anime/512_5_1024_200',
         'DenseVAE_DenseLogReg_on_anime/512_5_1024_1_1024_200_10',
         'ConvVAE_on_anime/512_32_200',

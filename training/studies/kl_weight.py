@@ -12,7 +12,8 @@ from training.studies.study import Runs, Study, numbers, of_measures
 
 WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 EPOCHS = 20
-SIDE = 6  # samples in the figure: side x side of each run
+SAMPLED = (0.1, 1.0, 10.0)  # weights whose samples the figure shows
+SIDE = 6                    # side x side of each
 SHOWN = of_measures('mean_squared_error', 'kl', 'active_latents', 'sharpness', 'accuracy',
                     'frechet_reconstructions', 'frechet_samples')
 TITLE = 'Digits: the weight of KL'
@@ -35,13 +36,14 @@ def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
 
 def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
-    """Draw the error over KL, and samples of each run."""
+    """Draw the error over KL, and samples of some."""
     from training.reporting import study_charts  # slow to import
     rows, = compared.values()
-    study_charts.draw_trade(path, {
-        label: (float(line['kl']), float(line['mean_squared_error']),
-                runs.load(runs.folder(row)).samples(SIDE ** 2))
-        for (label, row), line in zip(rows.items(), lines, strict=True)})
+    study_charts.draw_trade(
+        path, {label: (float(line['kl']), float(line['mean_squared_error']))
+               for label, line in zip(rows, lines, strict=True)},
+        {label: runs.load(runs.folder(row)).samples(SIDE ** 2)
+         for label, row in rows.items() if row.kl_weight in SAMPLED})
 
 
 STUDY = Study(
