@@ -119,15 +119,15 @@ def test_schedules_and_losses_over_minutes_are_whole(figures):
     pictures = sorted((IMAGES / 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50').glob('samples_*.png'))
     study_charts.draw_schedules(Path(), {
         f'lr{i}_as_logged': (vaegan_statistics(50, True), pictures) for i in range(2)})
-    study_charts.draw_loss_over_minutes(Path(), {
-        label: [{'seconds': 60.0, 'val_loss': 9000.0 - i} for i in range(4)]
-        for label in 'abcdef'})
+    study_charts.draw_loss_over_minutes(Path(), {title: {
+        label: [{'seconds': 60.0, 'val_loss': 9000.0 - i} for i in range(n)]
+        for label in 'abcdef'} for title, n in (('Some faces', 4), ('All faces', 2))})
     for figure in figures:
         assert_whole(figure)
     titles = [axis.get_title() for axis in figures[0].axes]
     assert [title for title in titles if 'epoch' in title] == [
         f'after {n} epochs' for n in (5, 20, 35, 50) for _ in range(2)]
-    assert list(figures[1].axes[0].lines[0].get_xdata()) == [1, 2, 3, 4]
+    assert [list(axis.lines[0].get_xdata()) for axis in figures[1].axes] == [[1, 2, 3, 4], [1, 2]]
 
 
 def test_files_are_pictures(tmp_path):

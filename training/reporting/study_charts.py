@@ -146,15 +146,20 @@ def draw_trade(path: Path, runs: dict[str, tuple[float, float]],
     save(figure, path)
 
 
-def draw_loss_over_minutes(path: Path, runs: dict[str, list[dict]]) -> None:
-    """Draw held-out losses over the minutes of training; runs: statistics by label."""
-    figure = Figure((7, 5), layout='constrained')
-    axis = figure.subplots()
-    for label, statistics in runs.items():
-        axis.plot(np.cumsum([line['seconds'] for line in statistics]) / 60,
-                  [line['val_loss'] for line in statistics], '.-', label=label)
-    axis.set(xlabel='minutes', ylabel='KL + pixel loss, held out', xlim=(0, None))
-    axis.legend(fontsize=8, frameon=False)
+def draw_loss_over_minutes(path: Path, comparisons: dict[str, dict[str, list[dict]]]) -> None:
+    """Draw held-out losses over the minutes of training, side by side by comparison.
+
+    comparisons: statistics by title and label.
+    """
+    figure = Figure((6 * len(comparisons), 5), layout='constrained')
+    for axis, (title, runs) in zip(figure.subplots(1, len(comparisons), squeeze=False)[0],
+                                   comparisons.items(), strict=True):
+        for label, statistics in runs.items():
+            axis.plot(np.cumsum([line['seconds'] for line in statistics]) / 60,
+                      [line['val_loss'] for line in statistics], '.-', label=label)
+        axis.set(xlabel='minutes', ylabel='KL + pixel loss, held out', xlim=(0, None))
+        axis.set_title(title, fontsize=10)
+        axis.legend(fontsize=8, frameon=False)
     save(figure, path)
 
 
