@@ -59,8 +59,11 @@ def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
 
 def sha256(path: Path) -> str:
     """Return the checksum of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -1,6 +1,4 @@
 """Images kept as bytes, and the way from bytes to a net's floats and back."""
-from typing import Self
-
 import numpy as np
 
 HASHED_AT_ONCE = 4096  # images
@@ -31,11 +29,11 @@ class Images:
         return np.divide(to_channels_first(pixels, self.layout), np.float32(255),
                          dtype=np.float32)
 
-    def with_layout(self, layout: str) -> Self:
+    def with_layout(self, layout: str) -> 'Images':
         """Return the same images, which become channel-first by another layout."""
         return type(self)(self._stored, layout, self._order, self._n_upright)
 
-    def mirrored(self, n: int) -> Self:
+    def mirrored(self, n: int) -> 'Images':
         """Return the first n images (there are only upright ones), then their mirror images."""
         return type(self)(self._stored, self.layout, np.tile(self._order[:n], 2), n)
 

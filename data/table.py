@@ -3,7 +3,6 @@
 This module needs the standard library only, so that a name is checked before anything is read.
 """
 from dataclasses import dataclass, replace
-from typing import Self
 
 from data import DataError
 
@@ -32,7 +31,7 @@ class Entry:
         """Whether training and held-out images are split here, in an order by a seed."""
         return bool(self.names)
 
-    def sized(self, side: int | None) -> Self:
+    def sized(self, side: int | None) -> 'Entry':
         """Return the entry with images of that many pixels a side; none: as it is."""
         return self if side is None else replace(self, shape=(self.shape[0], side, side))
 

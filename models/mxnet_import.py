@@ -1,16 +1,28 @@
-"""Import MXNet, with NVIDIA's libraries loaded before its CUDA build.
+"""Import MXNet, with names that newer NumPys lack, and NVIDIA's libraries before its CUDA build.
 
 The wheels of those libraries put them into site-packages/nvidia/*/lib, where the loader does
 not look. What is loaded already, it does not have to find.
 """
+import contextlib
 import ctypes
 import errno
 import os
 import site
 import sys
+import warnings
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
+# What MXNet and GluonCV read from NumPy and newer ones no longer have: the first two by 1.24, the
+# others by 2.0. The functions are only listed by `mxnet.numpy`, which nothing here calls
+REMOVED = {'bool': bool, 'int': int,
+           'PZERO': 0.0, 'NZERO': -0.0, 'PINF': np.inf, 'NINF': -np.inf, 'Inf': np.inf,
+           'NaN': np.nan, 'NAN': np.nan,
+           **dict.fromkeys(('alltrue', 'mirr', 'msort', 'npv', 'pmt', 'ppmt', 'product', 'pv',
+                            'rate', 'round_', 'sometrue'))}
 CUDA_BUILD = 'mxnet-cu112'
 DRIVER_CHECK = 'MXNET_CUDA_LIB_CHECKING'  # 0: MXNet says nothing of a driver that is not there
 
@@ -42,6 +54,21 @@ def _is_cuda_build() -> bool:
     return True
 
 
+@contextlib.contextmanager
+def removed_names() -> Iterator[None]:
+    """Let NumPy have, within, what MXNet and GluonCV read from it and it no longer has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # NumPy 1.23 has some, and deprecates them
+        missing = [name for name in REMOVED if not hasattr(np, name)]
+    for name in missing:
+        setattr(np, name, REMOVED[name])
+    try:
+        yield
+    finally:
+        for name in missing:
+            delattr(np, name)
+
+
 def import_mxnet() -> None:
     """Import MXNet; ImportError with one line on what to do, where that fails."""
     if _is_cuda_build():
@@ -49,18 +76,20 @@ def import_mxnet() -> None:
         roots = {Path(path) for path in (*site.getsitepackages(), *sys.path) if path}
         load_all([folder for root in sorted(roots) for folder in root.glob('nvidia/*/lib')])
     try:
-        import mxnet  # noqa: F401
+        with removed_names():
+            import mxnet  # noqa: F401
     except ModuleNotFoundError as error:
         raise ImportError(f'MXNet cannot be imported ({error}): '
-                          'pip install -r requirements.txt') from None
+                          'pip install --no-deps -r requirements.txt') from None
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise
         raise ImportError(
             f'the CUDA build of MXNet cannot be loaded ({error}); without an NVIDIA driver '
-            'install the CPU build into a fresh environment: pip install -r requirements.txt'
+            'install the CPU build into a fresh environment: '
+            'pip install --no-deps -r requirements.txt'
         ) from None
     except AttributeError as error:
         raise ImportError(f'MXNet 1.9.1 does not work with this NumPy ({error}): '
-                          'pip install -r requirements.txt') from None
+                          'pip install --no-deps -r requirements.txt') from None
 

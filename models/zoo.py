@@ -1,6 +1,8 @@
 """Classification nets of GluonCV's model zoo, by name."""
 from mxnet.gluon import HybridBlock
 
+from models.mxnet_import import removed_names
+
 MODULES = frozenset(  # of gluoncv.model_zoo: those that define classification nets
     'alexnet cifarresnet cifarresnext cifarwideresnet densenet dla googlenet hrnet inception '
     'mobilenet mobilenetv3 nasnet resnest resnet resnetv1b resnext residual_attentionnet senet '
@@ -26,4 +28,5 @@ def one_logit_net(name: str) -> HybridBlock:
     if name not in known:
         raise ValueError(f'not a classification net of GluonCV; known: {", ".join(known)}')
     arguments = ONE_OUTPUT.get(modules[name], {'classes': 1})
-    return model_zoo.get_model(name, pretrained=False, **arguments)
+    with removed_names():
+        return model_zoo.get_model(name, pretrained=False, **arguments)

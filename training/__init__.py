@@ -1,8 +1,7 @@
 """Rerun the published experiments: `python -m training --help`."""
 import sys
 
-if sys.version_info[:2] != (3, 11):  # in words that an old Python can read too
-    sys.stderr.write('error: this project needs Python 3.11 (MXNet 1.9.1 needs NumPy 1.23, '
-                     'which has no wheels for newer ones); this is Python '
-                     + '.'.join(map(str, sys.version_info[:2])) + '\n')
+if not (3, 10) <= sys.version_info[:2] <= (3, 13):  # in words that an old Python can read too
+    sys.stderr.write('error: this project needs Python 3.10 to 3.13 (it was never run with others); '
+                     'this is Python ' + '.'.join(map(str, sys.version_info[:2])) + '\n')
     raise SystemExit(2)

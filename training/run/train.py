@@ -78,8 +78,8 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
             reserve.close()
             same_again = (checkpoints.CheckpointError, run_folder.FolderError, phases.Diverged)
             if checkpoints.paths_in(folder) and not isinstance(error, same_again):
-                error.add_note('the last checkpoint stays; go on with: '
-                               f'{options.command_line}')
+                error.__notes__ = ['the last checkpoint stays; go on with: '  # by 3.11: add_note
+                                   f'{options.command_line}']
             raise
     print(final)
     return FinishedRun(final, row, dataset, vae, ctx[0])
