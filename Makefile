@@ -1,11 +1,13 @@
 # `make run`: the main job in short. `make test`: the tests. Both set themselves up.
 # A machine with an NVIDIA driver gets the CUDA build of MXNet, any other the CPU build.
 
-PYTHON ?= $(or $(shell command -v python3.11),python3)
-DRIVER := $(shell $(PYTHON) -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null && echo yes)
+PROBE := $(or $(PYTHON),$(wildcard .venv/bin/python),python3)
+DRIVER := $(shell $(PROBE) -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null && echo yes)
 REQUIREMENTS := $(if $(DRIVER),requirements-cu112.txt,requirements.txt)
 READY := .venv/ready-$(REQUIREMENTS)
 COMMAND := .venv/bin/vaegan
+# Python's own option for that, -P, is not in 3.10
+MAIN := import runpy, sys; sys.path[:] = filter(None, sys.path); runpy.run_module('training', run_name='__main__', alter_sys=True)
 
 .PHONY: help run test slow lint benchmark gallery
 help:
@@ -34,7 +36,7 @@ gallery: $(COMMAND)
 
 # PyTorch stays out of the project's own environment
 benchmark: $(COMMAND)
-	test -x .venv/benchmarks/bin/python || $(PYTHON) -m venv .venv/benchmarks
+	test -x .venv/benchmarks/bin/python || .venv/bin/python -m venv .venv/benchmarks
 	.venv/benchmarks/bin/python -m pip install --quiet --requirement tests/benchmarks/requirements.txt
 	.venv/bin/python -m tests.benchmarks.throughput
 	.venv/bin/python -m tests.benchmarks.epoch
@@ -42,14 +44,10 @@ benchmark: $(COMMAND)
 # Made anew from nothing: both builds of MXNet install into the same folder, and an
 # installation that was cut off has no mark
 $(READY): $(REQUIREMENTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "this project needs Python 3.11; $(PYTHON) is %d.%d (make PYTHON=... names another)" % sys.version_info[:2])'
-	@$(PYTHON) -c 'import platform, sys; p = platform.system(), platform.machine(); sys.exit(p != ("Linux", "x86_64") and "this project needs Linux on x86-64, for MXNet 1.9.1; this is %s on %s" % p)'
-	rm -rf .venv
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --requirement $(REQUIREMENTS)
+	@sh training/runtime/environment.sh $(REQUIREMENTS)
 	@touch $@
 
 # What `python -m training` does, from any folder, whatever packages lie there
 $(COMMAND): $(READY)
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/.venv/bin/python" -P -m training "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $@
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/.venv/bin/python" -c "%s" "$$@"\n' "$(CURDIR)" "$(CURDIR)" "$(MAIN)" > $@
 	@chmod +x $@

@@ -1,0 +1,71 @@
+#!/bin/sh
+# Make .venv anew, and install a file of requirements into it: environment.sh requirements.txt
+#
+# With the Python that PYTHON names, else the first here that fits, else with 3.11, which uv finds
+# or downloads. The user's uv is used wherever there is one, for it installs faster; where nothing
+# else helps it goes into .venv/uv. What is missing is one line; .venv/log has what pip and uv say.
+set -u
+requirements=$1
+names='python3.11 python3.10 python3.12 python3.13 python3'
+fits='import os, sys; print(os.path.realpath(sys.executable))
+sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
+version='import platform; print("is Python", platform.python_version())'
+mend='(Debian, Ubuntu: apt install python3-venv), or uv'
+
+fail() {
+    echo "error: $1" >&2
+    exit 2
+}
+
+is_complete() {  # Debian keeps ensurepip in a package of its own
+    "$1" -c 'import ensurepip, venv' 2> /dev/null
+}
+
+with_uv() {
+    [ "$uv" ] &&
+        "$uv" venv --quiet --seed --allow-existing --python "${python:-3.11}" .venv &&
+        "$uv" pip install --quiet --no-deps --compile-bytecode --python .venv/bin/python \
+            --requirement "$requirements"
+}
+
+with_pip() {
+    is_complete "$python" && "$python" -m venv .venv &&
+        .venv/bin/python -m pip install --quiet --no-deps --requirement "$requirements"
+}
+
+[ "$(uname -sm)" = 'Linux x86_64' ] ||
+    fail "this project needs Linux on x86-64, for MXNet 1.9.1; this is $(uname -sm)"
+
+python=
+if [ "${PYTHON:-}" ]; then
+    python=$("$PYTHON" -c "$fits" 2> /dev/null) ||
+        fail "this project needs Python 3.10 to 3.13; $PYTHON $("$PYTHON" -c "$version" \
+            2> /dev/null || echo 'cannot be run') (make PYTHON=... names another)"
+else
+    for name in $names; do
+        found=$("$name" -c "$fits" 2> /dev/null) || continue
+        python=${python:-$found}
+        if is_complete "$found"; then
+            python=$found
+            break
+        fi
+    done
+fi
+
+rm -rf .venv && mkdir .venv || exit 2
+uv=$(command -v uv)
+if ! [ -w "${HOME:-/nonexistent}" ]; then
+    export UV_NO_CACHE=1 UV_PYTHON_INSTALL_DIR="$PWD/.venv/python"
+fi
+if [ -z "$uv" ] && ! is_complete "$python"; then
+    python3 -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv &&
+        uv=.venv/uv/bin/uv
+fi > .venv/log 2>&1
+
+if with_uv || with_pip; then
+    exit
+fi >> .venv/log 2>&1
+[ -x .venv/bin/python ] &&
+    fail "$requirements could not be installed: $(tail -n 1 .venv/log) (more in .venv/log)"
+[ "$python" ] && fail "$python cannot make environments: install its venv $mend"
+fail "no Python 3.10 to 3.13 is here, nor could one be downloaded: install one with its venv $mend"
