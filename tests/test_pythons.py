@@ -1,0 +1,165 @@
+"""Pythons: which one `make` takes, with what, and that all of them give the same bits."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import mxnet_import
+from tests.processes import ROOT, Run
+
+SCRIPT = 'training/runtime/environment.sh'
+TOOLS = 'sh', 'uname', 'rm', 'mkdir', 'tail', 'cp', 'ln'
+# Pythons and uv that do nothing but say so. They install a package by leaving its name behind
+PYTHON = '''#!/bin/sh
+case "$*" in
+    *version_info*) echo "$0"; exit {unfit} ;;
+    *platform*) echo "is Python 3.9.2" ;;
+    *ensurepip*) exit {incomplete} ;;
+    "-m venv "*) mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"; echo {name} > .venv/made-by ;;
+    *" uv") cp "$SPARE_UV" .venv/uv/bin/uv ;;
+    "-m pip "*) echo "$*" > .venv/installed; [ "$ONLINE" ] || {{ echo "none found"; exit 1; }} ;;
+esac
+'''
+UV = '''#!/bin/sh
+echo "$*" >> uv-asked; echo "$UV_NO_CACHE $UV_PYTHON_INSTALL_DIR" >> uv-places
+[ "$UV_WORKS" ] || exit 1
+case "$1" in
+    venv) mkdir -p .venv/bin; echo "#!/bin/sh" > .venv/bin/python; echo uv > .venv/made-by ;;
+    pip) echo "$*" > .venv/installed ;;
+esac
+'''
+FITS, INCOMPLETE, UNFIT = (0, 0), (0, 1), (1, 0)
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def environment(folder: Path, pythons: dict, uv: bool = False, **variables) -> tuple[int, str]:
+    """Exit status and stderr of the script, where these Pythons are all there is."""
+    (folder / 'bin').mkdir()
+    for tool in TOOLS:
+        (folder / 'bin' / tool).symlink_to(shutil.which(tool))
+    for name, (unfit, incomplete) in pythons.items():
+        program(folder / 'bin' / name,
+                PYTHON.format(name=name, unfit=unfit, incomplete=incomplete))
+    program(folder / ('bin/uv' if uv else 'spare_uv'), UV)
+    done = subprocess.run(
+        ['sh', ROOT / SCRIPT, 'requirements.txt'], cwd=folder, capture_output=True, text=True,
+        env={'PATH': str(folder / 'bin'), 'SPARE_UV': 'spare_uv', 'ONLINE': 'yes',
+             'UV_WORKS': 'yes', 'HOME': str(folder)} | variables)
+    return done.returncode, done.stderr
+
+
+def made(folder: Path) -> tuple[str, bool]:
+    """What made .venv, and whether the requirements went into it without what they ask for."""
+    installed = (folder / '.venv' / 'installed').read_text()
+    return (folder / '.venv' / 'made-by').read_text().strip(), (
+        '--no-deps' in installed and '--requirement requirements.txt' in installed)
+
+
+@pytest.mark.parametrize('pythons, expected', [
+    ({'python3.13': FITS, 'python3.11': FITS, 'python3': FITS}, 'python3.11'),
+    ({'python3.12': FITS, 'python3.10': INCOMPLETE, 'python3': UNFIT}, 'python3.12'),
+    ({'python3.11': UNFIT, 'python3': FITS}, 'python3')], ids=str)
+def test_first_python_that_fits_and_is_complete_is_taken(tmp_path, pythons, expected):
+    assert environment(tmp_path, pythons) == (0, '')
+    assert made(tmp_path) == (expected, True)
+
+
+@pytest.mark.parametrize('pythons, asked', [
+    ({}, '3.11'), ({'python3': UNFIT}, '3.11'), ({'python3.12': INCOMPLETE}, 'python3.12'),
+    ({'python3.10': INCOMPLETE, 'python3.12': FITS}, 'python3.12')], ids=str)
+def test_uv_makes_it_where_there_is_one(tmp_path, pythons, asked):
+    assert environment(tmp_path, pythons, uv=True) == (0, '')
+    assert made(tmp_path) == ('uv', True)
+    assert f'{asked} .venv\n' in (tmp_path / 'uv-asked').read_text()
+
+
+def test_uv_is_installed_where_no_python_fits(tmp_path):
+    assert environment(tmp_path, {'python3': UNFIT}) == (0, '')
+    assert made(tmp_path) == ('uv', True)
+    assert '--python 3.11 .venv\n' in (tmp_path / 'uv-asked').read_text()
+
+
+def test_uv_that_fails_leaves_it_to_pip(tmp_path):
+    assert environment(tmp_path, {'python3.12': FITS}, uv=True, UV_WORKS='') == (0, '')
+    assert made(tmp_path) == ('python3.12', True)
+
+
+@pytest.mark.parametrize('home', ['', '/nonexistent'])
+def test_uv_keeps_nothing_in_a_home_that_is_not_there(tmp_path, home):
+    assert environment(tmp_path, {}, uv=True, HOME=home) == (0, '')
+    assert (tmp_path / 'uv-places').read_text() == f'1 {tmp_path}/.venv/python\n' * 2
+
+
+@pytest.mark.parametrize('pythons, variables, message', [
+    ({}, {}, 'no Python 3.10 to 3.13 is here'),
+    ({'python3': UNFIT}, {'UV_WORKS': ''}, 'could one be downloaded: install one with its venv'),
+    ({'python3': INCOMPLETE}, {'UV_WORKS': '', 'ONLINE': ''},
+     'python3 cannot make environments: install its venv (Debian, Ubuntu: apt install python3'),
+    ({'python3': FITS}, {'ONLINE': ''}, 'requirements.txt could not be installed: none found'),
+    ({'python3': FITS, 'python3.9': UNFIT}, {'PYTHON': 'python3.9'},
+     'needs Python 3.10 to 3.13; python3.9 is Python 3.9.2 (make PYTHON='),
+    ({'python3': FITS}, {'PYTHON': 'python3.12'}, 'python3.12 cannot be run (make PYTHON='),
+], ids=str)
+def test_what_is_missing_is_one_line(tmp_path, pythons, variables, message):
+    status, err = environment(tmp_path, pythons, **variables)
+    line, = err.splitlines()
+    assert status == 2 and line.startswith('error: ') and message in line
+
+
+def test_names_are_numpys_only_while_mxnet_is_imported(monkeypatch):
+    before = set(vars(np))
+    monkeypatch.setitem(mxnet_import.REMOVED, 'vaegan_name', 3)
+    with pytest.raises(KeyError), mxnet_import.removed_names():
+        assert np.vaegan_name == 3 and np.PZERO == 0
+        raise KeyError
+    assert set(vars(np)) == before
+
+
+def test_names_that_numpy_has_stay_its_own(monkeypatch):
+    own = np.mean
+    monkeypatch.setitem(mxnet_import.REMOVED, 'mean', None)
+    with mxnet_import.removed_names():
+        assert np.mean is own
+    assert np.mean is own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('python', ['python3.10', 'python3.11', 'python3.12', 'python3.13'])
+def test_every_python_gives_the_same_bits(tmp_path, data_root, python):
+    """In an environment that `make` makes, in a folder with a space.
+
+    VAEGAN_PYTHONS may name folders with more Pythons, as PATH does.
+    """
+    path = f'{os.environ.get("VAEGAN_PYTHONS", "")}:{os.environ["PATH"]}'.removeprefix(':')
+    other = next((found for folder in path.split(':')
+                  if (found := shutil.which(python, path=folder)) and not subprocess.run(
+                      [found, '-c', ''], capture_output=True).returncode), None)
+    if other is None or sys.version.startswith(python.removeprefix('python') + '.'):
+        pytest.skip(f'no {python}, or it is this one')
+    project = tmp_path / 'my project'
+    project.mkdir()
+    for name in ('Makefile', 'requirements.txt', 'models', 'data', 'training', 'results'):
+        (project / name).symlink_to(ROOT / name)
+    subprocess.run(['make', '.venv/bin/vaegan', 'DRIVER=', f'PYTHON={other}'], cwd=project,
+                   check=True)
+    for name, arguments in {
+            'digits': ['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50', '--limit', '1280'],
+            'faces': ['ConvVAE_ResNet_on_anime/512_32_10_10', '--limit', '64',
+                      '--set', 'vae_base_channels=2', '--set', 'disc_base_channels=4']}.items():
+        ours, theirs = (Run([*arguments, '--epochs', '1'], tmp_path / name / which, data_root)
+                        for which in ('ours', 'theirs'))
+        theirs.command[:3] = [str(project / '.venv' / 'bin' / 'vaegan')]
+        results = []
+        for run in (ours, theirs):
+            run.finish()
+            results.append(run.result())
+            assert b'"numpy"' in results[-1].pop('config.json')  # its version, among others
+        assert len(results[0]) >= 14 and results[0] == results[1]
