@@ -242,5 +242,5 @@ def held_out_losses(networks: Networks, images, row: Row,
                                  (len(indices), row.n_latent)), ctx)
         x_hat, mean, logvar = networks.vae(x, eps)
         loss = kl_divergence(mean, logvar) + PIXEL_LOSSES[networks.pixel_loss](x_hat, x)
-        total += loss.sum().asscalar()
-    return {'val_loss': float(total) / n_images}
+        total += float(loss.sum().asscalar())  # in double precision by any NumPy
+    return {'val_loss': total / n_images}

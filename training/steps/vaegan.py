@@ -116,7 +116,7 @@ def _stepping(row: VaeGan, costs: list[NDArray]) -> tuple[str, ...]:
     """Return the nets that step: a discriminator or a decoder that is too far ahead waits."""
     if row.equilibrium is None:
         return 'encoder', 'decoder', 'disc'
-    real, *fakes = (cost.asscalar() for cost in costs)
+    real, *fakes = (float(cost.asscalar()) for cost in costs)
     fake = sum(fakes) / len(fakes)
     waiting = set()
     if min(real, fake) < row.equilibrium - row.margin:
@@ -154,6 +154,6 @@ def held_out_losses(networks: VaeGanNetworks, images, row: VaeGan, ctx) -> dict[
                             ctx)
         losses = batch_losses(row, networks, nd.array(images[indices], ctx), noise, 1 / n)
         of_nets = (losses.encoder(row, n_pixels), losses.decoder(row), losses.disc)
-        totals += [n * loss.asscalar() for loss in of_nets]
+        totals += [n * float(loss.asscalar()) for loss in of_nets]
     return dict(zip((f'val_{net}_loss' for net in kinds.NETS), (totals / n_images).tolist(),
                     strict=True))
