@@ -1,4 +1,5 @@
 """Pythons: which one `make` takes, with what, and that all of them give the same bits."""
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from models import mxnet_import
+from tests.conftest import write_mnist
 from tests.processes import ROOT, Run
 
 SCRIPT = 'training/runtime/environment.sh'
@@ -138,28 +140,29 @@ def test_every_python_gives_the_same_bits(tmp_path, data_root, python):
 
     VAEGAN_PYTHONS may name folders with more Pythons, as PATH does.
     """
-    path = f'{os.environ.get("VAEGAN_PYTHONS", "")}:{os.environ["PATH"]}'.removeprefix(':')
-    other = next((found for folder in path.split(':')
-                  if (found := shutil.which(python, path=folder)) and not subprocess.run(
-                      [found, '-c', ''], capture_output=True).returncode), None)
-    if other is None or sys.version.startswith(python.removeprefix('python') + '.'):
+    folders = [*os.environ.get('VAEGAN_PYTHONS', '').split(':'), *os.get_exec_path()]
+    found = [path for folder in folders if (path := shutil.which(python, path=folder))
+             and subprocess.run([path, '-c', ''], capture_output=True).returncode == 0]
+    if not found or python == f'python3.{sys.version_info.minor}':
         pytest.skip(f'no {python}, or it is this one')
     project = tmp_path / 'my project'
     project.mkdir()
     for name in ('Makefile', 'requirements.txt', 'models', 'data', 'training', 'results'):
         (project / name).symlink_to(ROOT / name)
-    subprocess.run(['make', '.venv/bin/vaegan', 'DRIVER=', f'PYTHON={other}'], cwd=project,
+    subprocess.run(['make', '.venv/bin/vaegan', 'DRIVER=', f'PYTHON={found[0]}'], cwd=project,
                    check=True)
-    for name, arguments in {
-            'digits': ['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50', '--limit', '1280'],
-            'faces': ['ConvVAE_ResNet_on_anime/512_32_10_10', '--limit', '64',
-                      '--set', 'vae_base_channels=2', '--set', 'disc_base_channels=4']}.items():
-        ours, theirs = (Run([*arguments, '--epochs', '1'], tmp_path / name / which, data_root)
-                        for which in ('ours', 'theirs'))
-        theirs.command[:3] = [str(project / '.venv' / 'bin' / 'vaegan')]
+    write_mnist(tmp_path, n_train=1280, n_test=200)  # several batches are held out, too
+    for data, arguments in [
+            (tmp_path, ['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50']),
+            (data_root, ['ConvVAE_ResNet_on_anime/512_32_200_10_1', '--limit', '64', '--set',
+                         'vae_base_channels=2', '--set', 'disc_base_channels=4'])]:
         results = []
-        for run in (ours, theirs):
+        for which in ('ours', 'theirs'):
+            run = Run([*arguments, '--epochs', '1'], tmp_path / data.name / which, data)
+            if which == 'theirs':
+                run.command[:3] = [str(project / '.venv' / 'bin' / 'vaegan')]
             run.finish()
             results.append(run.result())
-            assert b'"numpy"' in results[-1].pop('config.json')  # its version, among others
+        first, second = (json.loads(one.pop('config.json'))['versions'] for one in results)
+        assert first['python'] != second['python']
         assert len(results[0]) >= 14 and results[0] == results[1]
