@@ -58,7 +58,7 @@ def _problem(index: int) -> str | None:
         return 'no NVIDIA GPU, or no driver for it'
     if not mxnet.runtime.Features().is_enabled('CUDA'):
         return ('this is the CPU build of MXNet; the CUDA build is installed with '
-                'pip install -r requirements-cu112.txt in an environment of its own')
+                'pip install --no-deps -r requirements-cu112.txt in an environment of its own')
     if index >= len(capabilities):
         return f'there are {len(capabilities)} GPUs, the last is gpu:{len(capabilities) - 1}'
     if not LOWEST <= capabilities[index] < BEYOND:
