@@ -21,8 +21,9 @@ help:
 run: $(COMMAND)
 	.venv/bin/python -m training demo
 
+# A process a core, of one thread each; a file's tests share what they made
 test: $(COMMAND)
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 slow: $(COMMAND)
 	.venv/bin/python -m pip install --quiet --requirement tests/requirements-browser.txt

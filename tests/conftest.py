@@ -70,10 +70,11 @@ def real_data_root() -> Path | None:
 
 @pytest.fixture(autouse=True)
 def nothing_but_the_tests(monkeypatch, tmp_path_factory) -> None:
-    """No data of the user's, an empty cache, no mirrors; faces are noise, soon learned."""
+    """No data of the user's, an empty cache, no mirrors; classifiers that learn little."""
     from data import mnist
     from training.evaluation import classifier
     monkeypatch.setattr(classifier, 'UPDATES', 1)
+    monkeypatch.setattr(classifier, 'EPOCHS', 1)
     monkeypatch.delenv('VAEGAN_DATA', raising=False)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
     monkeypatch.setattr(mnist, 'MIRRORS', ())
