@@ -1,5 +1,7 @@
 """`list`: the registry, with published numbers and ours."""
 import json
+import shutil
+import textwrap
 from fnmatch import fnmatchcase
 
 from data import table
@@ -24,9 +26,9 @@ def list_command(args) -> None:
             if not runs:
                 continue
         first, numbers = registry.canonical(row).name, published.get(name, {})
-        variants = {run: (finished[run], naming.comparable_curve(
-                        run_folder.row_of(configs[run], finished[run]), numbers))
-                    for run in runs}
+        rows = {run: run_folder.row_of(configs[run], finished[run]) for run in runs}
+        variants = {run: (finished[run], naming.comparable_curve(own, numbers),
+                          naming.labels(own)) for run, own in rows.items()}
         lines.append(tables.listing(row, numbers, finished.get(first), variants))
     if not lines:
         raise ExperimentError(f'no experiment or finished run matches {args.match!r} (`list` '
@@ -34,14 +36,15 @@ def list_command(args) -> None:
     if args.json:
         print(json.dumps(lines, indent=2))
         return
+    width = shutil.get_terminal_size().columns
     if args.markdown:
         print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
     else:
-        print(tables.text_table(lines))
+        print(tables.text_list(lines, width))
     for name, entry in table.SETS.items():
         if entry.note and any('our_epoch' in ours for line in lines if line['data'] == name
                               for ours in (line, *line['variants'])):
-            print(f'\n{entry.note}')
+            print(f'\n{entry.note if args.markdown else textwrap.fill(entry.note, width)}')
 
 
 def _matches(run: str, pattern: str) -> bool:

@@ -15,6 +15,16 @@ SUFFIXES = OPTIONS | {'image_size': '_{0}x{0}', 'initial': '_from-{}'}
 IN_WORDS = {'images': 'on other images ({})', 'initial': "from another run's parameters ({})",
             'mirror': 'on mirror images, too',
             'stop_after': 'stopped after {} epochs without a new low'}
+LABELS = {  # what differs, in few words
+    'data': 'on {}', 'images': 'on other images', 'limit': '{:,} images', 'step': '{} step',
+    'layout': '{}', 'seed': 'seed {}', 'stop_after': 'stops after {} epochs without a new low',
+    'image_size': '{0} x {0} pixels', 'mirror': 'mirror images, too', 'lr': 'learning rate {:g}',
+    'initial': "from another run's parameters", 'batch_size': 'batches of {}',
+    'n_latent': '{} latents', 'n_hlayers': '{} hidden layers', 'n_hnodes': '{} hidden nodes',
+    'vae_base_channels': '{} base channels', 'disc_hnodes': '{} nodes of the discriminator',
+    'disc_base_channels': '{} channels of the discriminator', 'encoder': '{} encoder',
+    'latent_head': '{} head', 'kl_weight': 'weight {:g} of KL', 'pbp_weight': 'pixel weight {:g}',
+    'disc_weight': 'discriminator weight {:g}', 'decay_interval': 'decay every {} epochs'}
 EPOCHS = {'solo_epochs', 'combo_epochs'}
 SIZES = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers', 'disc_hnodes',
          'disc_base_channels')  # in the order in which published names show them
@@ -28,6 +38,18 @@ def changes(row: Row) -> dict:
     published, configuration = EXPERIMENTS[row.name], row.configuration()
     return {k: configuration[k] for k in [*OPTIONS, *configuration]
             if k in configuration and configuration[k] != getattr(published, k)}
+
+
+def labels(row: Row) -> list[str]:
+    """Return what differs from the published row in few words each; of a whole row there is none.
+
+    The epochs come first; which pictures are kept is left out.
+    """
+    changed = {k: v for k, v in changes(row).items() if k not in row.of_pictures()}
+    text = epochs_text(row)
+    epochs = [f'{text} epoch{"s" * (text != "1")}'] if changed.keys() & EPOCHS else []
+    return epochs + [LABELS.get(k, f'{k.replace("_", " ")} {{}}').format(v)
+                     for k, v in changed.items() if k not in EPOCHS]
 
 
 def run_name(row: Row) -> str:

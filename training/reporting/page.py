@@ -9,7 +9,9 @@ import jinja2
 from PIL import Image
 
 from training.evaluation.measures import glossary, in_tables
+from training.experiments import kinds as row_kinds
 from training.experiments import naming
+from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
 from training.reporting import pictures, tables
 from training.reporting.published import our_numbers, published_seconds
@@ -18,12 +20,16 @@ from training.storage import files, run_folder
 
 NAME = 'index.html'
 TEMPLATES = Path(__file__).parent / 'templates'
-MORE = {  # pictures that stand behind a click: file name to what it shows
-    pictures.LOSSES: 'Losses over the epochs',
-    pictures.STRIP_ANIMATION: 'The strip over the epochs',
-    pictures.ANIMATION: 'Samples over the epochs',
-    pictures.CLASSES_CHART: 'Which digits the samples show, by epochs trained',
-    **{path: pictures.EXPLAINED[name] for name, path in pictures.EXPLORED.items()}}
+MORE = {  # pictures that stand behind a click: file name to what it shows, and that in a word
+    **{path: (pictures.EXPLAINED[name], name) for name, path in pictures.EXPLORED.items()},
+    pictures.ANIMATION: ('Samples over the epochs', 'samples over the epochs'),
+    pictures.STRIP_ANIMATION: ('The strip over the epochs', 'strip over the epochs'),
+    pictures.CLASSES_CHART: ('Which digits the samples show, by epochs trained', 'classes'),
+    pictures.LOSSES: ('Losses over the epochs', 'losses')}
+PUBLISHED_NETS = ('{}: as published', 'The nets, the data and the procedure are the published '
+                  'ones. A label says where a run has fewer epochs or another step.')
+CHANGED = ('{}: reduced or changed', 'None of these is a published experiment: labels say in what '
+           'each differs. Their losses do not compare with published ones.')
 
 
 def write(root: Path, images: Path, studies: dict[str, list[str]], published: dict[str, dict],
@@ -35,8 +41,9 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
     finished runs, or one cannot be read.
     """
     measured = _gallery(root)
-    runs = [_run(name, folder, root, published, measured.get(name, {}), kinds)
-            for name, folder in run_folder.finished_runs(images).items()]
+    runs = sorted((_run(name, folder, root, published, measured.get(name, {}), kinds)
+                   for name, folder in run_folder.finished_runs(images).items()),
+                  key=lambda run: run['place'])
     if not runs:
         raise run_folder.FolderError(f'{images}: no finished runs')
     finished = {run['name'] for run in runs}
@@ -46,7 +53,8 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
                                      undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
     page = environment.get_template(NAME).render(
-        runs=runs, studies={title: names for title, names in compared.items() if len(names) > 1},
+        runs=runs, sections=_sections(runs), columns=_columns(runs),
+        studies={title: names for title, names in compared.items() if len(names) > 1},
         choices={field: sorted({run[field] for run in runs if run[field]})
                  for field in ('data', 'net')},
         measures=glossary(),
@@ -61,22 +69,55 @@ def _gallery(root: Path) -> dict[str, dict]:
     return {line['run']: line for line in read_csv(path)} if path.exists() else {}
 
 
+def _sections(runs: list[dict]) -> list[dict]:
+    """Return runs in sections: by data and kind of training, published ones before others."""
+    sections = {}
+    for run in runs:
+        sections.setdefault(run['section'], []).append(run)
+    return [{'title': title.format(of), 'text': text, 'runs': those,
+             'notes': sorted({run['other_images'] for run in those if run['other_images']})}
+            for (of, (title, text)), those in sections.items()]
+
+
+def _columns(runs: list[dict]) -> list[str]:
+    """Return the headers of the measures that any run has."""
+    return [of.header for of in in_tables().values()
+            if any(of.header in run['values'] for run in runs)]
+
+
+def _place(row: Row, name: str) -> tuple:
+    """Return what runs are sorted by: as published, and each before what is changed of it."""
+    changed = naming.changes(row).keys() - row.of_pictures()
+    whole = changed <= naming.EPOCHS | {'step'}
+    first = [name for name, other in EXPERIMENTS.items()
+             if (other.data, other.kind) == (row.data, row.kind)][:1]
+    order = list(EXPERIMENTS)
+    return (order.index(first[0]) if first else len(order), not whole, order.index(row.name),
+            len(changed), name)
+
+
 def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
          kinds: dict[str, str]) -> dict:
     """Return what the page says of a run; measured: its line of gallery.csv."""
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
-    return {'name': name, 'data': row.data, 'net': row.nets,
-            'caption': naming.caption(row), 'command': config['command'],
+    place = _place(row, name)
+    of = f'VAE/GANs on {row.data}' if row.kind is row_kinds.VAEGAN else row.data
+    return {'name': name, 'data': row.data, 'net': row.nets, 'place': place,
+            'section': (of, CHANGED if place[1] else PUBLISHED_NETS),
+            'short': row.name.split('/')[1], 'labels': naming.labels(row),
+            'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _picture(folder / pictures.STRIP, root),
             'alt': _shown(row, kinds.get(row.data, 'images')),
-            'more': [(_picture(folder / path, root), text) for path, text in MORE.items()
+            'more': [(_picture(folder / path, root), *texts) for path, texts in MORE.items()
                      if (folder / path).exists()],
             'readme': _link(folder / 'README.md', root),
             'numbers': _numbers(row, folder, published.get(row.name, {})),
             'other_images': published.get(row.name, {}).get('note', ''),
+            'values': {of.header: evaluation['measures'][k] for k, of in in_tables().items()
+                       if k in evaluation['measures']} if evaluation else {},
             'measures': _measures(evaluation) if evaluation else [
                 (f'{of.header}, first {config["n_held_out"]}', tables.number(measured[name], 4))
                 for name, of in in_tables().items() if measured.get(name)],

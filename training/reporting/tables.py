@@ -1,4 +1,5 @@
 """Tables of numbers for the terminal, READMEs and programs, ours beside published."""
+import textwrap
 from pathlib import Path
 
 from training.evaluation.measures import MEASURES, in_tables
@@ -9,10 +10,10 @@ from training.reporting.statistics import read_statistics
 
 
 def listing(row: Row, published: dict, folder: Path | None,
-            variants: dict[str, tuple[Path, list[dict]]]) -> dict:
+            variants: dict[str, tuple[Path, list[dict], list[str]]]) -> dict:
     """Return what `list` says of a row: `folder` holds a finished run of exactly that row, if any.
 
-    variants: finished runs that differ from it, by name, and the published curve of each.
+    variants: finished runs that differ from it, by name: folder, published curve, and in what.
     """
     def of(field: str) -> float | None:
         value = published.get(f'pub_{field}')
@@ -25,18 +26,46 @@ def listing(row: Row, published: dict, folder: Path | None,
             'published_seconds': of('seconds_logged'),
             'published_seconds_per_epoch': published_seconds(published),
             **(our_numbers(folder, published.get('curve', [])) if folder else {}),
-            'variants': [{'name': name, **our_numbers(path, curve)}
-                         for name, (path, curve) in variants.items()]}
+            'variants': [{'name': name, 'differs': differs, **our_numbers(path, curve)}
+                         for name, (path, curve, differs) in variants.items()]}
 
 
-def text_table(lines: list[dict]) -> str:
-    """Return the listing for a terminal."""
-    return '\n\n'.join('\n'.join(_aligned(table)) for table in listing_cells(lines))
+def text_list(lines: list[dict], width: int) -> str:
+    """Return the listing for a terminal of so many columns: a paragraph a row, folded.
+
+    Names of experiments stay whole. What differs stands in place of the names of other runs.
+    """
+    paragraphs = []
+    for line in lines:
+        folded = [line['name']]
+        for indent, text in ((2, _told(line)), *((4, f'{", ".join(ours["differs"])}: '
+                                                 f'{_told(ours)}') for ours in line['variants'])):
+            folded += textwrap.wrap(text, width, initial_indent=' ' * indent,
+                                    subsequent_indent=' ' * (indent + 2))
+        paragraphs.append('\n'.join(folded))
+    return '\n\n'.join(paragraphs)
 
 
-def _aligned(table: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ['  '.join(map(str.ljust, cells, widths)).rstrip() for cells in table]
+def _told(line: dict) -> str:
+    """Return a line of the listing in words: ours, with what was published in brackets."""
+    nets = ' + '.join(filter(None, (line.get('vae'), line.get('disc'))))
+    told = [f'{nets}, {line["solo_epochs"]}+{line["combo_epochs"]} epochs'] if nets else []
+    kind = next(k for k in (kinds.VAEGAN, kinds.SOLO_COMBO) if all(
+        f'our_{loss}' in line or f'published_{loss}' in line for loss in k.losses))
+    numbers = []
+    for name, unit, digits in (*((loss, f'{of.label} ', of.digits)
+                                 for loss, of in kind.losses.items()),
+                               ('seconds_per_epoch', 'seconds an epoch ', 1)):
+        ours, published = line.get(f'our_{name}'), line.get(f'published_{name}')
+        if ours is not None and published is not None:
+            numbers.append(f'{unit}{number(ours, digits)} (published {number(published, digits)})')
+        elif ours is not None or 'our_epoch' not in line and published is not None:
+            numbers.append(unit + number(published if ours is None else ours, digits))
+    if numbers:
+        at = f'at epoch {line["our_epoch"]}' if 'our_epoch' in line else (
+            f'published at epoch {line["published_epoch"]}')
+        told.append(f'{at}: {", ".join(numbers)}')
+    return '; '.join(told)
 
 
 def listing_cells(lines: list[dict]) -> list[list[list[str]]]:
