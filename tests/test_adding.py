@@ -73,7 +73,7 @@ def test_all_are_added_as_the_readme_says(tmp_path):
         'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1_n640_alone'])
     assert any(
         'Brightness is the mean' in (images / run / 'README.md').read_text() for run in runs)
-    assert 'DenseVAE_on_MNIST/20_3_400_bce_1_n640' in call('training', 'list')
+    assert '1 epoch, 640 images: at epoch 0: VAE loss' in call('training', 'list')
     assert call('training', 'verify').count(': ok') == 3
     call('training', 'report')
     # The tests over the registry follow, too

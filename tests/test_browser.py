@@ -96,18 +96,19 @@ def test_filters_show_what_was_asked_for(opened):
     opened.find_element(By.CSS_SELECTOR, '#filters button').click()
     ui.WebDriverWait(opened, 5).until(lambda d: len(visible(d)) == everything)
     assert count.text == f'{everything} runs'
-    chosen(opened, 'filters', 'study').select_by_visible_text('Faces, reduced: nets')
+    chosen(opened, 'filters', 'study').select_by_visible_text('Faces: nets')
     assert len(visible(opened)) == 6
 
 
 def test_two_runs_of_a_study_are_compared_by_a_slider(opened):
-    title = 'Faces, reduced: weight of the discriminator'
+    title = 'Faces: weight of the discriminator'
     chosen(opened, 'comparison', 'study').select_by_visible_text(title)
     left, right = (chosen(opened, 'comparison', side) for side in ('left', 'right'))
     names = compared()[title]
-    assert [option.text for option in right.options] == names
-    assert (left.first_selected_option.text, right.first_selected_option.text) == (
-        names[0], names[-1])
+    assert [option.get_attribute('value') for option in right.options] == names
+    assert right.first_selected_option.text.startswith('ConvVAE + ResNet 512_32_200_50_1: 16 ')
+    assert [select.first_selected_option.get_attribute('value') for select in (left, right)] == [
+        names[0], names[-1]]
     pictures = opened.find_elements(By.CSS_SELECTOR, '.compare img')
     assert '_16_50_1_' in pictures[1].get_attribute('src')
     assert_not_distorted(opened)
@@ -130,7 +131,7 @@ def assert_not_distorted(driver) -> None:
 
 def test_strips_of_different_heights_keep_their_shape(opened):
     """A plain GAN's has one line of pictures."""
-    chosen(opened, 'comparison', 'study').select_by_visible_text('Faces, reduced: nets')
+    chosen(opened, 'comparison', 'study').select_by_visible_text('Faces: nets')
     for side in ('right', 'left'):
         select = chosen(opened, 'comparison', side)
         name, = (option.text for option in select.options if 'ConvDecoder' in option.text)
@@ -139,6 +140,51 @@ def test_strips_of_different_heights_keep_their_shape(opened):
             side == 'right'].get_attribute('src')
         assert_not_distorted(opened)
         select.select_by_index(0)
+
+
+def column(driver, header: str) -> tuple:
+    """The button above a column, its head, and a function that reads the shown cells."""
+    button, = (found for found in driver.find_elements(By.CSS_SELECTOR, '.sorted button')
+               if found.get_attribute('textContent') == header)
+    head = button.find_element(By.XPATH, '..')
+    return button, head, lambda: driver.execute_script(
+        "const head = arguments[0]; return [...document.querySelectorAll('.sorted tbody tr')]"
+        ".map(line => line.cells[head.cellIndex].textContent.trim())", head)
+
+
+def test_table_sorts_by_click_and_by_keyboard(opened):
+    opened.find_element(By.CSS_SELECTOR, '#table summary').click()
+    button, head, cells = column(opened, 'squared error')
+    n_runs = len(cells())
+    button.click()
+    assert head.get_attribute('aria-sort') == 'ascending'
+    rising = [float(cell) for cell in cells() if cell]
+    assert rising == sorted(rising) and len(rising) > 20 and len(cells()) == n_runs
+    assert not any(cells()[len(rising):])  # runs without it are below
+    button.send_keys(Keys.ENTER)
+    assert head.get_attribute('aria-sort') == 'descending'
+    assert [float(cell) for cell in cells() if cell] == rising[::-1]
+    assert not any(cells()[len(rising):])
+    by_name, name_head, names = column(opened, 'run')
+    by_name.send_keys(Keys.SPACE)
+    assert (head.get_attribute('aria-sort'), name_head.get_attribute('aria-sort')) == (
+        None, 'ascending')
+    assert opened.execute_script('return arguments[0].every((name, i, all) => '
+                                 '!i || all[i - 1].localeCompare(name) <= 0)', names())
+
+
+def test_table_is_filtered_with_the_cards_and_leads_to_them(opened):
+    opened.find_element(By.CSS_SELECTOR, '#table summary').click()
+    chosen(opened, 'filters', 'data').select_by_visible_text('MNIST')
+    lines = [line for line in opened.find_elements(By.CSS_SELECTOR, '.sorted tbody tr')
+             if line.is_displayed()]
+    assert len(lines) == len(visible(opened))
+    sections = [section.find_element(By.TAG_NAME, 'h2').text for section in
+                opened.find_elements(By.CSS_SELECTOR, '.runs') if section.is_displayed()]
+    assert sections and all('MNIST' in title for title in sections)
+    lines[-1].find_element(By.TAG_NAME, 'a').click()
+    card = opened.find_element(By.CSS_SELECTOR, ':target')
+    assert card.get_attribute('data-name') == lines[-1].get_attribute('data-name')
 
 
 def test_everything_has_a_name_for_those_who_do_not_see_it(opened):

@@ -220,6 +220,23 @@ def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
     assert '6900.25' in cli(['list', '--results-root', str(tmp_path)])[1]
 
 
+@pytest.mark.parametrize('columns', [None, 60, 200])
+def test_list_folds_to_the_terminal_and_keeps_names_whole(cli, monkeypatch, columns):
+    if columns:
+        monkeypatch.setenv('COLUMNS', str(columns))
+    else:
+        monkeypatch.delenv('COLUMNS', raising=False)
+    status, out, _ = cli(['list'])
+    lines = out.splitlines()
+    assert status == 0 and EXPERIMENTS.keys() <= set(lines)
+    assert max(len(line) for line in lines if line not in EXPERIMENTS) <= (columns or 80)
+    assert 'at epoch 40: VAE loss 108.20 (published 108.19)' in ' '.join(out.split())
+    assert '10 epochs, seed 1: at epoch 9: VAE loss 114.99' in ' '.join(out.split())
+    both = {**{line['name']: line for line in json.loads(cli(['list', '--json'])[1])}}
+    ours = {run['name']: run for run in both[SOLO]['variants']}
+    assert ours['DenseVAE_on_MNIST/5_3_400_bce_10_seed1']['differs'] == ['10 epochs', 'seed 1']
+
+
 def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
     from training.commands import train
     monkeypatch.setattr(train, 'DEMO_EPOCHS', 1)

@@ -4,7 +4,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from PIL import Image
@@ -12,6 +12,8 @@ from PIL import Image
 from data import table
 from training.commands import wiring
 from training.evaluation.measures import MEASURES, in_tables
+from training.experiments import naming
+from training.experiments.registry import EXPERIMENTS
 from training.reporting import page, pictures
 from training.reporting.published import our_numbers, published_numbers
 from training.reporting.statistics import read_csv
@@ -62,7 +64,8 @@ def committed(tmp_path_factory) -> Path:
 def test_every_run_is_a_card_with_pictures_that_are_there(committed):
     parsed = Parsed(committed)
     names = [*run_folder.finished_runs(committed.parent / 'images')]
-    assert [card['data-name'] for card in parsed.all('article')] == names and len(names) > 30
+    cards = [card['data-name'] for card in parsed.all('article')]
+    assert sorted(cards) == sorted(names) and len(names) > 30
     shown = [image for image in parsed.all('img') if image.get('src')]
     assert len(shown) > 2 * len(names)
     for image in shown:
@@ -70,6 +73,65 @@ def test_every_run_is_a_card_with_pictures_that_are_there(committed):
         with Image.open(committed.parent / unquote(image['src'])) as picture:
             assert picture.size == (int(image['width']), int(image['height']))
     assert not [image for image in parsed.all('img') if 'alt' not in image]
+
+
+def test_runs_are_in_the_published_order_and_reduced_ones_follow(committed):
+    text = committed.read_text()
+    titles = re.findall(r'<h2>(.*?)</h2>', text)
+    assert titles == [
+        'MNIST: as published',
+        'MNIST: reduced or changed',
+        'anime: as published',
+        'anime: reduced or changed',
+        'VAE/GANs on MNIST: as published',
+        'VAE/GANs on adult: reduced or changed',
+        'VAE/GANs on anime: reduced or changed',
+    ]
+    cards = [card['data-name'] for card in Parsed(committed).all('article')]
+    rows = [run_folder.row_of(run_folder.read_config(folder), folder)
+            for folder in (committed.parent / 'images' / name for name in cards)]
+    whole = [not naming.labels(row) for row in rows]
+    assert whole[0] and sum(whole) >= 4 and not whole[-1]
+    for section in text.split('<section class="runs">')[1:]:
+        names = re.findall(r'<article class="card" id="([^"]+)"', section)
+        order = [[*EXPERIMENTS].index(rows[cards.index(name)].name) for name in names]
+        assert order == sorted(order)
+        published = [naming.changes(rows[cards.index(name)]).keys() - {
+            'solo_epochs', 'combo_epochs', 'step'} - rows[cards.index(name)].of_pictures()
+            for name in names]
+        assert all(published) if 'reduced or changed' in section else not any(published)
+
+
+def test_labels_say_what_differs(committed):
+    """In a card nothing but labels tells a reduced run, so each change has to have one."""
+    for name, html in articles(committed)[0].items():
+        folder = committed.parent / 'images' / name
+        row = run_folder.row_of(run_folder.read_config(folder), folder)
+        changed = naming.changes(row).keys() - row.of_pictures()
+        labels = re.findall(r'<li>(.*?)</li>', html)
+        assert len(labels) == len(changed - naming.EPOCHS) + bool(changed & naming.EPOCHS)
+        assert ('the whole experiment' in html) == (not changed)
+        assert html.index('class="strip"') < html.index('<h3>') < html.index('class="labels"')
+        assert 'NOT the' not in html
+
+
+def test_table_has_a_line_a_run_with_its_measures(committed):
+    text = committed.read_text()
+    head, body = re.search(r'<thead>(.*?)</thead>.*?<tbody>(.*?)</tbody>', text, re.S).groups()
+    headers = re.findall(r'<button type="button">(.*?)</button>', head)
+    lines = re.findall(r'<tr data-name="([^"]+)">(.*?)</tr>', body, re.S)
+    assert [name for name, _ in lines] == [
+        card['data-name'] for card in Parsed(committed).all('article')]
+    assert headers[:2] == ['run', 'data'] and set(headers[2:]) <= {
+        of.header for of in in_tables().values()}
+    for name, line in lines:
+        cells = re.findall(r'<td>(.*?)</td>', line, re.S)
+        assert len(cells) == len(headers) and f'href="#{quote(name)}"' in cells[0]
+        evaluation = run_folder.read_evaluation(committed.parent / 'images' / name)
+        for k, of in in_tables().items():
+            if evaluation and k in evaluation['measures']:
+                shown = cells[headers.index(of.header)]
+                assert float(shown) == pytest.approx(evaluation['measures'][k], rel=1e-3)
 
 
 def test_page_needs_no_network(committed):
@@ -121,7 +183,7 @@ def test_numbers_are_ours_beside_published(committed):
         published_numbers()['DenseVAE_on_MNIST/5_3_400_bce_50']['curve'])
     assert (f'VAE loss, epoch 40</td><td>{numbers["our_vae_loss"]:.2f}</td><td>108.19</td>'
             in text)
-    assert 'for the whole experiment, at epoch 199, which does not compare' in text
+    assert 'at epoch 199 of the whole)' in text
 
 
 def test_names_are_text_not_markup(tmp_path, cli, data_root):
@@ -184,7 +246,7 @@ def test_folder_without_runs_is_refused_and_not_made(tmp_path, cli):
 
 def articles(path: Path) -> tuple[dict[str, str], str]:
     """The HTML of each run, by name, and what is around them."""
-    pattern = re.compile(r'<article class="card" data-name="([^"]+)"(.*?)</article>\n', re.DOTALL)
+    pattern = re.compile(r'<article class="card" id="([^"]+)"(.*?)</article>\n', re.DOTALL)
     text = path.read_text()
     return dict(pattern.findall(text)), pattern.sub('', text)
 
@@ -207,5 +269,5 @@ def test_runs_without_an_evaluation_show_what_the_gallery_measured(committed):
     assert few
     for line in few:
         for k in ('sharpness', 'noise'):
-            assert (f'<td>{MEASURES[k].header}, first 1000</td><td>{float(line[k]):.4f}'
+            assert (f'<dt>{MEASURES[k].header}, first 1000</dt><dd>{float(line[k]):.4f}'
                     in shown[line['run']])
