@@ -26,7 +26,7 @@ MORE = {  # pictures that stand behind a click: file name to what it shows, and 
     pictures.STRIP_ANIMATION: ('The strip over the epochs', 'strip over the epochs'),
     pictures.CLASSES_CHART: ('Which digits the samples show, by epochs trained', 'classes'),
     pictures.LOSSES: ('Losses over the epochs', 'losses')}
-PUBLISHED_NETS = ('{}: as published', 'The nets, the data and the procedure are the published '
+PUBLISHED_NETS = ('{}: published nets', 'The nets, the data and the procedure are the published '
                   'ones. A label says where a run has fewer epochs or another step.')
 CHANGED = ('{}: reduced or changed', 'None of these is a published experiment: labels say in what '
            'each differs. Their losses do not compare with published ones.')
