@@ -75,6 +75,24 @@ def add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
                           f'results/{default.name})')
 
 
+def add_run(sub: argparse.ArgumentParser, results: Path) -> None:
+    """Add what commands that use one finished run share."""
+    sub.add_argument('run', metavar='RUN', help='a finished run')
+    sub.add_argument('--force', action='store_true', help='write over what is there')
+    add_results_root(sub, results)
+
+
+def add_pictures(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('pictures', metavar='PICTURES', nargs='+', type=expanded,
+                     help='pictures, folders or zips of them')
+    add_skip_bad_pictures(sub)
+
+
+def add_skip_bad_pictures(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--skip-bad', action='store_true',
+                     help='leave out pictures that cannot be read, and say how many')
+
+
 def add_ctx(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
                      help='the device; several, separated by commas, share every batch')

@@ -121,24 +121,10 @@ def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_places(sub, images)
 
 
-def _own(sub: argparse.ArgumentParser, results: Path) -> None:
-    """Add what commands on a user's own pictures share."""
-    sub.add_argument('run', metavar='RUN', help='a finished run')
-    sub.add_argument('--force', action='store_true', help='write over what is there')
-    sub.add_argument('--skip-bad', action='store_true',
-                     help='leave out pictures that cannot be read, and say how many')
-    options.add_ctx(sub)
-    options.add_results_root(sub, results)
-
-
-def _pictures(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument('pictures', metavar='PICTURES', nargs='+', type=options.expanded,
-                     help='pictures, folders or zips of them')
-
-
 def _reconstruct(sub: argparse.ArgumentParser, images: Path) -> None:
-    _own(sub, images)
-    _pictures(sub)
+    options.add_run(sub, images)
+    options.add_ctx(sub)
+    options.add_pictures(sub)
     sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
                      help='where a PNG file of each goes, sheet.png (originals above), and '
                           'pictures.csv with PSNR and KL')
@@ -149,7 +135,8 @@ def _reconstruct(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _sample(sub: argparse.ArgumentParser, images: Path) -> None:
-    _own(sub, images)
+    options.add_run(sub, images)
+    options.add_ctx(sub)
     sub.add_argument('--n', metavar='N', type=options.count, default=16,
                      help='number of samples (default: 16)')
     sub.add_argument('--seed', metavar='S', type=options.seed, default=0,
@@ -159,7 +146,9 @@ def _sample(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _interpolate(sub: argparse.ArgumentParser, images: Path) -> None:
-    _own(sub, images)
+    options.add_run(sub, images)
+    options.add_ctx(sub)
+    options.add_skip_bad_pictures(sub)
     sub.add_argument('first', metavar='A', type=options.expanded, help='a picture')
     sub.add_argument('last', metavar='B', type=options.expanded, help='another')
     sub.add_argument('--steps', metavar='N', type=options.count, default=10,
@@ -171,8 +160,9 @@ def _interpolate(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _encode(sub: argparse.ArgumentParser, images: Path) -> None:
-    _own(sub, images)
-    _pictures(sub)
+    options.add_run(sub, images)
+    options.add_ctx(sub)
+    options.add_pictures(sub)
     sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
                      help='.npz with names, mean and logvar (n, z), or .csv')
 
