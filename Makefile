@@ -26,7 +26,7 @@ test: $(COMMAND)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 slow: $(COMMAND)
-	.venv/bin/python -m pip install --quiet --requirement tests/requirements-browser.txt
+	.venv/bin/python -m pip install --quiet --requirement tests/requirements-browser.txt --requirement training/requirements-export.txt
 	.venv/bin/python -m pytest -m slow
 
 lint: $(COMMAND)

@@ -16,6 +16,7 @@ from mxnet import MXNetError, sym
 from mxnet.gluon import HybridBlock, nn
 
 from models.conv import SIZE, SIZES
+from models.layers import TransposedToOne
 from models.resnet import BASE_CHANNELS
 from models.similarity import Similarity
 
@@ -31,6 +32,7 @@ class Net:
     fields: tuple[str, ...]      # of the row
     sizes: tuple[int, ...] = ()  # pixels a side of the images that it takes; none: any
     defaults: dict = field(default_factory=dict)  # what fields that may be none then are
+    draws: tuple[int, int] = (0, 1)  # the range of a decoder's pictures
 
     def build(self, row, shape: tuple[int, int, int] | None) -> HybridBlock:
         """Return the net for images of (channels, height, width). Not initialised."""
@@ -46,7 +48,7 @@ VAES = {
     'ConvDecoder': Net('conv.conv_decoder', ('vae_base_channels',), (SIZE,)),
     'VAE_A': Net('vaegan.vae_a', ('n_hnodes', 'vae_base_channels', 'norm', 'slope', 'pixels'),
                  (28, SIZE)),
-    'VAE_B': Net('vaegan.vae_b', ('n_hlayers', 'n_hnodes', 'dropout', 'slope')),
+    'VAE_B': Net('vaegan.vae_b', ('n_hlayers', 'n_hnodes', 'dropout', 'slope'), draws=(-1, 1)),
     'VAE_paper': Net('vaegan.vae_paper', ('n_hnodes', 'vae_base_channels', 'pixels'), (SIZE,)),
 }
 DISCRIMINATORS = {
@@ -117,6 +119,13 @@ def build_discriminator(row, shape: tuple[int, int, int] | None = None) -> Hybri
         except ValueError as error:
             raise ModelError(f'disc={row.disc!r}: {error}') from None
     return _look_up(DISCRIMINATORS, row, row.disc).build(row, shape)
+
+
+def as_plain_layers(net: HybridBlock) -> HybridBlock:
+    """Return a net that will not be trained, with MXNet's own layers where ours stand in."""
+    net.apply(lambda block: setattr(block, 'own', True) if isinstance(block, TransposedToOne)
+              else None)
+    return net
 
 
 def build_similarity(disc: HybridBlock, row) -> HybridBlock:

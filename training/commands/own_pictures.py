@@ -16,7 +16,7 @@ CSV, SHEET = 'pictures.csv', 'sheet.png'
 def reconstruct_command(args) -> None:
     """`reconstruct`: draw pictures again, each beside its original, with what is lost."""
     net, pixels, names = _with_pictures(args)
-    _refuse_existing(args.out, args.force)
+    refuse_existing(args.out, args.force)
     drawn, mean, logvar = net.reconstruct(pixels, None if args.mean else args.seed)
     from skimage.metrics import peak_signal_noise_ratio
 
@@ -36,8 +36,8 @@ def reconstruct_command(args) -> None:
 
 def sample_command(args) -> None:
     """`sample`: draw new pictures, of latents from the prior."""
-    net = _load_net(args, encoder=False)
-    _refuse_existing(args.out, args.force)
+    net = load_net(args, encoder=False)
+    refuse_existing(args.out, args.force)
     drawn = net.sample(args.n, args.seed)
     for i, picture in enumerate(drawn):
         pictures.write_picture(args.out / f'{i:04d}.png', picture)
@@ -53,7 +53,7 @@ def interpolate_command(args) -> None:
     net, pixels, _ = _with_pictures(args)
     if len(pixels) != 2:
         raise ExperimentError(f'{args.first} and {args.last}: {len(pixels)} pictures, expected 2')
-    _refuse_existing(args.out, args.force)
+    refuse_existing(args.out, args.force)
     steps = net.interpolate(pixels, args.steps, args.spherical)
     if args.out.suffix.lower() == '.gif':
         pictures.write_animation(args.out, steps)
@@ -68,7 +68,7 @@ def encode_command(args) -> None:
     if args.out.suffix.lower() not in ('.npz', '.csv'):
         raise ExperimentError(f'--out {args.out}: expected a name that ends in .npz or .csv')
     net, pixels, names = _with_pictures(args)
-    _refuse_existing(args.out, args.force)
+    refuse_existing(args.out, args.force)
     mean, logvar = net.encode(pixels)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.out.suffix.lower() == '.npz':
@@ -86,7 +86,7 @@ def encode_command(args) -> None:
 
 def _with_pictures(args) -> tuple:
     """Return the net, the user's pictures (n, h, w, c) uint8 as it sees them, and their names."""
-    net = _load_net(args, encoder=True)
+    net = load_net(args, encoder=True)
     from data import own
     shape = table.get(net.row.data).sized(net.row.image_size).shape
     names, pixels, n_left_out = own.read(args.pictures, shape, args.skip_bad)
@@ -95,13 +95,13 @@ def _with_pictures(args) -> tuple:
     return net, pixels, names
 
 
-def _refuse_existing(out: Path, force: bool) -> None:
+def refuse_existing(out: Path, force: bool) -> None:
     """Raise ExperimentError for a file, or a folder with something in it, unless forced."""
     if not force and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ExperimentError(f'{out}: there already; --force writes over it')
 
 
-def _load_net(args, encoder: bool):
+def load_net(args, encoder: bool):
     """Return the net of the finished run `args.run`, without its data.
 
     encoder: whether that is needed, which is not in pictures.safetensors.

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from training.commands import (
     damage,
+    export,
     finished,
     gallery,
     listing,
@@ -167,6 +168,17 @@ def _encode(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='.npz with names, mean and logvar (n, z), or .csv')
 
 
+def _export(sub: argparse.ArgumentParser, images: Path) -> None:
+    options.add_run(sub, images)
+    sub.set_defaults(ctx='cpu')  # nothing is computed
+    sub.add_argument('--format', choices=export.FORMATS, required=True,
+                     help='onnx: a graph a net, which computes what the net does; safetensors: '
+                          'parameters of all nets by name')
+    sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
+                     help='a.onnx stands for a.encoder.onnx, a.decoder.onnx and '
+                          'a.discriminator.onnx')
+
+
 def _report(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_results_root(sub, images)
 
@@ -239,6 +251,9 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'encode': (own_pictures.encode_command, _encode,
                'write the latents of your own pictures to a file',
                'encode DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out latents.npz'),
+    'export': (export.export_command, _export,
+               'write the nets of a finished run for other programs',
+               'export DenseVAE_on_MNIST/5_3_400_bce_50 --format onnx --out digits.onnx'),
     'report': (finished.report_command, _report,
                'write index.html: all finished runs on one page', 'report'),
     'gallery': (gallery.gallery_command, _gallery,

@@ -1,0 +1,109 @@
+"""`export`: the nets of a finished run in files for other programs."""
+import json
+import sys
+from pathlib import Path
+
+from data import table
+from training.commands.own_pictures import load_net, refuse_existing
+from training.commands.wiring import set_up_process
+from training.experiments.row import ExperimentError, Row
+from training.storage import files, run_folder
+
+FORMATS = ('onnx', 'safetensors')
+CHANNELS_FIRST = {  # by layout
+    'transpose': '(C, H, W) by transpose of (H, W, C)',
+    'reshape': '(C, H, W) by reshape of (H, W, C), as the original did, not by transpose'}
+
+
+def export_command(args) -> None:
+    """`export`: write encoder, decoder and discriminator, those of them that are here."""
+    set_up_process()
+    from training.storage import exported
+    if args.format == 'onnx':
+        exported.check_package()
+    folder = run_folder.named(args.results_root, args.run)
+    parts = nets_of(folder, args)
+    paths = _paths(args.out, args.format, [part.name for part in parts], args.force)
+    config = run_folder.read_config(folder)
+    metadata = {'run': config['run'], 'row': json.dumps(config['row'])}
+    if args.format == 'onnx':
+        contents = [[exported.onnx_file(part, metadata)] for part in parts]
+    else:
+        contents = [exported.safetensors_file(parts, metadata)]
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    for path, content in zip(paths, contents, strict=True):
+        files.write(path, content)
+        print(path)
+
+
+def _paths(out: Path, suffix: str, names: list[str], force: bool) -> list[Path]:
+    """Return where the files go: a.safetensors; a.encoder.onnx, a.decoder.onnx ..
+
+    ExperimentError for what is there already, unless forced.
+    """
+    if out.is_dir():
+        raise ExperimentError(f'--out {out}: a folder, expected the name of a file')
+    stem = out.name.removesuffix(f'.{suffix}')
+    inserted = [f'.{name}' for name in names] if suffix == 'onnx' else ['']
+    paths = [out.with_name(f'{stem}{name}.{suffix}') for name in inserted]
+    for path in paths:
+        if path.is_dir():
+            raise ExperimentError(f'{path}: a folder, expected the name of a file')
+        refuse_existing(path, force)
+    return paths
+
+
+def nets_of(folder: Path, args) -> list:
+    """Return the nets of the finished run `args.run`, with what each takes and gives.
+
+    Those whose parameters are not here are left out, and named on stderr. ParamsError if those
+    of the decoder are not here.
+    """
+    from mxnet import sym
+
+    import models
+    from training.storage import parameters
+    from training.storage.exported import Part, Tensor
+    trained = load_net(args, encoder=False)
+    row, vae = trained.row, models.as_plain_layers(trained.vae)
+    shape = table.get(row.data).sized(row.image_size).shape
+    image = Tensor('image', shape, f'pictures in [0, 1], {CHANNELS_FIRST[row.layout]}')
+    parts, absent = [], []
+    if row.encodes and not (folder / run_folder.PARAMETERS).exists():
+        absent.append(('encoder', run_folder.PARAMETERS))
+    elif row.encodes:
+        parts.append(Part('encoder', vae.encoder, lambda x: vae.split(sym, vae.encoder(x)),
+                          image, (Tensor('mean', (row.n_latent,), 'means of the latents'),
+                                  Tensor('logvar', (row.n_latent,), 'logarithms of the variances '
+                                         'of the latents'))))
+    decoder = vae.decoder if row.encodes else vae
+    parts.append(Part('decoder', decoder, lambda z: [decoder(z)],
+                      Tensor('latent', (row.n_latent,), 'latents, N(0, 1) for samples'),
+                      (Tensor('picture', shape, _drawn(row)),)))
+    disc_file = run_folder.PARAMETERS_OF.format('disc')
+    if row.combo_epochs and not (folder / disc_file).exists():
+        absent.append(('discriminator', disc_file))
+    elif row.combo_epochs:
+        disc = models.build_discriminator(row, shape)
+        parameters.load(disc, folder / disc_file, trained.ctx)
+        parts.append(Part('discriminator', disc, lambda x: [disc(x)], image,
+                          (Tensor('logit', (1,), _judged(row)),)))
+    if absent:
+        print('not exported: ' + ', '.join(f'the {net}, for {folder / file} is not there'
+                                           for net, file in absent), file=sys.stderr)
+    return parts
+
+
+def _drawn(row: Row) -> str:
+    """Return what values a decoder's pictures have."""
+    import models
+    low, high = models.VAES[row.vae].draws
+    clipped = '' if (low, high) == (0, 1) else ' (to be clipped to [0, 1])'
+    return f'pictures in [{low}, {high}]{clipped}, {CHANNELS_FIRST[row.layout]}'
+
+
+def _judged(row: Row) -> str:
+    """Return what a discriminator's output is."""
+    others = ('; it depends on the other images of the batch'
+              if getattr(row, 'minibatch_kernels', 0) else '')
+    return f'its sigmoid is the probability that the image is real{others}'
