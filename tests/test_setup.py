@@ -37,6 +37,13 @@ def test_both_requirement_files_are_in_step(python):
     assert all(re.fullmatch(r'[0-9.]+(post\d+)?', version) for version in cpu.values())
 
 
+def test_extras_leave_what_is_pinned_as_it_is():
+    browser, export = pins('tests/requirements-browser.txt'), pins(
+        'training/requirements-export.txt')
+    assert not (browser.keys() | export.keys()) & pins('requirements.txt').keys()
+    assert all(browser[name] == export[name] for name in browser.keys() & export.keys())
+
+
 def test_installed_versions_are_the_pinned_ones():
     for name, version in pins('requirements.txt').items():
         if name != 'mxnet':
