@@ -240,7 +240,7 @@ def test_measure_that_is_added_in_one_line_is_everywhere(cli, results, monkeypat
     assert f'| {shown} |' in readme and 'Brightness is a mean over pixels.' in readme
     assert cli(['report', *results[:2]])[0] == 0
     html = (Path(results[1]) / page.NAME).read_text()
-    assert f'<td>brightness</td><td>{shown}</td>' in html
+    assert f'<dt>brightness</dt><dd>{shown}</dd>' in html
     assert cli(['verify', *results, '--ctx', 'cpu'])[0] == 0
 
 

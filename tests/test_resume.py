@@ -217,13 +217,18 @@ def test_run_killed_25_times_ends_as_one_that_was_not(kind, tmp_path, data_root)
     assert not [p for p in killed.folder().iterdir() if p.name.startswith(('.', 'checkpoint'))]
 
 
+def not_under_nohup() -> None:
+    """Hear SIGHUP, also where whoever runs the tests does not."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize('signum, status', [
     (signal.SIGINT, 130), (signal.SIGHUP, 129),
     pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
 def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
     arguments = [SOLO, '--epochs', '8', '--set', 'n_hnodes=16']
     run = Run(arguments, tmp_path / 'stopped', data_root)
-    process = run.start(env=talking_to_the_end(tmp_path))
+    process = run.start(env=talking_to_the_end(tmp_path), preexec_fn=not_under_nohup)
     time.sleep(0.3)
     process.send_signal(signum)
     output = process.communicate()[0]
