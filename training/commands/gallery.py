@@ -97,8 +97,7 @@ def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dic
     last = {column: value for column, value in statistics[-1].items()
             if column not in study.measures}  # a training loss is no measure of the same name
     return {'run': run, 'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
-            'seed': row.seed, 'nets': row.nets,
-            'kl_weight': getattr(row, 'kl_weight', None), **last,
+            'nets': row.nets, **row.configuration(), **last,
             'minutes': sum(line['seconds'] for line in statistics) / 60, **measured}
 
 

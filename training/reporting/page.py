@@ -89,11 +89,9 @@ def _place(row: Row, name: str) -> tuple:
     """Return what runs are sorted by: as published, and each before what is changed of it."""
     changed = naming.changes(row).keys() - row.of_pictures()
     whole = changed <= naming.EPOCHS | {'step'}
-    first = [name for name, other in EXPERIMENTS.items()
-             if (other.data, other.kind) == (row.data, row.kind)][:1]
-    order = list(EXPERIMENTS)
-    return (order.index(first[0]) if first else len(order), not whole, order.index(row.name),
-            len(changed), name)
+    section = next((i for i, other in enumerate(EXPERIMENTS.values())
+                    if (other.data, other.kind) == (row.data, row.kind)), len(EXPERIMENTS))
+    return section, not whole, [*EXPERIMENTS].index(row.name), len(changed), name
 
 
 def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
