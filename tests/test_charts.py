@@ -12,8 +12,8 @@ from training.reporting.statistics import read_statistics
 from training.studies import sharpness
 
 IMAGES = Path(__file__).resolve().parent.parent / 'results' / 'images'
-LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/1024_32_64_8+8_10_1_n1792_shared_n_latent-128_'
-        'vae_base_channels-8_disc_base_channels-16_decay_interval-2_batch_size-32')
+LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_16_10_seeded_shared_transpose_n_latent-128_'
+        'vae_base_channels-16_disc_base_channels-8_encoder-strided_latent_head-linear')
 
 
 @pytest.fixture

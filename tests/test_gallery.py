@@ -18,33 +18,29 @@ ANIME = [name for name, row in registry.EXPERIMENTS.items()
          if row.data == 'anime' and name in published_numbers() and row.step != 'vaegan']
 
 
-def test_every_anime_row_is_in_a_study_and_trained_once_at_a_scale():
+def test_every_anime_row_is_in_a_study_and_trained_once_at_the_scale():
     shown = {name for names in anime.COMPARED.values() for name in names}
     assert shown == set(ANIME) and len(ANIME) == 27
     trained = [naming.run_name(row) for row in anime.STUDY.rows()]
     assert len(set(trained)) == len(trained)
     for name in ANIME:
         row = registry.canonical(registry.EXPERIMENTS[name])
-        assert {naming.run_name(anime.at_scale(row, scale))
-                for scale in (anime.ALL_FACES, anime.FEW_FACES)} & set(trained)
+        assert naming.run_name(anime.at_scale(row)) in trained
 
 
 @pytest.mark.parametrize('name', ANIME)
 def test_scale_keeps_what_is_studied(name):
     row = registry.EXPERIMENTS[name]
-    for scale in (anime.ALL_FACES, anime.FEW_FACES):
-        scaled = anime.at_scale(row, scale)
-        for field in ('disc_weight', 'pbp_weight', 'pbp_decay', 'lr', 'layout', 'shuffle_seed',
-                      'vae', 'disc', 'pixel_loss', 'disc_hlayers', 'seed'):
-            assert getattr(scaled, field) == getattr(row, field)
-        assert scaled.epochs == 16
-        assert scaled.solo_epochs / scaled.epochs == row.solo_epochs / row.epochs
-    of_all = anime.at_scale(row)
-    assert (of_all.limit, of_all.batch_size) == (None, 64)
-    assert (scaled.limit, scaled.batch_size, scaled.step) == (1792, 32, 'shared')
+    scaled = anime.at_scale(row)
+    for field in ('disc_weight', 'pbp_weight', 'pbp_decay', 'lr', 'layout', 'shuffle_seed', 'vae',
+                  'disc', 'pixel_loss', 'disc_hlayers', 'seed'):
+        assert getattr(scaled, field) == getattr(row, field)
+    assert scaled.epochs == 16
+    assert scaled.solo_epochs / scaled.epochs == row.solo_epochs / row.epochs
+    assert (scaled.limit, scaled.batch_size) == (None, 64)
     # Names say no field that changes nothing
-    assert (of_all.step == 'shared') == (row.combo_epochs > 0 and row.encodes)
-    assert of_all.decay_interval == (25 if row.pbp_decay == 1 else 2)
+    assert (scaled.step == 'shared') == (row.combo_epochs > 0 and row.encodes)
+    assert scaled.decay_interval == (25 if row.pbp_decay == 1 else 2)
 
 
 @pytest.fixture
@@ -52,8 +48,8 @@ def small(tmp_path, data_root, monkeypatch):
     """The study of two nets and two layouts at a scale of seconds, and the options for it."""
     scale = anime.at_scale
     names = ['ConvDecoder_ResNet_on_anime/512_32_200', anime.TRANSPOSED]
-    monkeypatch.setattr(anime, 'at_scale', lambda row, *at: replace(
-        scale(row, *at), n_latent=4, vae_base_channels=2, limit=8, batch_size=8,
+    monkeypatch.setattr(anime, 'at_scale', lambda row: replace(
+        scale(row), n_latent=4, vae_base_channels=2, limit=8, batch_size=8,
         disc=row.disc and 'ConvDisc', disc_base_channels=row.disc and 2,
         solo_epochs=min(1, row.solo_epochs), combo_epochs=min(1, row.combo_epochs)))
     monkeypatch.setattr(anime, 'COMPARED', {'Two': names})
@@ -152,6 +148,7 @@ def test_measures_come_from_the_folder_where_there_is_no_table(cli, tmp_path):
 @pytest.mark.parametrize('content', [None, 'run,seed\n', 'run\nnone\n', b'\xff\xfe'])
 def test_run_without_parameters_and_without_measures_is_one_line(cli, tmp_path, content):
     root = without_parameters(tmp_path / 'root')
+    (root / naming.run_name(anime.STUDY.rows()[0]) / run_folder.EVALUATION).unlink()
     path = root / 'gallery.csv'
     path.unlink()
     if content is not None:

@@ -311,6 +311,30 @@ def reduced_faces():
             'mixes': [*of['Faces: mixes of solo and combo epochs'].values()]}
 
 
+@said(ON_RESULTS,
+      'squared error {convdisc[mean_squared_error]:.4f}, sharpness {convdisc[sharpness]:.2f}, '
+      'where half as many, without solo epochs, have {half[mean_squared_error]:.4f} and '
+      '{half[sharpness]:.2f}.',
+      'The deep pair has less noise ({deep[noise]:.2f} against {convdisc[noise]:.2f})',
+      'in the last epoch its loss is below {won:.3f}',
+      'with squared errors of {resnet[mean_squared_error]:.4f} and '
+      '{slow[mean_squared_error]:.4f} and sharpness {resnet[sharpness]:.2f} and '
+      '{slow[sharpness]:.2f}.',
+      'after the eight solo epochs the held-out loss is {slow_solo:.0f}, and {solo:.0f} with the '
+      'other.')
+def more_latents():
+    convdisc, resnet, slow, deep = studied('anime', 'Faces: more latents, deeper nets').values()
+
+    def after_solo(line: dict) -> float:
+        return [of for of in epochs(line['run']) if of['phase'] == 'solo'][-1]['val_loss']
+
+    won = max(line['disc_loss'] for line in (resnet, slow))
+    return {'convdisc': convdisc, 'resnet': resnet, 'slow': slow, 'deep': deep,
+            'half': [*studied('anime', 'Faces: nets').values()][3],
+            'won': math.ceil(1e3 * won) / 1e3, 'solo': after_solo(resnet),
+            'slow_solo': after_solo(slow)}
+
+
 # Published nets on all faces
 
 def above(*runs: str) -> dict:

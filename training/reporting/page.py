@@ -40,8 +40,7 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
     experiment. kinds: what a data set's pictures show, by its name. FolderError if there are no
     finished runs, or one cannot be read.
     """
-    measured = _gallery(root)
-    runs = sorted((_run(name, folder, root, published, measured.get(name, {}), kinds)
+    runs = sorted((_run(name, folder, root, published, kinds)
                    for name, folder in run_folder.finished_runs(images).items()),
                   key=lambda run: run['place'])
     if not runs:
@@ -61,12 +60,6 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
         timing=_timing(root))
     files.write_text(root / NAME, page)
     return root / NAME
-
-
-def _gallery(root: Path) -> dict[str, dict]:
-    """Return the lines of gallery.csv by run, if it is there."""
-    path = root / 'gallery.csv'
-    return {line['run']: line for line in read_csv(path)} if path.exists() else {}
 
 
 def _sections(runs: list[dict]) -> list[dict]:
@@ -94,9 +87,8 @@ def _place(row: Row, name: str) -> tuple:
     return section, not whole, [*EXPERIMENTS].index(row.name), len(changed), name
 
 
-def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
-         kinds: dict[str, str]) -> dict:
-    """Return what the page says of a run; measured: its line of gallery.csv."""
+def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, str]) -> dict:
+    """Return what the page says of a run."""
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
@@ -116,9 +108,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, measured: dict,
             'other_images': published.get(row.name, {}).get('note', ''),
             'values': {of.header: evaluation['measures'][k] for k, of in in_tables().items()
                        if k in evaluation['measures']} if evaluation else {},
-            'measures': _measures(evaluation) if evaluation else [
-                (f'{of.header}, first {config["n_held_out"]}', tables.number(measured[name], 4))
-                for name, of in in_tables().items() if measured.get(name)],
+            'measures': _measures(evaluation) if evaluation else [],
             'configuration': [(field, value) for field, value in row.configuration().items()
                               if value is not None]}
 
