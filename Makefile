@@ -15,7 +15,7 @@ help:
 	@echo 'make test   run the tests'
 	@echo 'make slow   run the tests that take minutes'
 	@echo 'make lint   run the linter'
-	@echo 'make gallery   train every anime experiment at a reduced scale (14 hours as recorded, of which other work beside it took half)'
+	@echo 'make gallery   train every anime experiment at a reduced scale (14 hours as recorded, beside other work)'
 	@echo 'make benchmark   time a step: ours, the original'"'"'s, PyTorch'"'"'s (40 minutes)'
 
 run: $(COMMAND)
