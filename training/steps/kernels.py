@@ -79,7 +79,7 @@ def _log(x):
 
 
 @njit
-def floats(address, first, size):
+def _floats(address, first, size):
     """Return `size` values of the array at an address, from the `first` on, as a NumPy array."""
     return carray(_pointer(address + 4 * first), size, np.float32)
 
@@ -88,17 +88,6 @@ def chunks(sizes: tuple[int, ...]) -> np.ndarray:
     """Return the rows (array's index, first element, elements) that cut arrays of those sizes."""
     return np.array([(index, first, min(CHUNK, size - first))
                      for index, size in enumerate(sizes) for first in range(0, size, CHUNK)])
-
-
-@njit(fastmath=FLOATS)
-def adam_on(weight, gradient, mean, variance, lr, wd, beta1, beta2, epsilon, rescale, clip):
-    """Do one Adam step on NumPy arrays (n,), as `adam` does."""
-    for j in range(len(weight)):
-        g = rescale * gradient[j] + wd * weight[j]
-        g = min(max(g, -clip), clip)
-        mean[j] = beta1 * mean[j] + (np.float32(1) - beta1) * g
-        variance[j] = beta2 * variance[j] + (np.float32(1) - beta2) * g * g
-        weight[j] -= lr * mean[j] / (math.sqrt(variance[j]) + epsilon)
 
 
 @njit(parallel=True, fastmath=FLOATS, cache=True)
@@ -111,12 +100,17 @@ def adam(chunks, weights, gradients, means, variances, lr, wd, beta1, beta2, eps
     """
     for i in prange(len(chunks)):
         index, first, size = chunks[i]
-        weight = floats(weights[index], first, size)
-        gradient = floats(gradients[index], first, size)
-        mean = floats(means[index], first, size)
-        variance = floats(variances[index], first, size)
-        adam_on(weight, gradient, mean, variance, lr[index], wd[index], beta1, beta2, epsilon,
-                rescale, clip)
+        weight = _floats(weights[index], first, size)
+        gradient = _floats(gradients[index], first, size)
+        mean = _floats(means[index], first, size)
+        variance = _floats(variances[index], first, size)
+        step, decay = lr[index], wd[index]
+        for j in range(size):
+            g = rescale * gradient[j] + decay * weight[j]
+            g = min(max(g, -clip), clip)
+            mean[j] = beta1 * mean[j] + (np.float32(1) - beta1) * g
+            variance[j] = beta2 * variance[j] + (np.float32(1) - beta2) * g * g
+            weight[j] -= step * mean[j] / (math.sqrt(variance[j]) + epsilon)
 
 
 def kl_divergence(mean: NDArray, logvar: NDArray, scale: float,
@@ -130,8 +124,8 @@ def kl_divergence(mean: NDArray, logvar: NDArray, scale: float,
 
 @njit(fastmath=FLOATS, cache=True)
 def _kl_divergence(mean, logvar, d_mean, d_logvar, size, scale):
-    mean, logvar = floats(mean, 0, size), floats(logvar, 0, size)
-    d_mean, d_logvar = floats(d_mean, 0, size), floats(d_logvar, 0, size)
+    mean, logvar = _floats(mean, 0, size), _floats(logvar, 0, size)
+    d_mean, d_logvar = _floats(d_mean, 0, size), _floats(d_logvar, 0, size)
     total = 0.0
     for j in range(size):
         variance = math.exp(logvar[j])
@@ -161,9 +155,9 @@ def _pixels(kernel, x_hat, x, scale, weight) -> tuple[float, NDArray]:
 @njit(parallel=True, fastmath=FLOATS, cache=True)
 def _bce(x_hat, x, gradient, n_pixels, scale, sums):
     for i in prange(len(sums)):
-        output = floats(x_hat, i * n_pixels, n_pixels)
-        target = floats(x, i * n_pixels, n_pixels)
-        slope = floats(gradient, i * n_pixels, n_pixels)
+        output = _floats(x_hat, i * n_pixels, n_pixels)
+        target = _floats(x, i * n_pixels, n_pixels)
+        slope = _floats(gradient, i * n_pixels, n_pixels)
         terms = np.empty(n_pixels, np.float32)  # summed by themselves: sums do not vectorise
         for j in range(n_pixels):
             inside = output[j] + LOG_FLOOR
@@ -180,9 +174,9 @@ def _bce(x_hat, x, gradient, n_pixels, scale, sums):
 @njit(parallel=True, fastmath=FLOATS, cache=True)
 def _l2(x_hat, x, gradient, n_pixels, scale, sums):
     for i in prange(len(sums)):
-        output = floats(x_hat, i * n_pixels, n_pixels)
-        target = floats(x, i * n_pixels, n_pixels)
-        slope = floats(gradient, i * n_pixels, n_pixels)
+        output = _floats(x_hat, i * n_pixels, n_pixels)
+        target = _floats(x, i * n_pixels, n_pixels)
+        slope = _floats(gradient, i * n_pixels, n_pixels)
         total = 0.0
         for j in range(n_pixels):
             error = output[j] - target[j]
@@ -202,7 +196,7 @@ def adversarial(logit: NDArray, n_real: int, scale: float,
 
 @njit(fastmath=FLOATS, cache=True)
 def _adversarial(logit, gradient, size, n_real, scale):
-    logit, gradient = floats(logit, 0, size), floats(gradient, 0, size)
+    logit, gradient = _floats(logit, 0, size), _floats(gradient, 0, size)
     total, n_right, n_right_real = 0.0, 0, 0
     for j in range(size):
         if j == n_real:

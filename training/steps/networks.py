@@ -9,7 +9,7 @@ from mxnet.ndarray import NDArray
 
 from training.experiments.row import Row, VaeGan
 from training.runtime import memory, parallel
-from training.steps import large_dense, optim
+from training.steps import optim
 
 ALONE = parallel.Workers()
 
@@ -24,12 +24,6 @@ class Networks:
     disc_trainer: gluon.Trainer | None = None
     critic: gluon.Block | None = None        # the discriminator, for gradients of images only
     pair_decoder: gluon.Block | None = None  # the VAE's, for two batches at once
-    parts: large_dense.VAEInParts | None = None  # the VAE, for its steps, where that is faster
-
-    @property
-    def trained_vae(self) -> gluon.Block | large_dense.VAEInParts:
-        """What a step calls as the VAE."""
-        return self.parts or self.vae
 
     @functools.cached_property
     def encoder_statistics(self) -> list[gluon.Parameter]:
@@ -173,12 +167,9 @@ def make_networks(row: Row, vae, disc, shape: tuple[int, int, int],
         net.hybridize(static_alloc=True, static_shape=True)
     vae_trainer = _trainer(row, vae, workers)
     disc_trainer = _trainer(row, disc, workers) if disc else None
-    position, parts = large_dense.position_of(vae), None
-    if position is not None and _on_one_cpu(ctx) and workers.count == 1:
-        parts = large_dense.VAEInParts(vae, position, vae_trainer)
     return Networks(vae, vae_trainer, row.pixel_loss, disc, disc_trainer,
                     critic=compiled(disc) if disc else None,
-                    pair_decoder=compiled(vae.decoder) if row.encodes else None, parts=parts)
+                    pair_decoder=compiled(vae.decoder) if row.encodes else None)
 
 
 def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: parallel.Workers,
@@ -201,11 +192,6 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
         _trainer(row, net, workers) for net in (vae.encoder, vae.decoder, disc))
     return VaeGanNetworks(vae, None, None, disc, discriminator, encoder_trainer=encoder,
                           decoder_trainer=decoder, feature_disc=feature_disc)
-
-
-def _on_one_cpu(ctx: Context | list[Context]) -> bool:
-    devices = ctx if isinstance(ctx, list) else [ctx]
-    return len(devices) == 1 and devices[0].device_type == 'cpu'
 
 
 def _trainer(row: Row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:

@@ -2,12 +2,11 @@
 import math
 
 import numpy as np
-from mxnet.ndarray import NDArray
 from mxnet.optimizer import Adam as MXNetAdam
 from mxnet.optimizer import Optimizer
 
 from training.experiments.row import Row
-from training.steps import kernels, product_kernel
+from training.steps import kernels
 
 
 @Optimizer.register
@@ -21,8 +20,6 @@ class FusedAdam(MXNetAdam):
         super().__init__(**options)
         self.aggregate_num = np.iinfo(np.int32).max  # all parameters in one call
         self._states = {}  # what the kernel needs to know of each list's state
-        # In place of a gradient, by index: a Dense layer's input and its output's gradient
-        self.factors: dict[int, tuple[NDArray, NDArray]] = {}
 
     def update(self, index, weight, grad, state) -> None:
         """Update weight and state from grad, in place: arrays, or lists of arrays."""
@@ -36,18 +33,11 @@ class FusedAdam(MXNetAdam):
         times = [self._index_update_count[i] for i in index]
         lr = [rate * math.sqrt(1 - self.beta2 ** t) / (1 - self.beta1 ** t)
               for rate, t in zip(self._get_lrs(index), times, strict=True)]
-        lr, wd = (np.array(values, np.float32) for values in (lr, self._get_wds(index)))
-        rest = *map(np.float32, (self.beta1, self.beta2, self.epsilon, self.rescale_grad,
-                                 self.clip_gradient or np.inf)),
-        for at in [at for at, i in enumerate(index) if i in self.factors]:
-            product_kernel.adam(weight[at], *state[at], *self.factors.pop(index[at]), lr[at],
-                                wd[at], *rest)
-            index, weight, grad, state = (
-                [*of[:at], *of[at + 1:]] for of in (index, weight, grad, state))
-            lr, wd = np.delete(lr, at), np.delete(wd, at)
         chunks, moments = self._prepared((weight[0].context, *index), state)
         kernels.adam(chunks, *np.reshape(kernels.addresses(*weight, *grad), (2, -1)), *moments,
-                     lr, wd, *rest)
+                     *(np.array(values, np.float32) for values in (lr, self._get_wds(index))),
+                     *map(np.float32, (self.beta1, self.beta2, self.epsilon, self.rescale_grad,
+                                       self.clip_gradient or np.inf)))
 
     def _prepared(self, key: tuple, state: list) -> tuple[np.ndarray, np.ndarray]:
         """Return the kernel's chunks, and the addresses (2, n) of means and variances.

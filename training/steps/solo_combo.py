@@ -54,7 +54,7 @@ def weights(row: Row, records: list[dict]) -> Weights:
 def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: float) -> Step:
     """Update the VAE alone, on weighted KL + pixel loss with weight 1. Returns its terms (3,)."""
     with autograd.record():
-        x_hat, mean, logvar = networks.trained_vae(x, noise(0))
+        x_hat, mean, logvar = networks.vae(x, noise(0))
     kl, d_mean, d_logvar = _kl(mean, logvar, scale, weights)
     pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, 1.0)
     autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
@@ -71,7 +71,7 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
     for the adversarial term, and for KL and pixel loss. The original ran the encoder each
     time, on the same images and with the same weights; once gives the same three times.
     """
-    vae = networks.trained_vae
+    vae = networks.vae
     statistics = RunningStatistics(networks.encoder_statistics, x.context)
     with autograd.record():
         mean, logvar = vae.split(nd, vae.encoder(x))
@@ -96,7 +96,7 @@ def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
     that step.
     """
     with autograd.record():
-        x_hat, mean, logvar = networks.trained_vae(x, noise(0))
+        x_hat, mean, logvar = networks.vae(x, noise(0))
     disc_terms = _disc_gradients(networks, x, x_hat.detach(), scale)
     yield networks.disc_trainer
     fooled, d_fooled = _fool(networks, x_hat, scale, weights)
