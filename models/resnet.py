@@ -16,7 +16,8 @@ class Residual(HybridBlock):
         self.skip = nn.Conv2D(channels, 1, stride) if strided else None
 
     def hybrid_forward(self, F, x):
-        return F.relu(self.body(x) + (self.skip(x) if self.skip else x))
+        x = self.body(x) + (self.skip(x) if self.skip else x)
+        return F.Activation(x, act_type='relu')  # oneDNN's; F.relu copies into another layout
 
 
 def resnet(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
