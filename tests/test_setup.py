@@ -264,3 +264,33 @@ def test_process_is_set_up_with_stderr_closed():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT,
                           env=os.environ | {'OMP_NUM_THREADS': '2,1'})
     assert done.stdout == '2.0 2\n'
+
+
+@pytest.mark.parametrize('variable', [None, 'MALLOC_TRIM_THRESHOLD_'])
+def test_memory_of_large_arrays_is_kept_unless_the_environment_says_otherwise(variable):
+    steps = '''
+import resource
+from training.runtime import process
+process.before_mxnet()
+import mxnet
+process.run_in_calling_thread()
+faults = []
+for _ in range(8):
+    arrays = [mxnet.nd.ones(50 << 18) for _ in range(2)]  # 50 MB each
+    mxnet.nd.waitall()
+    del arrays
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[-3], process.keep_memory())
+'''
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in process.MALLOC_VARIABLES}
+    done = subprocess.run([sys.executable, '-c', steps], cwd=ROOT, capture_output=True, text=True,
+                          env=environment | ({variable: str(128 << 10)} if variable else {}))
+    assert done.returncode == 0, done.stderr
+    faults, largest = map(int, done.stdout.split())
+    if variable:
+        assert faults > 10_000 and largest == 0
+    elif largest < 50 << 20:
+        pytest.skip("this machine's C library keeps no array of 50 MB")
+    else:
+        assert faults < 100

@@ -26,6 +26,10 @@ SIBLINGS = '/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list'
 CGROUP = Path('/sys/fs/cgroup')
 QUOTAS = ('cpu.max',), ('cpu/cpu.cfs_quota_us', 'cpu/cpu.cfs_period_us')  # of cgroups 2 and 1
 THREADS = 'OMP_NUM_THREADS'
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+KEPT_BYTES = (1 << 31) - 1
+LARGEST_KEPT_BYTES = 1 << 27, 1 << 25  # older ones of glibc refuse the first
+MALLOC_VARIABLES = 'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_', 'GLIBC_TUNABLES'
 
 
 class ThreadsError(ValueError):
@@ -52,11 +56,12 @@ def open_streams() -> None:
 
 
 def before_mxnet() -> None:
-    """Count tiny floats as zero, and give MXNet and Numba a thread a core.
+    """Count tiny floats as zero, keep freed memory, give MXNet and Numba a thread a core.
 
     ThreadsError if OMP_NUM_THREADS is not what OpenMP takes.
     """
     flush_denormals()
+    keep_memory()
     os.environ.setdefault(THREADS, str(cores()))
     os.environ[THREADS] = str(threads())  # MXNet takes no list
     os.environ.setdefault('NUMBA_NUM_THREADS', os.environ[THREADS])
@@ -107,6 +112,24 @@ def flush_denormals() -> bool:
     mxcsr = ctypes.c_uint32.from_buffer(environment, MXCSR_OFFSET)
     mxcsr.value |= FLUSH_TO_ZERO | DENORMALS_ARE_ZERO
     return libm.fesetenv(environment) == 0
+
+
+def keep_memory() -> int:
+    """Let this process keep up to 2 GB of what it frees. Returns the bytes of the largest array.
+
+    Otherwise glibc gives every array of over 32 MB back to the system when it is freed, and the
+    next one is made of pages that the system has to fill with zeros first: of a step of ConvVAE,
+    some 20,000. 0, having done nothing, with another C library, or where the environment has
+    settings of its own.
+    """
+    if platform.libc_ver()[0] != 'glibc' or {*MALLOC_VARIABLES} & {*os.environ}:
+        return 0
+    libc = ctypes.CDLL(None)
+    largest = next((size for size in LARGEST_KEPT_BYTES if libc.mallopt(M_MMAP_THRESHOLD, size)),
+                   0)
+    if largest:
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    return largest
 
 
 def threads() -> int:
