@@ -1,9 +1,13 @@
 """pictures.safetensors: strips, samples, interpolations and traversals without the encoder."""
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mxnet import cpu
 from PIL import Image
 
+from models.vae import VAE
+from training.evaluation import inference
 from training.reporting import pictures
 from training.storage import run_folder
 
@@ -93,3 +97,19 @@ def test_measures_of_all_images_need_the_parameters(cli, tmp_path, data_root):
     status, _, err = cli(['explore', run, '--between', '0', '101', *where, '--data-root',
                           str(data_root)])
     assert status == 2 and 'expected less than the 24 held-out images' in err
+
+
+def test_encoder_gets_few_images_at_once():
+    batches = []
+
+    class Net:
+        split = staticmethod(VAE.split)
+
+        def encoder(self, x):
+            batches.append(len(x))
+            return x
+
+    images = np.random.default_rng(0).random((25, 4), np.float32)
+    mean, logvar = inference.encode(Net(), images, cpu(), 25)
+    assert batches == [10, 10, 5]  # of a run's end, where training's memory is still taken
+    assert np.array_equal(np.concatenate([mean, logvar], axis=1), images)

@@ -6,7 +6,8 @@ from training.experiments.row import Row
 from training.steps import rng
 
 N_PICTURES = 10  # the first held-out images are the validation images
-AT_ONCE = 500    # pictures
+AT_ONCE = 100    # pictures
+ENCODED_AT_ONCE = N_PICTURES  # images: few, for what training took may still be there
 FOR_GRID, FOR_CLASSES = 1, 2  # which fixed set of latents samples are of
 
 
@@ -45,7 +46,7 @@ def encode(vae, images, ctx, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and log variance (n, z) float32 that the encoder gives the first n images."""
     parts = []
     with autograd.predict_mode():
-        for indices in np.split(np.arange(n), range(AT_ONCE, n, AT_ONCE)):
+        for indices in np.split(np.arange(n), range(ENCODED_AT_ONCE, n, ENCODED_AT_ONCE)):
             x = nd.array(images[indices], ctx)
             parts.append([part.asnumpy() for part in vae.split(nd, vae.encoder(x))])
     mean, logvar = map(np.concatenate, zip(*parts, strict=True))
