@@ -1,13 +1,13 @@
 """The benchmark's contenders do the same work, and its report says what was measured."""
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models import build_discriminator, build_vae
-from tests.benchmarks import contenders, original, ours, throughput, work
+from tests.benchmarks import contenders, original, ours, profile, report, throughput, work
 from training.experiments import registry
+from training.reporting.statistics import read_csv
 
 SMALL = {'MNIST': {'n_hnodes': 8, 'disc_hnodes': 4, 'batch_size': 4},
          'anime': {'vae_base_channels': 2, 'n_latent': 4, 'batch_size': 4}}
@@ -60,31 +60,84 @@ def test_decoder_work_counts_each_input_pixel():
                                   + 2 * 3 * 32 ** 2)
 
 
-def measured(factor: dict[str, float]) -> dict:
-    pair = 'DenseVAE 5-3-400 + DenseLogReg'
-    seconds = {'solo': 1.0, 'published': 3.0, 'shared': 2.0}
-    return {(pair, kind, name): {'seconds': [9 * slow * factor[name], slow * factor[name],
-                                             slow * factor[name]],
-                                 'n_parameters': 7, 'peak_bytes': 3e8, 'library_bytes': 2e8}
-            for kind, slow in seconds.items() for name in factor}
+def lines_of(factors: dict[str, list[float]], case=('DenseVAE 5-3-400', 'solo')) -> list[dict]:
+    """Lines of throughput.csv in which a contender's rounds take 10 ms times its factors."""
+    return [{'nets': case[0], 'kind': case[1], 'contender': name, 'round': str(number),
+             'milliseconds': ' '.join(f'{10 * factor * of:.4g}' for of in (1, 0.9, 5)),
+             'parameters': '7', 'peak_mb': '300', 'library_mb': '200', 'processor': 'P',
+             'gflops': '100', 'gb_per_second': '10'}
+            for name, of_rounds in factors.items() for number, factor in enumerate(of_rounds)]
 
 
-def test_ratios_are_of_medians_and_misses_are_said(capsys, tmp_path):
-    found = measured({'ours': 1.0, 'original': 2.0, 'PyTorch': 1.1})
-    pair, = {key[0] for key in found}
-    ratios = throughput.ratios(found, pair)
-    assert ratios['original published / our shared'] == 3.0  # 3 * 2 / 2
-    assert ratios['PyTorch published / ours'] == pytest.approx(1.1)
-    assert ratios['compiled solo / ours'] is None
-    throughput.print_ratios(found, [pair])
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split('  ')[1].strip() for line in lines if 'MISSED' in line] == [
-        'PyTorch published / ours']
-    rows = throughput.rows_of(found, 1e12, 1e10)
-    flops, _ = work.work_of(contenders.PAIRS[pair], 'solo')
-    assert rows[0]['matrix_share'] == f'{flops / 1e12:.2f}' and len(rows) == 9
-    throughput.draw(found, [pair], tmp_path / 'chart.png')
+def test_ratios_are_of_the_same_round():
+    slow_minute = [1, 1, 4, 1, 1]
+    case, = report.cases(lines_of({
+        'ours': slow_minute, 'original': [2 * of for of in slow_minute]})).values()
+    assert report.ratios(case['original'], case['ours']) == pytest.approx([2] * 5)
+    assert report.quartiles(case['ours'])[1] == 10
+
+
+@pytest.mark.parametrize('milliseconds, expected', [
+    ('1178.5 1130 1240', '1180 (1150 - 1210)'), ('5.31 5.32 5.33', '5.320 (5.315 - 5.325)'),
+    ('1500 1100 1900', '1500 (1300 - 1700)'), ('10 10 10', '10.00 (10.00 - 10.00)')])
+def test_medians_have_no_more_digits_than_their_spread_allows(milliseconds, expected):
+    assert report.in_words([{'milliseconds': milliseconds}]) == expected
+
+
+def test_report_says_where_we_are_not_faster():
+    lines = lines_of({'ours': [1, 1], 'original': [3, 3], 'PyTorch': [1.2, 0.9],
+                      'PyTorch, compiled': [2, 2]})
+    found = report.cases(lines)
+    said = report.misses(found)
+    assert 'Not faster in every round than PyTorch: DenseVAE 5-3-400, solo.' in said
+    assert '0 of 1 steps are at least 1.5 times' in said and 'solo (1.05)' in said
+    faster = report.misses(report.cases(lines_of(
+        {'ours': [1], 'original': [3], 'PyTorch': [1.6], 'PyTorch, compiled': [2]})))
+    assert 'Faster in every round' in faster and '1 of 1' in faster
+    table = report.times_table(found)
+    flops, _ = work.work_of(contenders.row_of('DenseVAE 5-3-400'), 'solo')
+    assert f'| {flops / 100e9 / 10e-3:.2f} |' in table and '| 3.00 (3.00 - 3.00) |' in table
+    assert report.head(lines).startswith('Measured on: P, 2 threads')
+    assert '6 of DenseVAE 5-3-400.' in report.head(lines)
+
+
+def test_chart_is_drawn(tmp_path):
+    lines = lines_of({name: [1, 2] for name in contenders.CONTENDERS})
+    report.draw(tmp_path / 'chart.png', lines)
     assert (tmp_path / 'chart.png').stat().st_size > 10_000
+
+
+def test_some_nets_measured_again_take_the_place_of_theirs_alone(tmp_path):
+    path, cases = tmp_path / 'throughput.csv', contenders.CASES[:2]
+    throughput.save(path, [line for case in reversed(cases)
+                           for line in lines_of({'ours': [1, 1]}, case)])
+    throughput.save(path, lines_of({'ours': [3]}, cases[0]))
+    found = report.cases(read_csv(path))
+    assert [*found] == [*cases]
+    assert [len(found[case]['ours']) for case in cases] == [1, 2]
+
+
+def test_solo_steps_are_measured_once_a_vae():
+    solos = [nets for nets, kind in contenders.CASES if kind == 'solo']
+    assert len(solos) == len({*solos}) == 4 and len(contenders.CASES) == 14
+    assert all(contenders.row_of(nets).vae == nets.split()[0] for nets, _ in contenders.CASES)
+
+
+VERBOSE = """dnnl_verbose,info,oneDNN v2.4.4
+dnnl_verbose,exec,cpu,inner_product,x64:gemm:jit,{},src_f32::blocked:ab:f0,,,mb64ic784oc400,{}
+dnnl_verbose,exec,cpu,eltwise,jit:avx512_common,forward_training,data,,alg:eltwise_relu,64x400,0.01
+"""
+
+
+def test_profile_adds_up_what_a_step_calls():
+    output = ''.join(VERBOSE.format('forward_training', ms) for ms in (9, 1, 3, 2))
+    parts = profile.primitives(output, n_steps=2)  # two calls a step, at a median of 2.5 ms
+    assert parts == {'Dense, forward': (5.0, 2 * 2.0 * 64 * 784 * 400),
+                     'activations': (0.02, 0)}
+    assert profile.operations(
+        'mb8_ic3oc32_ih64oh61kh4sh1dh0ph0_iw64ow61kw4sw1dw0pw0') == 2 * 8 * 3 * 32 * 61 ** 2 * 16
+    assert profile.operations(  # a transposed one: from each place of its input
+        'mb8_ic32oc3_ih32oh64kh4sh2dh0ph1_iw32ow64kw4sw2dw0pw1') == 2 * 8 * 3 * 32 * 32 ** 2 * 16
 
 
 def test_images_are_one_batch():
@@ -93,8 +146,10 @@ def test_images_are_one_batch():
         assert images.dtype == np.float32 and images.shape[0] == 64, pair
 
 
-def test_committed_measurement_is_of_all_pairs_and_kinds():
-    with open(throughput.ROOT / 'results' / 'throughput.csv', newline='') as file:
-        rows = list(csv.DictReader(file))
-    assert {(row['pair'], row['kind']) for row in rows if row['contender'] == 'ours'} == {
-        (pair, kind) for pair in contenders.PAIRS for kind in contenders.KINDS}
+def test_committed_measurement_is_of_all_nets_in_rounds_of_all_contenders():
+    found = report.cases(read_csv(report.RESULTS / 'throughput.csv'))
+    assert [*found] == [*contenders.CASES]
+    for case in found.values():
+        assert {*case} == {*contenders.CONTENDERS}
+        for lines in case.values():
+            assert len(lines) >= 5 and len(report.steps(lines)) >= 20

@@ -2,8 +2,8 @@
 
 A contender is a module with `make(row, kind, images, *options)`, which returns a function that
 does one step and waits for it, and one that counts the trained parameters. It runs in a process
-of its own: `python -m tests.benchmarks.<contender> PAIR KIND STEPS [OPTION ...]` prints one
-line of JSON.
+of its own: `python -m tests.benchmarks.<contender> NETS KIND STEPS [OPTION ...]` prints one
+line of JSON. NETS are those of a case: a pair, or a VAE alone for its solo step.
 """
 import json
 import resource
@@ -27,8 +27,17 @@ PAIRS = {
     'DeepConvVAE 1024-32 + DeepConvDisc 64':
         'DeepConvVAE_DeepConvDisc_on_anime/1024_32_64_200_10_1_initlr2e-4',
 }
+CONTENDERS = ('ours', 'original', 'PyTorch', 'PyTorch, compiled')
+OTHERS = CONTENDERS[1:]
 KINDS = ('solo', 'published', 'shared')
+CASES = tuple(dict.fromkeys(  # (nets, kind): a VAE's solo step is the same against any opponent
+    (pair.split(' + ')[0] if kind == 'solo' else pair, kind) for pair in PAIRS for kind in KINDS))
 WARM_UP = 2  # steps that allocate, compile and choose kernels
+
+
+def row_of(nets: str) -> Experiment:
+    """The row of a pair of nets, or of the first pair with that VAE."""
+    return registry.get(next(name for pair, name in PAIRS.items() if pair.startswith(nets)))
 
 
 def images_of(row: Experiment) -> np.ndarray:
@@ -45,8 +54,8 @@ def resident_bytes() -> int:
 def main(make: Callable) -> None:
     """Time the contender whose module calls this; one line of JSON."""
     libraries = resident_bytes()
-    pair, kind, steps, *options = sys.argv[1:]
-    row = registry.get(PAIRS[pair])
+    nets, kind, steps, *options = sys.argv[1:]
+    row = row_of(nets)
     step, n_parameters = make(row, kind, images_of(row), *options)
     for _ in range(WARM_UP):
         step()

@@ -15,7 +15,7 @@ from mxnet import sym
 
 import models
 from data import table
-from training.experiments import registry
+from training.experiments.registry import Experiment
 from training.runtime import memory
 
 REPEATS = 7
@@ -78,29 +78,28 @@ def net_work(net, batch: int, **inputs: tuple[int, ...]) -> Net:
     return Net(sum(flops), flops[0], n_parameters, memory.activations(net, *inputs.values()))
 
 
-def nets_of(name: str) -> tuple[Net, Net, Net]:
+def nets_of(row: Experiment) -> tuple[Net, Net, Net]:
     """A row's encoder, decoder and discriminator."""
-    row = registry.get(name)
     shape, b = table.get(row.data).shape, row.batch_size
     vae = models.build_vae(row, shape)
     return (net_work(vae.encoder, b, x=(b, *shape)), net_work(vae.decoder, b, z=(b, row.n_latent)),
             net_work(models.build_discriminator(row), b, x=(b, *shape)))
 
 
-def bytes_needed(name: str) -> int:
+def bytes_needed(row: Experiment) -> int:
     """Parameters, gradients, Adam's two means, and what all operators of a batch put out."""
-    nets = nets_of(name)
+    nets = nets_of(row)
     return 4 * sum(4 * net.parameters + net.activations for net in nets)
 
 
-def work_of(name: str, kind: str) -> tuple[float, float]:
+def work_of(row: Experiment, kind: str) -> tuple[float, float]:
     """Operations of our step of a row, and bytes that it has to move.
 
     A backward pass is two forward passes' work, but one where the input needs no gradient, or
     the weights none. Bytes: Adam reads four arrays and writes three; each pass reads the
     weights, and their gradient is written once. Images and features count as none.
     """
-    encoder, decoder, disc = nets_of(name)
+    encoder, decoder, disc = nets_of(row)
     if kind == 'solo':
         decodings, decoded_back, disc_passes = 1, 1, 0
     else:
