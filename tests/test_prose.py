@@ -728,12 +728,29 @@ def reduced_convvae():
 
 # Speed
 
+@said(ON_RESULTS,
+      'published {published[0]:.2f} to {published[1]:.2f} of it (by the totals), in full on this '
+      'CPU {full[published]:.2f} (published step) or {full[shared]:.2f} (shared step), at the '
+      'scale of the gallery {reduced:.2f}.')
+def solo_epoch_beside_combo_epoch():
+    lines = read_csv(RESULTS / 'timing.csv')
+    full = {line['step']: float(line['solo_epoch_seconds']) / float(line['combo_epoch_seconds'])
+            for line in lines if line['kind'] == 'estimate'}
+    means = [[float(line[f'{kind}_epoch_seconds']) for line in lines
+              if line['kind'] == 'measurement' and line[f'{kind}_epoch_seconds']]
+             for kind in ('solo', 'combo')]
+    solo, combo = (np.mean(seconds) for seconds in means)
+    of_all = [float(line['published_seconds']) for line in lines if line['kind'] == 'measurement']
+    published = [1 - 4 / i * (1 - of_all[i] / of_all[0]) for i in (1, 2, 3)]
+    return {'full': full, 'reduced': solo / combo, 'published': (min(published), max(published))}
+
+
 def steps() -> dict[tuple, dict]:
     return report.cases(read_csv(RESULTS / 'throughput.csv'))
 
 
 def least_and_most(ratios: Callable[[dict], list[float]], *words: str) -> tuple[float, float]:
-    """Return the least and the most of ratios' medians, of steps of which a word is in the name."""
+    """Return the least and the most of ratios' medians, of steps that a word is in."""
     found = [median(ratios(case)) for (nets, kind), case in steps().items()
              if any(word in f'{nets}, {kind}' for word in words or ('',))]
     return min(found), max(found)

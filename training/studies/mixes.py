@@ -108,10 +108,14 @@ def of_mixes(lines: list[dict]) -> list[dict]:
 
 
 def merged(old: list[dict], new: list[dict]) -> list[dict]:
-    """Return old lines and new; new ones replace those of the same experiment, step and kind."""
+    """Return old lines and new, estimates first; new ones replace those of the same kind.
+
+    Of the same experiment and step, that is.
+    """
     replaced = {(line['experiment'], line['step'], line['kind']) for line in new}
-    return [line for line in old
-            if (line['experiment'], line['step'], line['kind']) not in replaced] + new
+    kept = [line for line in old
+            if (line['experiment'], line['step'], line['kind']) not in replaced]
+    return sorted(kept + new, key=lambda line: line['kind'] != ESTIMATE)
 
 
 def table(lines: list[dict]) -> str:
