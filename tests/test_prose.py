@@ -28,6 +28,7 @@ from training.studies import (
     damage,
     kl_weight,
     learned_similarity,
+    mixes,
     sharpness,
 )
 
@@ -735,12 +736,13 @@ def reduced_convvae():
 def solo_epoch_beside_combo_epoch():
     lines = read_csv(RESULTS / 'timing.csv')
     full = {line['step']: float(line['solo_epoch_seconds']) / float(line['combo_epoch_seconds'])
-            for line in lines if line['kind'] == 'estimate'}
+            for line in lines if line['kind'] == mixes.ESTIMATE}
     means = [[float(line[f'{kind}_epoch_seconds']) for line in lines
-              if line['kind'] == 'measurement' and line[f'{kind}_epoch_seconds']]
+              if line['kind'] == mixes.MEASUREMENT and line[f'{kind}_epoch_seconds']]
              for kind in ('solo', 'combo')]
     solo, combo = (np.mean(seconds) for seconds in means)
-    of_all = [float(line['published_seconds']) for line in lines if line['kind'] == 'measurement']
+    of_all = [float(line['published_seconds']) for line in lines
+              if line['kind'] == mixes.MEASUREMENT]
     published = [1 - 4 / i * (1 - of_all[i] / of_all[0]) for i in (1, 2, 3)]
     return {'full': full, 'reduced': solo / combo, 'published': (min(published), max(published))}
 

@@ -10,10 +10,10 @@ from tests.benchmarks.contenders import CONTENDERS, OTHERS, row_of
 from tests.benchmarks.work import bytes_needed, work_of
 from training.reporting import tables
 from training.reporting.statistics import read_csv
+from training.studies import mixes
 
 RESULTS = Path(__file__).resolve().parents[2] / 'results'
 BAR = 1.5  # how many times as fast as PyTorch we want to be
-TIMED = 'ConvVAE_ResNet_on_anime/512_32_200_10_1'  # the row of timing.csv's estimate
 TIMED_CASES = {('ConvVAE 512-32', 'solo'): ('published', 'solo'),
                ('ConvVAE 512-32 + ResNet', 'published'): ('published', 'combo'),
                ('ConvVAE 512-32 + ResNet', 'shared'): ('shared', 'combo')}
@@ -67,8 +67,9 @@ def with_range(of_rounds: list[float]) -> str:
 def markdown(lines: list[dict]) -> str:
     """The README's part about speed: what was measured on what, three tables, where we miss."""
     found = cases(lines)
-    return '\n\n'.join([head(lines), times_table(found), misses(found), totals_table(found),
-                        timing_table(found)])
+    parts = (head(lines), times_table(found), misses(found), totals_table(found),
+             timing_table(found))
+    return '\n\n'.join(part.strip() for part in parts)
 
 
 def head(lines: list[dict]) -> str:
@@ -137,7 +138,7 @@ def timing_table(found: dict) -> str:
     """These steps beside those that the timing of epochs found, of the same nets."""
     table = [('nets', 'step', 'here, ms', 'in timing.csv, ms')]
     estimates = {line['step']: line for line in read_csv(RESULTS / 'timing.csv')
-                 if line['kind'] == 'estimate' and line['experiment'] == TIMED}
+                 if line['kind'] == mixes.ESTIMATE and line['experiment'] == mixes.BASELINE}
     row = row_of('ConvVAE 512-32')
     n_batches = math.ceil(data_table.get(row.data).n_train / row.batch_size)
     for case, (step, epoch) in TIMED_CASES.items():

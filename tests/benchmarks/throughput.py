@@ -9,7 +9,6 @@ into throughput.csv, round by round; `report` makes ratios, tables and a chart o
 some nets puts their rounds in place of those before.
 """
 import argparse
-import csv
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ from pathlib import Path
 from tests.benchmarks import report
 from tests.benchmarks.contenders import CASES, CONTENDERS
 from tests.benchmarks.work import ceilings
-from training.reporting.statistics import read_csv
+from training.reporting.statistics import read_csv, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = '2'
@@ -97,10 +96,7 @@ def save(path: Path, lines: list[dict]) -> None:
     new = {(line['nets'], line['kind']) for line in lines}
     lines = [line for line in kept if (line['nets'], line['kind']) not in new] + lines
     lines.sort(key=lambda line: CASES.index((line['nets'], line['kind'])))
-    with open(path, 'w', newline='') as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(lines)
+    write_csv(path, FIELDS, lines)
 
 
 def main() -> None:

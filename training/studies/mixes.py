@@ -108,9 +108,9 @@ def of_mixes(lines: list[dict]) -> list[dict]:
 
 
 def merged(old: list[dict], new: list[dict]) -> list[dict]:
-    """Return old lines and new, estimates first; new ones replace those of the same kind.
+    """Return old lines and new, estimates first.
 
-    Of the same experiment and step, that is.
+    New ones replace those of the same experiment, step and kind.
     """
     replaced = {(line['experiment'], line['step'], line['kind']) for line in new}
     kept = [line for line in old
