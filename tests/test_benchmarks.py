@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from models import build_discriminator, build_vae
-from tests.benchmarks import contenders, original, ours, profile, report, throughput, work
+from tests.benchmarks import (
+    contenders,
+    memory,
+    original,
+    ours,
+    profile,
+    report,
+    throughput,
+    work,
+)
 from training.experiments import registry
 from training.reporting.statistics import read_csv
 
@@ -153,3 +162,12 @@ def test_committed_measurement_is_of_all_nets_in_rounds_of_all_contenders():
         assert {*case} == {*contenders.CONTENDERS}
         for lines in case.values():
             assert len(lines) >= 5 and len(report.steps(lines)) >= 20
+
+
+def test_rows_are_measured_once_for_all_that_take_the_same_memory():
+    alike = {}
+    for row in registry.match('*'):
+        alike.setdefault(memory.sizes(row), []).append(row.name)
+    lines = read_csv(report.RESULTS / 'memory.csv')
+    assert {line['measured_as'] for line in lines} == {names[0] for names in alike.values()}
+    assert {line['experiment'] for line in lines} == {row.name for row in registry.match('*')}

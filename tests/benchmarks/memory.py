@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -36,8 +36,7 @@ COLUMNS = ('experiment', 'measured_as', 'peak_mb', 'library_mb', 'images_mb', 'f
            'ratio')
 # What takes no memory: any value will do
 WEIGHTLESS = {'name': '', 'lr': 1e-3, 'disc_weight': 1.0, 'pbp_weight': 1.0, 'pbp_decay': 1.0,
-              'shuffle_seed': 0}
-WEIGHTLESS_OF_VAEGAN = {'schedule': 'constant', 'schedule_rule': 'documented'}
+              'shuffle_seed': 0, 'schedule': 'constant', 'schedule_rule': 'documented'}
 LIBRARIES = resident_bytes()
 
 
@@ -55,8 +54,9 @@ def foreseen_bytes(row) -> float:
 
 def sizes(row):
     """The row without what takes no memory: equal for rows that take the same."""
-    return replace(row, **WEIGHTLESS | (WEIGHTLESS_OF_VAEGAN if row.step == 'vaegan' else {}),
-                   solo_epochs=min(1, row.solo_epochs), combo_epochs=min(1, row.combo_epochs))
+    epochs = {name: min(1, getattr(row, name)) for name in ('solo_epochs', 'combo_epochs')}
+    same, own = WEIGHTLESS | epochs, {field.name for field in fields(row) if field.init}
+    return replace(row, **{name: value for name, value in same.items() if name in own})
 
 
 @cache
