@@ -68,7 +68,7 @@ def image_bytes(name: str) -> int:
 
 def peak_bytes(row) -> int:
     """Of a process that trains one batch of each of the row's phases, as published."""
-    epochs = f'{min(1, row.solo_epochs)}+{min(1, row.combo_epochs)}' if row.disc else '1'
+    epochs = '1+1' if row.solo_epochs and row.combo_epochs else '1'
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, '-m', 'training', 'run', row.name, '--epochs', epochs, '--limit',
