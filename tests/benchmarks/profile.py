@@ -30,7 +30,7 @@ OURS = {'Adam': ('adam',), 'losses and their gradients':
 NAMES = {'inner_product': 'Dense', 'convolution': 'convolution',
          'deconvolution': 'transposed convolution', 'batch_normalization': 'BatchNorm',
          'eltwise': 'activations', 'reorder': 'copies into other layouts', 'sum': 'sums',
-         'concat': 'concatenations', 'pooling': 'pooling', 'binary': 'sums'}
+         'concat': 'concatenations', 'pooling_v2': 'pooling', 'binary': 'sums'}
 DIRECTIONS = {'forward_training': 'forward', 'backward_data': 'gradient of its input',
               'backward_weights': 'gradient of its weight'}
 PRODUCTS = 'inner_product', 'convolution', 'deconvolution'
