@@ -4,7 +4,7 @@ import pytest
 from mxnet import autograd, gluon, nd, optimizer
 
 from training.steps import kernels
-from training.steps.optim import FusedAdam, FusedRMSProp
+from training.steps.optim import FusedAdam, FusedRMSProp, Trainer
 
 SHAPES = ((3, 5), (7,), (2 * kernels.CHUNK + 11,), (1,))
 N_STEPS = 100
@@ -44,9 +44,9 @@ def values_of(weight_dict: gluon.ParameterDict) -> list[np.ndarray]:
     {'beta1': 0.5, 'beta2': 0.9, 'epsilon': 1e-4}], ids=str)
 def test_same_weights_and_state_to_the_bit_after_100_steps(options):
     results = []
-    for kind in (FusedAdam, optimizer.Adam):
+    for trains, kind in ((Trainer, FusedAdam), (gluon.Trainer, optimizer.Adam)):
         weight_dict = parameters()
-        trainer = gluon.Trainer(weight_dict, kind(learning_rate=1e-2, **options))
+        trainer = trains(weight_dict, kind(learning_rate=1e-2, **options))
         for number in range(N_STEPS):
             step(trainer, weight_dict, number)
         results.append(values_of(weight_dict) + state_of(trainer))
@@ -57,10 +57,10 @@ def test_same_weights_and_state_to_the_bit_after_100_steps(options):
 
 def test_learning_rates_of_single_parameters_and_of_later():
     results = []
-    for kind in (FusedAdam, optimizer.Adam):
+    for trains, kind in ((Trainer, FusedAdam), (gluon.Trainer, optimizer.Adam)):
         weight_dict = parameters()
         weight_dict['p0'].lr_mult = 0.1
-        trainer = gluon.Trainer(weight_dict, kind(learning_rate=1e-2))
+        trainer = trains(weight_dict, kind(learning_rate=1e-2))
         step(trainer, weight_dict, 0)
         trainer.set_learning_rate(1e-4)
         step(trainer, weight_dict, 1)
@@ -70,7 +70,7 @@ def test_learning_rates_of_single_parameters_and_of_later():
 
 def test_saved_state_goes_on_to_the_bit(tmp_path):
     whole = parameters()
-    trainer = gluon.Trainer(whole, FusedAdam(learning_rate=1e-2))
+    trainer = Trainer(whole, FusedAdam(learning_rate=1e-2))
     for number in range(3):
         step(trainer, whole, number)
     trainer.save_states(str(tmp_path / 'states'))
@@ -80,7 +80,7 @@ def test_saved_state_goes_on_to_the_bit(tmp_path):
     resumed = parameters()
     for parameter, value in zip(resumed.values(), kept, strict=True):
         parameter.set_data(nd.array(value))
-    other = gluon.Trainer(resumed, FusedAdam(learning_rate=1e-2))
+    other = Trainer(resumed, FusedAdam(learning_rate=1e-2))
     other.load_states(str(tmp_path / 'states'))
     step(other, resumed, 3)
     for ours, theirs in zip(values_of(resumed), values_of(whole), strict=True):
@@ -89,7 +89,7 @@ def test_saved_state_goes_on_to_the_bit(tmp_path):
 
 def test_state_loaded_over_another_is_the_one_used(tmp_path):
     weight_dict = parameters()
-    trainer = gluon.Trainer(weight_dict, FusedAdam(learning_rate=1e-2))
+    trainer = Trainer(weight_dict, FusedAdam(learning_rate=1e-2))
     step(trainer, weight_dict, 0)
     trainer.save_states(str(tmp_path / 'states'))
     kept = values_of(weight_dict)
@@ -101,6 +101,21 @@ def test_state_loaded_over_another_is_the_one_used(tmp_path):
         for parameter, value in zip(weight_dict.values(), kept, strict=True):
             parameter.set_data(nd.array(value))
     assert all((a == b).all() for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize('n_steps', [0, 1, 3])
+def test_a_step_without_new_gradients_is_refused(n_steps):
+    weight_dict = parameters()
+    trainer = Trainer(weight_dict, FusedAdam(learning_rate=1e-2))
+    for number in range(n_steps):
+        step(trainer, weight_dict, number)
+    before = values_of(weight_dict)
+    with autograd.record():
+        loss = weight_dict['p1'].data().sum()
+    loss.backward()
+    with pytest.raises(UserWarning, match='p0'):
+        trainer.step(1)
+    assert all((a == b).all() for a, b in zip(values_of(weight_dict), before, strict=True))
 
 
 def test_is_an_optimizer_by_name_and_takes_single_arrays():
@@ -120,7 +135,7 @@ def test_other_kinds_of_numbers_go_to_mxnet():
 
 def test_rmsprop_is_that_of_a_plain_computation():
     weight_dict = parameters()
-    trainer = gluon.Trainer(weight_dict, FusedRMSProp(learning_rate=1e-2))
+    trainer = Trainer(weight_dict, FusedRMSProp(learning_rate=1e-2))
     weights = [value.astype(np.float64) for value in values_of(weight_dict)]
     squares = [np.zeros_like(weight) for weight in weights]
     for number in range(20):

@@ -23,6 +23,7 @@ class Networks:
     disc: gluon.Block | None = None
     disc_trainer: gluon.Trainer | None = None
     critic: gluon.Block | None = None        # the discriminator, for gradients of images only
+    sampler: gluon.Block | None = None       # the VAE's encoder, for several latents an image
     pair_decoder: gluon.Block | None = None  # the VAE's, for two batches at once
 
     @functools.cached_property
@@ -128,6 +129,25 @@ class VaeGanNetworks(Networks):
         return {name: _running_statistics(net) for name, net, _ in self._nets()}
 
 
+class Sampler(gluon.HybridBlock):
+    """A VAE's encoder, and several latents of each image."""
+
+    def __init__(self, vae: gluon.HybridBlock):
+        super().__init__()
+        self.encoder = vae.encoder
+        self.split, self.latent = vae.split, vae.latent
+
+    def hybrid_forward(self, F, x, eps, *others):
+        """Map x (b, c, h, w) and eps (b, z), n times, to mean, logvar, first latent (b, z) each.
+
+        And to the n - 1 other latents, one batch after another ((n - 1) * b, z).
+        """
+        mean, logvar = self.split(F, self.encoder(x))                   # (b, z) each
+        repeated = (F.concat(*len(others) * [array], dim=0) for array in (mean, logvar))
+        return (mean, logvar, self.latent(F, mean, logvar, eps),
+                self.latent(F, *repeated, F.concat(*others, dim=0)))
+
+
 def compiled(net: gluon.Block) -> gluon.Block:
     """Return a net around the same parameters, compiled by itself.
 
@@ -135,8 +155,12 @@ def compiled(net: gluon.Block) -> gluon.Block:
     """
     outer = gluon.nn.HybridSequential()
     outer.add(net)
-    outer.hybridize(static_alloc=True, static_shape=True)
-    return outer
+    return _hybridized(outer)
+
+
+def _hybridized(net: gluon.Block) -> gluon.Block:
+    net.hybridize(static_alloc=True, static_shape=True)
+    return net
 
 
 def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
@@ -164,11 +188,12 @@ def make_networks(row: Row, vae, disc, shape: tuple[int, int, int],
         return _make_vaegan_networks(row, vae, disc, feature_disc, workers,
                                      len(ctx) if isinstance(ctx, list) else 1)
     for net in filter(None, (vae, disc)):
-        net.hybridize(static_alloc=True, static_shape=True)
+        _hybridized(net)
     vae_trainer = _trainer(row, vae, workers)
     disc_trainer = _trainer(row, disc, workers) if disc else None
     return Networks(vae, vae_trainer, row.pixel_loss, disc, disc_trainer,
                     critic=compiled(disc) if disc else None,
+                    sampler=_hybridized(Sampler(vae)) if row.encodes else None,
                     pair_decoder=compiled(vae.decoder) if row.encodes else None)
 
 
@@ -183,7 +208,7 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
             len(p.shape) == 4 for net in (vae, disc) for p in net.collect_params().values()):
         row.refuse('routing', 'separate, for nets with convolutions')
     for net in (vae, feature_disc):
-        net.hybridize(static_alloc=True, static_shape=True)
+        _hybridized(net)
         if row.routing == 'accumulated':
             for parameter in net.collect_params().values():
                 if parameter.grad_req != 'null':
@@ -195,5 +220,5 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
 
 
 def _trainer(row: Row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
-    return gluon.Trainer(net.collect_params(), optim.optimizer(row), kvstore=workers.store(),
+    return optim.Trainer(net.collect_params(), optim.optimizer(row), kvstore=workers.store(),
                          update_on_kvstore=False)

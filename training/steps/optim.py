@@ -2,6 +2,7 @@
 import math
 
 import numpy as np
+from mxnet import gluon
 from mxnet.optimizer import Adam as MXNetAdam
 from mxnet.optimizer import Optimizer
 
@@ -64,6 +65,39 @@ class FusedRMSProp(FusedAdam):
     def _get_lrs(self, indices) -> list[float]:
         return [lr / math.sqrt(1 - self.beta2 ** self._index_update_count[i])
                 for i, lr in zip(indices, super()._get_lrs(indices), strict=True)]
+
+
+class Trainer(gluon.Trainer):
+    """Gluon's, with little to look up at a step: weights and gradients are at hand.
+
+    Its first step, and one without new gradients, is left to Gluon's own. The parameters' arrays
+    have to stay the same ones.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._arrays = {}  # indices, weights and gradients, by device
+
+    def _update(self, ignore_stale_grad: bool = False) -> None:
+        for updater, ctx in zip(self._updaters, self._contexts, strict=True):
+            indices, weights, _ = self._arrays.get(ctx) or self._at_hand(ctx)
+            if not (all(map(updater.states_synced.get, indices))
+                    and all(weight._fresh_grad for weight in weights)):
+                super()._update(ignore_stale_grad)
+                return
+        for updater, ctx in zip(self._updaters, self._contexts, strict=True):
+            indices, weights, gradients = self._arrays[ctx]
+            self._optimizer._set_current_context(ctx.device_id)
+            self._optimizer.update(indices, weights, gradients,
+                                   [updater.states[i] for i in indices])
+            for weight in weights:
+                weight._fresh_grad = False
+
+    def _at_hand(self, ctx) -> tuple[list, list, list]:
+        trained = [(i, p) for i, p in enumerate(self._params) if p.grad_req != 'null']
+        self._arrays[ctx] = ([i for i, _ in trained], [p.data(ctx) for _, p in trained],
+                             [p.grad(ctx) for _, p in trained])
+        return self._arrays[ctx]
 
 
 def optimizer(row: Row) -> Optimizer:

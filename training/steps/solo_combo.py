@@ -29,7 +29,7 @@ from training.steps.losses import (
 )
 from training.steps.networks import Networks
 
-FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which noise of a combo step
+LATENTS = FOR_DISC, FOR_ADVERSARIAL, FOR_PIXELS = range(3)  # which noise of a combo step
 
 
 def weights(row: Row, records: list[dict]) -> Weights:
@@ -71,17 +71,15 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
     for the adversarial term, and for KL and pixel loss. The original ran the encoder each
     time, on the same images and with the same weights; once gives the same three times.
     """
-    vae = networks.vae
     statistics = RunningStatistics(networks.encoder_statistics, x.context)
     with autograd.record():
-        mean, logvar = vae.split(nd, vae.encoder(x))
-        latents = [vae.latent(nd, mean, logvar, noise(which)) for which in range(3)]  # (b, z)
-    disc_terms = _disc_gradients(networks, x, _generate(networks, vae.decoder, latents[FOR_DISC]),
+        mean, logvar, for_disc, pair = networks.sampler(x, *map(noise, LATENTS))
+    disc_terms = _disc_gradients(networks, x, _generate(networks, networks.vae.decoder, for_disc),
                                  scale)
     yield networks.disc_trainer
     kl, d_mean, d_logvar = _kl(mean, logvar, scale, weights)
-    fooled, pixel, d_latents = _decode_twice(networks, latents[1:], x, scale, weights)
-    autograd.backward([mean, logvar, *latents[1:]], [d_mean, d_logvar, *d_latents])
+    fooled, pixel, d_pair = _decode_twice(networks, pair, x, scale, weights)
+    autograd.backward([mean, logvar, pair], [d_mean, d_logvar, d_pair])
     statistics.count(passes=3)
     yield networks.vae_trainer
     yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
@@ -146,35 +144,35 @@ def _generate(networks: Networks, decoder: gluon.Block, z: NDArray) -> NDArray:
     return images.detach()
 
 
-def _decode_twice(networks: Networks, latents: list[NDArray], x: NDArray, scale: float,
-                  weights: Weights) -> tuple[NDArray, NDArray, list[NDArray]]:
-    """Return adversarial and pixel term (1,) of a latent (b, z) each, and the latents' gradients.
+def _decode_twice(networks: Networks, z: NDArray, x: NDArray, scale: float,
+                  weights: Weights) -> tuple[NDArray, NDArray, NDArray]:
+    """Return adversarial and pixel term (1,), and the gradient of their latents z (2b, z).
 
-    The decoder's gradients stay with it. With BatchNorm the
-    two passes have to be apart, and so their backward passes: of two convolutions' gradients in
-    one graph MXNet's CPU build crashes.
+    The first half of the latents is for the adversarial term. The decoder's gradients stay with
+    it. With BatchNorm the two passes have to be apart, and so their backward passes: of two
+    convolutions' gradients in one graph MXNet's CPU build crashes.
     """
     if not networks.vae_normalises:
-        z = nd.concat(*latents, dim=0)                                  # (2b, z)
         leaf, images = recorded(networks.pair_decoder, z)               # ..., (2b, c, h, w)
-        fakes, x_hat = nd.split(images, num_outputs=2, axis=0)
+        fakes, x_hat = images[:len(x)], images[len(x):]
         fooled, d_fakes = _fool(networks, fakes, scale, weights)
         pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, weights.pixel)
         images.backward(nd.concat(d_fakes, d_x_hat, dim=0))
-        return fooled, pixel, nd.split(leaf.grad, num_outputs=2, axis=0)
+        return fooled, pixel, leaf.grad
     decoder = networks.vae.decoder
     gradients = [p.grad(x.context) for p in decoder.collect_params().values()
                  if p.grad_req != 'null']
-    first, fakes = recorded(decoder, latents[0])
+    z_fakes, z_x_hat = nd.split(z, num_outputs=2, axis=0)
+    first, fakes = recorded(decoder, z_fakes)
     fooled, d_fakes = _fool(networks, fakes, scale, weights)
     fakes.backward(d_fakes)
     of_fakes = [gradient.copy() for gradient in gradients]
-    second, x_hat = recorded(decoder, latents[1])
+    second, x_hat = recorded(decoder, z_x_hat)
     pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, weights.pixel)
     x_hat.backward(d_x_hat)
     for gradient, other in zip(gradients, of_fakes, strict=True):
         gradient += other
-    return fooled, pixel, [first.grad, second.grad]
+    return fooled, pixel, nd.concat(first.grad, second.grad, dim=0)
 
 
 def _disc_gradients(networks: Networks, x: NDArray, fakes: NDArray, scale: float) -> list:
