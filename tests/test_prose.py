@@ -761,7 +761,7 @@ def least_and_most(ratios: Callable[[dict], list[float]], *words: str) -> tuple[
 @said(README,
       "On a CPU a step is {original[0]:.1f} to {original[1]:.1f} times as fast as the original's "
       "code, and {conv[0]:.1f} to {conv[1]:.1f} times as fast as PyTorch's with convolutional "
-      'nets, {dense[0]:.1f} to {dense[1]:.1f} times with dense ones.')
+      'nets, {dense[0]:.2f} to {dense[1]:.1f} times with dense ones.')
 def speed():
     return {'original': least_and_most(lambda case: report.ratios(case['original'], case['ours'])),
             'conv': least_and_most(report.over_pytorch, 'Conv'),
