@@ -143,6 +143,7 @@ class Sampler(gluon.HybridBlock):
         And to the n - 1 other latents, one batch after another ((n - 1) * b, z).
         """
         mean, logvar = self.split(F, self.encoder(x))                   # (b, z) each
+        # Not one by one: MXNet would make one exp of their equal ones, and round otherwise
         repeated = (F.concat(*len(others) * [array], dim=0) for array in (mean, logvar))
         return (mean, logvar, self.latent(F, mean, logvar, eps),
                 self.latent(F, *repeated, F.concat(*others, dim=0)))

@@ -162,7 +162,7 @@ def _decode_twice(networks: Networks, z: NDArray, x: NDArray, scale: float,
     decoder = networks.vae.decoder
     gradients = [p.grad(x.context) for p in decoder.collect_params().values()
                  if p.grad_req != 'null']
-    z_fakes, z_x_hat = nd.split(z, num_outputs=2, axis=0)
+    z_fakes, z_x_hat = z[:len(x)], z[len(x):]
     first, fakes = recorded(decoder, z_fakes)
     fooled, d_fakes = _fool(networks, fakes, scale, weights)
     fakes.backward(d_fakes)
