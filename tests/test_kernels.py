@@ -89,7 +89,7 @@ def test_adversarial_of_labels_is_that_of_each():
 
 
 def test_gpus_take_the_same_losses_by_autograd(monkeypatch):
-    monkeypatch.setattr(losses, '_on_cpu', lambda array: False)
+    monkeypatch.setattr(losses, 'on_cpu', lambda array: False)
     mean, logvar = (nd.array(RNG.standard_normal((6, 5))) for _ in range(2))
     value, *gradients = losses.with_gradient(losses.kl_divergence, mean, logvar, scale=SCALE,
                                              weight=WEIGHT)

@@ -290,7 +290,7 @@ def test_on_a_gpu_autograd_takes_the_place_of_the_kernels(kind, monkeypatch):
         CONV | {'vae': 'ConvDecoder', 'pixel_loss': None, 'lr': 1e-3}, (3, 64, 64))
     results = []
     for on_cpu in (True, False):
-        monkeypatch.setattr(losses, '_on_cpu', lambda array, on_cpu=on_cpu: on_cpu)
+        monkeypatch.setattr(losses, 'on_cpu', lambda array, on_cpu=on_cpu: on_cpu)
         nets = networks(row(**fields), shape)
         terms = STEPS[kind](nets, nd.array(batch(shape)), draw,
                             solo_combo.Weights(PIXEL, ADVERSARIAL))

@@ -209,6 +209,9 @@ NETS = {  # of each kind, small; images of 28 or 64 pixels a side
     'A faces': (dict(vae='VAE_A', disc='Disc_A', vae_base_channels=2, disc_base_channels=2,
                      similarity='act2', minibatch_kernels=3, data='adult'), (3, 64, 64)),
     'B': (dict(vae='VAE_B', disc='Disc_B', disc_hlayers=2, similarity='logit'), (1, 28, 28)),
+    'ConvVAE': (dict(vae='ConvVAE', disc='ConvDisc', vae_base_channels=2, disc_base_channels=2,
+                     encoder='strided', latent_head='linear', similarity='act2', data='anime'),
+                (3, 64, 64)),
     'paper': (dict(vae='VAE_paper', disc='Disc_paper', vae_base_channels=2, disc_base_channels=2,
                    similarity='conv4', data='anime', pixels='signed',
                    disc_batches='together', similarity_pass='own'), (3, 64, 64))}
@@ -246,7 +249,7 @@ def test_which_loss_reaches_which_net(name):
         assert sum(np.abs(g).max() > 0 for g in gradients) > len(gradients) / 2, net
 
 
-@pytest.mark.parametrize('name', ['A digits', 'A faces', 'paper'])
+@pytest.mark.parametrize('name', ['A digits', 'A faces', 'ConvVAE', 'paper'])
 def test_gradients_are_those_of_differences(name):
     """Of convolutions with BatchNorm: each net's own loss falls as its gradient says."""
     row, shape = NETS_ROWS[name]
@@ -303,6 +306,35 @@ def test_dropout_drops_the_same_in_every_backward_pass(hybrid):
     kept = y.asnumpy() > 0
     assert 0.6 < kept.mean() < 0.8 and y.asnumpy()[kept] == pytest.approx(1 / 0.7)
     assert np.array_equal(net(x).asnumpy(), x.asnumpy())  # not in training: nothing
+
+
+@pytest.mark.parametrize('gan_term', ['saturating', 'non-saturating'])
+@pytest.mark.parametrize('likelihood', ['gaussian', 'mean_square'])
+def test_step_is_the_same_by_mxnets_operators(gan_term, likelihood, monkeypatch):
+    """Which is how it is done on a GPU."""
+    row = replace(DENSE, gan_term=gan_term, likelihood=likelihood, real_low=0.8, flips=0.1)
+    found = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr(losses, 'on_cpu', lambda array, on_cpu=on_cpu: on_cpu)
+        nets = networks_of(row)
+        terms = vaegan.step_of(row)(nets, nd.array(batch()), draw, Weights(1, 1, BATCH))
+        found.append([terms.asnumpy(), *(p.grad().asnumpy() for ps in nets.parameters.values()
+                                         for p in ps)])
+    assert_near(*found)
+
+
+@pytest.mark.parametrize('name', NETS)
+def test_discriminator_that_is_not_trained_stays_as_it_was_drawn(name):
+    row, shape = NETS_ROWS[name]
+    row = replace(row, disc_trained='no')
+    nets, x = networks_of(row, shape), nd.array(batch(shape))
+    before = {net: [p.data().asnumpy() for p in ps] for net, ps in nets.parameters.items()}
+    vaegan.step_of(row)(nets, x, draw, Weights(1, 1, BATCH)).wait_to_read()
+    assert {net for net, ps in nets.parameters.items()
+            if not same(before[net], [p.data().asnumpy() for p in ps])} == {'encoder', 'decoder'}
+    trained = gradients_of(replace(row, disc_trained='yes'), shape)
+    for net in ('encoder', 'decoder'):  # which hear of it as of any other
+        assert same(trained[net], [p.grad().asnumpy() for p in nets.parameters[net]])
 
 
 @pytest.mark.parametrize('name', ['A faces', 'paper'])
@@ -483,7 +515,8 @@ def test_losses_of_features():
     ('equilibrium=0', 'above 0'), ('kl_normaliser=none', 'one of images'),
     ('likelihood=l1', 'gaussian'),
     ('disc_batches=together', "similarity_pass='same': expected own"),
-    ('grid_side=0', 'above 0'), ('norm=between', 'before, after')])
+    ('disc_trained=maybe', 'yes, no'), ('grid_side=0', 'above 0'),
+    ('norm=between', 'before, after')])
 def test_bad_fields_are_refused(assignment, message):
     if message is None:
         registry.changed(DENSE, [assignment])

@@ -121,6 +121,8 @@ class Balanced(Optimisation):
     optimizer: str = of('of all three nets', 'adam', choices=('adam', 'rmsprop'))
     adam_beta1: float = share("decay rate of Adam's mean", 0.9, 0.9999)
     adam_beta2: float = share("decay rate of Adam's variance", 0.999, 0.999999)
+    disc_trained: str = of('no: the discriminator stays as it was drawn, features and all', 'yes',
+                           choices=('yes', 'no'))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,7 +120,8 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaeGan(Pictures, Balance, LayerVariants, Balanced, SimilarityObjective, Nets, Data, Row):
+class VaeGan(ConvVariants, Pictures, Balance, LayerVariants, Balanced, SimilarityObjective, Nets,
+             Data, Row):
     """A VAE/GAN: in place of pixels, features of the discriminator are compared.
 
     Encoder: KL / kl_normaliser + beta * similarity. Decoder: gamma * similarity + disc_weight *
@@ -145,6 +146,9 @@ class VaeGan(Pictures, Balance, LayerVariants, Balanced, SimilarityObjective, Ne
             reasons['schedule_rule'] = 'the learning rates are constant'
         if not self.minibatch_kernels:
             reasons['minibatch_dims'] = 'there are no minibatch kernels'
+        if self.disc_trained == 'no':
+            labels = ('real_low', 'real_high', 'fake_low', 'fake_high', 'flips')
+            reasons |= dict.fromkeys(labels, 'the discriminator is not trained')
         return reasons
 
     def _check_together(self) -> None:
@@ -165,3 +169,7 @@ class VaeGan(Pictures, Balance, LayerVariants, Balanced, SimilarityObjective, Ne
                         'have a part in the similarity')
         if self.routing == 'accumulated' and self.equilibrium is not None:
             self.refuse('routing', 'separate, where an equilibrium decides who steps')
+        if self.disc_trained == 'no' and self.routing == 'accumulated':
+            self.refuse('routing', 'separate, where the discriminator is not trained')
+        if self.disc_trained == 'no' and self.equilibrium is not None:
+            self.refuse('equilibrium', 'none, where the discriminator is not trained')

@@ -145,6 +145,19 @@ def l2(x_hat: NDArray, x: NDArray, scale: float, weight: float) -> tuple[float, 
     return _pixels(_l2, x_hat, x, scale, weight)
 
 
+def gaussian(features_hat: NDArray, features: NDArray, scale: float,
+             weight: float) -> tuple[float, NDArray]:
+    """Return the sum of `losses.gaussian` times scale, and its weighted gradient (b, ...)."""
+    squares, gradient = l2(features_hat, features, scale, 0.5 * weight)
+    return 0.5 * (squares + scale * features.size * math.log(2 * math.pi)), gradient
+
+
+def mean_square(features_hat: NDArray, features: NDArray, scale: float,
+                weight: float) -> tuple[float, NDArray]:
+    """Return the sum of `losses.mean_square` times scale, and its weighted gradient (b, ...)."""
+    return l2(features_hat, features, scale * len(features) / features.size, weight)
+
+
 def _pixels(kernel, x_hat, x, scale, weight) -> tuple[float, NDArray]:
     gradient, sums = nd.empty(x_hat.shape), np.empty(len(x_hat))
     kernel(*addresses(x_hat, x, gradient), x_hat.size // len(x_hat), np.float32(scale * weight),

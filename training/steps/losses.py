@@ -2,6 +2,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
@@ -64,17 +65,18 @@ def mean_square(features_hat: NDArray, features: NDArray) -> NDArray:
 
 
 LIKELIHOODS = {'gaussian': gaussian, 'mean_square': mean_square}
-KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l2}
+KERNELS = {kl_divergence: kernels.kl_divergence, bce: kernels.bce, l2: kernels.l2,
+           gaussian: kernels.gaussian, mean_square: kernels.mean_square}
 
 
 def with_gradient(loss: Callable, *inputs: NDArray, scale: float, weight: float = 1.0) -> tuple:
     """Return scale * the sum of a loss over images, and weight times its gradients.
 
-    One gradient for each input of the loss that has one: mean and logvar, or x_hat. On the CPU
+    One gradient for each input of the loss that has one: mean and logvar, or the first. On the CPU
     in one pass over memory by the loss's kernel, which tests hold against this; the value is a
     number there, and (1,) on a GPU.
     """
-    if _on_cpu(inputs[0]):
+    if on_cpu(inputs[0]):
         return KERNELS[loss](*inputs, scale, weight)
     n_gradients = 2 if loss is kl_divergence else 1
     leaves = [leaf_of(array) for array in inputs[:n_gradients]]
@@ -92,7 +94,7 @@ def adversarial_with_gradient(logit: NDArray, n_real: int, scale: float,
     and how many of the others, are taken for what they are; the gradient (b, 1). Numbers on the
     CPU, on a GPU (1,).
     """
-    if _on_cpu(logit):
+    if on_cpu(logit):
         return kernels.adversarial(logit, n_real, scale, weight)
     real = (nd.arange(len(logit), ctx=logit.context) < n_real).reshape((-1, 1))
     leaf = leaf_of(logit)
@@ -103,6 +105,13 @@ def adversarial_with_gradient(logit: NDArray, n_real: int, scale: float,
     return value, scale * (right * real).sum(), scale * (right * (1 - real)).sum(), gradient
 
 
+def as_terms(*values: float | NDArray) -> NDArray:
+    """Return values, on the CPU numbers and else (1,) each, as one array (n,)."""
+    if isinstance(values[0], NDArray):
+        return nd.concat(*values, dim=0)
+    return nd.from_numpy(np.array(values, np.float32))
+
+
 def leaf_of(array: NDArray) -> NDArray:
     """Return an array's values at the root of a new graph, with room for their gradient."""
     leaf = array.detach()
@@ -111,12 +120,13 @@ def leaf_of(array: NDArray) -> NDArray:
     return leaf
 
 
-def recorded(net: gluon.Block, values: NDArray) -> tuple[NDArray, NDArray]:
+def recorded(net: gluon.Block, values: NDArray) -> tuple:
     """Return a leaf with those values, and the net's output in a graph that starts there."""
     leaf = leaf_of(values)
     with autograd.record():
         return leaf, net(leaf)
 
 
-def _on_cpu(array: NDArray) -> bool:
+def on_cpu(array: NDArray) -> bool:
+    """Return whether losses of an array are kernels' and NumPy's numbers, not MXNet's arrays."""
     return array.context.device_type == 'cpu'

@@ -44,10 +44,7 @@ class Networks:
     @functools.cached_property
     def has_dropout(self) -> bool:
         """Whether a net makes random numbers of its own, as some of GluonCV's do."""
-        are_dropout = []
-        for _, net, _ in self._nets():
-            net.apply(lambda block: are_dropout.append(isinstance(block, gluon.nn.Dropout)))
-        return any(are_dropout)
+        return any(_has_dropout(net) for _, net, _ in self._nets())
 
     def _nets(self) -> Iterator[tuple[str, gluon.Block, gluon.Trainer]]:
         yield 'vae', self.vae, self.vae_trainer
@@ -128,6 +125,12 @@ class VaeGanNetworks(Networks):
         """BatchNorm's running means and variances, by net."""
         return {name: _running_statistics(net) for name, net, _ in self._nets()}
 
+    @functools.cached_property
+    def one_by_one(self) -> dict[str, bool]:
+        """Whether a net treats images one by one, as without BatchNorm and dropout, by net."""
+        return {name: not self.statistics[name] and not _has_dropout(net)
+                for name, net, _ in self._nets()}
+
 
 class Sampler(gluon.HybridBlock):
     """A VAE's encoder, and several latents of each image."""
@@ -166,6 +169,12 @@ def _hybridized(net: gluon.Block) -> gluon.Block:
 
 def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
     return [p for p in net.collect_params().values() if p.grad_req == 'null']
+
+
+def _has_dropout(net: gluon.Block) -> bool:
+    found = []
+    net.apply(lambda block: found.append(isinstance(block, gluon.nn.Dropout)))
+    return any(found)
 
 
 def make_networks(row: Row, vae, disc, shape: tuple[int, int, int],
@@ -209,11 +218,14 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
             len(p.shape) == 4 for net in (vae, disc) for p in net.collect_params().values()):
         row.refuse('routing', 'separate, for nets with convolutions')
     for net in (vae, feature_disc):
-        _hybridized(net)
+        if net is vae or row.routing == 'accumulated':
+            _hybridized(net)
         if row.routing == 'accumulated':
             for parameter in net.collect_params().values():
                 if parameter.grad_req != 'null':
                     parameter.grad_req = 'add'
+    if row.routing == 'separate':  # a compiled net is made anew for each set of gradients
+        vae.decoder.hybridize(False)
     encoder, decoder, discriminator = (
         _trainer(row, net, workers) for net in (vae.encoder, vae.decoder, disc))
     return VaeGanNetworks(vae, None, None, disc, discriminator, encoder_trainer=encoder,

@@ -23,6 +23,7 @@ from training.steps.devices import Noise, Step, Weights, on_devices
 from training.steps.losses import (
     PIXEL_LOSSES,
     adversarial_with_gradient,
+    as_terms,
     kl_divergence,
     recorded,
     with_gradient,
@@ -59,7 +60,7 @@ def solo(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: 
     pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, 1.0)
     autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
     yield networks.vae_trainer
-    yield _terms(x, weights.kl * kl + pixel, kl, pixel)
+    yield as_terms(weights.kl * kl + pixel, kl, pixel)
 
 
 @on_devices
@@ -82,7 +83,7 @@ def combo_published(networks: Networks, x: NDArray, noise: Noise, weights: Weigh
     autograd.backward([mean, logvar, pair], [d_mean, d_logvar, d_pair])
     statistics.count(passes=3)
     yield networks.vae_trainer
-    yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
+    yield _combo_terms(weights, disc_terms, kl, pixel, fooled)
 
 
 @on_devices
@@ -103,7 +104,7 @@ def combo_shared(networks: Networks, x: NDArray, noise: Noise, weights: Weights,
     d_x_hat += d_fooled
     autograd.backward([x_hat, mean, logvar], [d_x_hat, d_mean, d_logvar])
     yield networks.vae_trainer
-    yield _combo_terms(x, weights, disc_terms, kl, pixel, fooled)
+    yield _combo_terms(weights, disc_terms, kl, pixel, fooled)
 
 
 @on_devices
@@ -117,7 +118,7 @@ def gan(networks: Networks, x: NDArray, noise: Noise, weights: Weights, scale: f
     fooled, d_fakes = _fool(networks, fakes, scale, Weights(1.0, 1.0))
     fakes.backward(d_fakes)
     yield networks.vae_trainer
-    yield _terms(x, fooled, disc_terms[0], fooled, *disc_terms[1:])
+    yield as_terms(fooled, disc_terms[0], fooled, *disc_terms[1:])
 
 
 def _kl(mean, logvar, scale: float, weights: Weights) -> tuple:
@@ -202,17 +203,10 @@ def _fool(networks: Networks, fakes: NDArray, scale: float,
     return fooled, autograd.grad(logit, [leaf], head_grads=d_logit)[0]
 
 
-def _combo_terms(x: NDArray, weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:
+def _combo_terms(weights: Weights, disc_terms, kl, pixel, fooled) -> NDArray:
     disc_loss, *accuracies = disc_terms
     loss = weights.kl * kl + weights.pixel * pixel + weights.adversarial * fooled
-    return _terms(x, loss, disc_loss, kl, pixel, fooled, *accuracies)
-
-
-def _terms(x: NDArray, *values) -> NDArray:
-    """Return values, on the CPU numbers and else (1,) each, as one array (n,) beside x."""
-    if isinstance(values[0], NDArray):
-        return nd.concat(*values, dim=0)
-    return nd.from_numpy(np.array(values, np.float32))
+    return as_terms(loss, disc_loss, kl, pixel, fooled, *accuracies)
 
 
 COMBO_STEPS = {

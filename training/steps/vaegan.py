@@ -8,6 +8,7 @@ gets the gradient of its own loss alone, but for B's flaw (`_accumulated`).
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 from mxnet import autograd, nd
@@ -18,14 +19,14 @@ from training.experiments.row import VaeGan
 from training.steps import rng, schedules
 from training.steps.batchnorm import RunningStatistics
 from training.steps.devices import on_devices
-from training.steps.losses import kl_divergence, leaf_of, recorded, with_gradient
+from training.steps.losses import as_terms, kl_divergence, with_gradient
 from training.steps.networks import VaeGanNetworks
+from training.steps.passes import Passes
 from training.steps.vaegan_losses import (
     FOR_RECONSTRUCTION,
     FOR_SAMPLE,
-    Losses,
     batch_losses,
-    discriminator_terms,
+    judge,
     normalised,
 )
 
@@ -39,9 +40,9 @@ def step_of(row: VaeGan) -> Callable:
                scale: float) -> Iterator:
         n_pixels, share = math.prod(x.shape[1:]), 1 / (scale * row.batch_size)
         losses = yield from update(row, networks, x, noise, scale, share)
-        yield nd.concat(losses.encoder(row, n_pixels, share), losses.decoder(row), losses.disc,
-                        losses.kl, losses.similarity, sum(losses.gan[1:], losses.gan[0]),
-                        *losses.accuracies, dim=0)
+        yield as_terms(losses.encoder(row, n_pixels, share), losses.decoder(row), losses.disc,
+                       losses.kl, losses.similarity, sum(losses.gan[1:], losses.gan[0]),
+                       *losses.accuracies)
     return vaegan
 
 
@@ -50,47 +51,40 @@ def _separate(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable
     """Update each net by the gradient of its own loss, all from the weights before the step.
 
     From net to net gradients are handed on by hand. That stops them where the paper wants them
-    stopped; and of two transposed convolutions' gradients in one pass MXNet's CPU build crashes.
+    stopped, asks no net for what nobody uses; and of two transposed convolutions' gradients in
+    one pass MXNet's CPU build crashes.
     """
     vae = networks.vae
     of_decoder, of_disc = (RunningStatistics(networks.statistics[net], x.context)
                            for net in ('decoder', 'disc'))
     with autograd.record():
-        mean, logvar = vae.split(nd, vae.encoder(x))                    # (b, z)
-        z = vae.latent(nd, mean, logvar, noise(FOR_RECONSTRUCTION, row.n_latent))
-    leaf, x_hat = recorded(vae.decoder, z)
-    with of_decoder.kept() if row.fakes == 'reconstructions' else nullcontext():
-        _, sample = recorded(vae.decoder, noise(FOR_SAMPLE, row.n_latent))   # (b, c, h, w)
-    images = [leaf_of(x_hat), leaf_of(sample)]
-    with autograd.record():
-        similarity, gan, costs, right = discriminator_terms(
-            row, networks.feature_disc, x.detach(), *images, noise, scale, of_disc)
-    autograd.backward(costs, retain_graph=True)
+        code = vae.encoder(x)                                           # (b, 2z)
+    mean, logvar = vae.split(nd, code.detach())                         # (b, z)
+    z = vae.latent(nd, mean, logvar, noise(FOR_RECONSTRUCTION, row.n_latent))
+    drawn = Passes.through(
+        vae.decoder, [z, noise(FOR_SAMPLE, row.n_latent)], networks.one_by_one['decoder'],
+        [nullcontext, of_decoder.kept if row.fakes == 'reconstructions' else nullcontext])
+    judged = judge(row, networks, [x, *drawn.parts()], noise, scale, of_disc)
+    if row.disc_trained == 'yes':
+        judged.logits.train(networks.parameters['disc'], judged.d_costs)
     of_disc.move_on()
     with of_disc.kept():  # one pass forward and backward moves them, as in the systems themselves
-        d_similarity, = autograd.grad(similarity, images[:1], retain_graph=True)
-        of_gan = autograd.grad(gan, images[:1] if row.fakes == 'reconstructions' else
-                               images[1:] if row.fakes == 'samples' else images)
-    d_x_hat = row.gamma * d_similarity
-    if row.fakes != 'samples':
-        d_x_hat += row.disc_weight * of_gan[0]
+        d_similarity = judged.features.gradient(1, judged.d_features)   # (b, c, h, w)
+        d_gan = judged.logits.gradients(judged.d_gan)
     with of_decoder.kept():
-        d_z, = autograd.grad(x_hat, [leaf], row.beta * d_similarity, retain_graph=True)
-    x_hat.backward(d_x_hat, retain_graph=True)  # or the other graph would lose its leaves
-    if row.fakes != 'reconstructions':
-        gradients = [p.grad(x.context) for p in networks.parameters['decoder']]
-        of_x_hat = [gradient.copy() for gradient in gradients]
-        sample.backward(row.disc_weight * of_gan[-1])
-        for gradient, other in zip(gradients, of_x_hat, strict=True):
-            gradient += other
-    n_pixels = math.prod(x.shape[1:])
-    kl, d_mean, d_logvar = with_gradient(kl_divergence, mean, logvar, scale=scale,
-                                         weight=normalised(row, 1.0, n_pixels, share))
-    autograd.backward([mean, logvar, z], [d_mean, d_logvar, d_z])
-    for name in _stepping(row, costs):
+        d_z = drawn.gradient(0, [row.beta * d_similarity, None])
+    d_x_hat = row.gamma * d_similarity
+    if d_gan[1] is not None:
+        d_x_hat = d_x_hat + row.disc_weight * d_gan[1]
+    drawn.train_apart(networks.parameters['decoder'],
+                      [d_x_hat, None if d_gan[2] is None else row.disc_weight * d_gan[2]])
+    kl, d_mean, d_logvar = with_gradient(
+        kl_divergence, mean, logvar, scale=scale,
+        weight=normalised(row, 1.0, math.prod(x.shape[1:]), share))
+    code.backward(nd.concat(d_mean + d_z, d_logvar + d_z * 0.5 * (z - mean), dim=1))
+    for name in _stepping(row, judged.losses.costs):
         yield networks.trainers[name]
-    return Losses(kl if isinstance(kl, NDArray) else nd.array([kl], x.context), similarity, gan,
-                  costs, right)
+    return replace(judged.losses, kl=kl)
 
 
 def _accumulated(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable, scale: float,
@@ -114,9 +108,11 @@ def _accumulated(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Calla
 
 def _stepping(row: VaeGan, costs: list[NDArray]) -> tuple[str, ...]:
     """Return the nets that step: a discriminator or a decoder that is too far ahead waits."""
+    if row.disc_trained == 'no':
+        return 'encoder', 'decoder'
     if row.equilibrium is None:
         return 'encoder', 'decoder', 'disc'
-    real, *fakes = (float(cost.asscalar()) for cost in costs)
+    real, *fakes = (cost.asscalar() if isinstance(cost, NDArray) else cost for cost in costs)
     fake = sum(fakes) / len(fakes)
     waiting = set()
     if min(real, fake) < row.equilibrium - row.margin:

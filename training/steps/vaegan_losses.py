@@ -5,13 +5,22 @@ Images are compared by features of the discriminator (Larsen et al., 2016).
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from mxnet import autograd, nd
 from mxnet.ndarray import NDArray
 
 from training.experiments.row import VaeGan
+from training.steps import losses
 from training.steps.batchnorm import RunningStatistics
-from training.steps.losses import LIKELIHOODS, adversarial, cross_entropy, kl_divergence
+from training.steps.losses import (
+    LIKELIHOODS,
+    adversarial,
+    cross_entropy,
+    kl_divergence,
+    with_gradient,
+)
 from training.steps.networks import VaeGanNetworks
+from training.steps.passes import Passes
 
 FOR_RECONSTRUCTION, FOR_SAMPLE, FOR_LABELS = range(3)  # which noise of a step
 N_LABELS = 6  # numbers an image: the label's place and its flip; real, reconstruction, sample
@@ -19,7 +28,7 @@ N_LABELS = 6  # numbers an image: the label's place and its flip; real, reconstr
 
 @dataclass(frozen=True)
 class Losses:
-    """What the losses of a batch are made of; arrays (1,)."""
+    """What the losses of a batch are made of; arrays (1,), or numbers."""
     kl: NDArray
     similarity: NDArray
     gan: list[NDArray]       # the decoder's term, of reconstructions, samples or both
@@ -49,24 +58,111 @@ def normalised(row: VaeGan, kl: NDArray, n_pixels: int, share: float) -> NDArray
                  'pixels': share / n_pixels}[row.kl_normaliser]
 
 
-def discriminator_terms(row: VaeGan, feature_disc, x: NDArray, x_hat: NDArray, sample: NDArray,
-                        noise: Callable, scale: float,
-                        statistics: RunningStatistics | None = None) -> tuple[
+@dataclass(frozen=True)
+class Judged:
+    """What a discriminator says of a batch, and the gradients of the losses by hand.
+
+    Lists are of real images, reconstructions and samples; none: these have no part in the loss.
+    """
+    losses: Losses
+    logits: Passes
+    features: Passes
+    d_costs: list[NDArray | None]     # of logits (b, 1)
+    d_gan: list[NDArray | None]
+    d_features: list[NDArray | None]  # of the similarity, (b, ...)
+
+
+def judge(row: VaeGan, networks: VaeGanNetworks, images: list[NDArray], noise: Callable,
+          scale: float, statistics: RunningStatistics) -> Judged:
+    """Return the losses that need the discriminator, all but KL, with their gradients.
+
+    images: x, x_hat and a sample, (b, c, h, w) each. scale: 1 / images of the whole batch.
+    statistics: of its BatchNorm, which passes behind its costs move, and others do not.
+    """
+    side_by_side = row.disc_batches == 'together' or networks.one_by_one['disc']
+    seen = (0, *_fakes(row))
+    passes = Passes.through(networks.feature_disc, images, side_by_side, [
+        statistics.kept_back if i in seen else statistics.kept for i in range(len(images))])
+    compared = passes
+    if row.similarity_pass == 'own':  # with dropout: under other masks
+        compared = Passes.through(networks.feature_disc, images[:2], side_by_side,
+                                  2 * [statistics.kept])
+    logits, features = passes.of(1), compared.of(0)
+    real, hat = features.parts()[:2]
+    similarity, d_hat = with_gradient(LIKELIHOODS[row.likelihood], hat, real, scale=scale)
+    with autograd.train_mode():
+        labels = _labels(row, noise)
+    heads = {i: _heads(row, logit, labels[i], scale) for i, logit in enumerate(logits.parts())
+             if i in seen}
+    n_fakes = len(seen) - 1
+    return Judged(
+        Losses(0.0, similarity, [heads[i].gan for i in seen[1:]], [heads[i].cost for i in seen],
+               [scale * heads[0].n_real, scale / n_fakes * sum(heads[i].n_fake
+                                                               for i in seen[1:])]),
+        logits, features,
+        [heads[i].d_cost if i in seen else None for i in range(3)],
+        [None, *(heads[i].d_gan if i in seen else None for i in (1, 2))],
+        [-d_hat, d_hat] + [None] * (compared.n_batches - 2))
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Sums over a batch of what a logit is in losses, and their gradients (b, 1)."""
+    cost: float | NDArray
+    gan: float | NDArray
+    n_real: float | NDArray  # taken for real
+    n_fake: float | NDArray
+    d_cost: NDArray
+    d_gan: NDArray
+
+
+def _heads(row: VaeGan, logit: NDArray, label: float | NDArray, scale: float) -> Heads:
+    """Return a batch's part in the discriminator's cost and in the decoder's GAN term."""
+    on_cpu = losses.on_cpu(logit)
+    F = np if on_cpu else nd  # so few numbers that calls of MXNet's operators cost more
+    if on_cpu:
+        logit, label = (value.asnumpy() if isinstance(value, NDArray) else value
+                        for value in (logit, label))
+    small = F.exp(-F.abs(logit))                                        # (b, 1)
+    sigmoid = F.exp(F.minimum(logit, 0)) / (1 + small)
+    softplus = F.maximum(logit, 0) + F.log1p(small)
+    if row.gan_term == 'saturating':  # log(1 - D)
+        gan, d_gan = -softplus, -scale * sigmoid
+    else:                             # -log D
+        gan, d_gan = softplus - logit, scale * (sigmoid - 1)
+    sums = (scale * (softplus - label * logit).sum(), scale * gan.sum(), (logit > 0).sum(),
+            (logit < 0).sum())
+    gradients = scale * (sigmoid - label), d_gan
+    if on_cpu:
+        sums = map(float, sums)
+        gradients = (nd.from_numpy(one.astype(np.float32)) for one in gradients)
+    return Heads(*sums, *gradients)
+
+
+def _fakes(row: VaeGan) -> tuple[int, ...]:
+    """Return which of x, x_hat and sample the discriminator sees beside x."""
+    return {'both': (1, 2), 'reconstructions': (1,), 'samples': (2,)}[row.fakes]
+
+
+def discriminator_terms(row: VaeGan, feature_disc, images: list[NDArray], noise: Callable,
+                        scale: float, side_by_side: bool) -> tuple[
                             NDArray, list[NDArray], list[NDArray], list[NDArray]]:
     """Return similarity, GAN terms, costs and accuracies: all that needs the discriminator.
 
-    x, x_hat, sample (b, c, h, w). scale: 1 / images of the whole batch. statistics: of a
-    discriminator with BatchNorm, which passes behind its costs move, and others do not.
+    images: x, x_hat and a sample, (b, c, h, w) each. scale: 1 / images of the whole batch.
     """
-    fakes = {'both': (1, 2), 'reconstructions': (1,), 'samples': (2,)}[row.fakes]
-    passes = _features_and_logits(row, feature_disc, [x, x_hat, sample], statistics,
-                                  behind_costs=(0, *fakes))
+    def through(batches: list[NDArray]) -> list:
+        if not side_by_side:
+            return [feature_disc(batch) for batch in batches]
+        outputs = feature_disc(nd.concat(*batches, dim=0))
+        return [*zip(*(nd.split(output, num_outputs=len(batches), axis=0) for output in outputs),
+                     strict=True)]
+    passes = through(images)
     (features, real), (features_hat, _), _ = passes                     # (b, ...), (b, 1)
     if row.similarity_pass == 'own':  # with dropout: under other masks
-        (features, _), (features_hat, _) = _features_and_logits(
-            row, feature_disc, [x, x_hat], statistics, behind_costs=())
+        (features, _), (features_hat, _) = through(images[:2])
     similarity = scale * LIKELIHOODS[row.likelihood](features_hat, features).sum()
-    seen = {i: passes[i][1] for i in fakes}
+    seen = {i: passes[i][1] for i in _fakes(row)}
     labels = _labels(row, noise)
     costs = [scale * cross_entropy(logit, labels[i]).sum()
              for i, logit in ({0: real} | seen).items()]
@@ -74,23 +170,6 @@ def discriminator_terms(row: VaeGan, feature_disc, x: NDArray, x_hat: NDArray, s
     right = [scale * (real > 0).sum(),
              scale / len(seen) * sum((fake < 0).sum() for fake in seen.values())]
     return similarity, gan, costs, right
-
-
-def _features_and_logits(row: VaeGan, feature_disc, batches: list[NDArray],
-                         statistics: RunningStatistics | None,
-                         behind_costs: tuple[int, ...]) -> list[tuple[NDArray, NDArray]]:
-    """Return features (b, ...) and logits (b, 1) of batches, passed through apart or together."""
-    def through(batch: NDArray, counts: bool) -> tuple[NDArray, NDArray]:
-        if statistics is None:
-            return feature_disc(batch)
-        with statistics.kept_back() if counts else statistics.kept():
-            return feature_disc(batch)
-
-    if row.disc_batches == 'apart':
-        return [through(batch, i in behind_costs) for i, batch in enumerate(batches)]
-    outputs = through(nd.concat(*batches, dim=0), bool(behind_costs))
-    return [*zip(*(nd.split(output, num_outputs=len(batches), axis=0) for output in outputs),
-                 strict=True)]
 
 
 def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable,
@@ -103,8 +182,9 @@ def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Calla
     mean, logvar = vae.split(nd, vae.encoder(x))                        # (b, z)
     x_hat = vae.decoder(vae.latent(nd, mean, logvar, noise(FOR_RECONSTRUCTION, row.n_latent)))
     sample = vae.decoder(noise(FOR_SAMPLE, row.n_latent))                # (b, c, h, w)
-    return Losses(scale * kl_divergence(mean, logvar).sum(),
-                  *discriminator_terms(row, networks.feature_disc, x, x_hat, sample, noise, scale))
+    return Losses(scale * kl_divergence(mean, logvar).sum(), *discriminator_terms(
+        row, networks.feature_disc, [x, x_hat, sample], noise, scale,
+        row.disc_batches == 'together' or networks.one_by_one['disc']))
 
 
 def _gan_term(row: VaeGan, fake: NDArray) -> NDArray:
