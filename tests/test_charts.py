@@ -9,7 +9,7 @@ from PIL import Image
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import charts, study_charts
 from training.reporting.statistics import read_statistics
-from training.studies import sharpness
+from training.studies import seeds, sharpness
 
 IMAGES = Path(__file__).resolve().parent.parent / 'results' / 'images'
 LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_16_10_seeded_shared_transpose_n_latent-128_'
@@ -94,7 +94,7 @@ def test_seeds_and_classes_are_whole(figures):
     study_charts.draw_seeds(Path(), {
         title: {measure: {EXPERIMENTS[name].nets: rng.normal(0, 1, len(sharpness.SEEDS[title]))
                           for name in sharpness.NETS[title]} for measure in measures}
-        for title, measures in sharpness.SHOWN.items()}, sharpness.interval)
+        for title, measures in sharpness.SHOWN.items()}, seeds.interval)
     counts = [{'epoch': e, **{str(d): 10 * (d + 1) for d in range(10)}} for e in (1, 2, 3)]
     charts.draw_classes(Path(), counts)
     for figure in figures:

@@ -9,7 +9,7 @@ from PIL import Image
 from training.experiments import naming, registry
 from training.reporting.statistics import read_csv
 from training.storage import run_folder
-from training.studies import STUDIES, convvae_flaws, sharpness
+from training.studies import STUDIES, convvae_flaws, seeds, sharpness
 from training.studies.study import Runs
 
 
@@ -40,7 +40,7 @@ def test_intervals_are_students(title, percentile):
     alone, with_disc, *_ = sharpness.values(title, [
         line for line in lines() if line['run'] in of])['sharpness'].values()
     n = len(alone)
-    mean, width = sharpness.interval(alone)
+    mean, width = seeds.interval(alone)
     expected = percentile * np.sqrt(((alone - alone.mean()) ** 2).sum() / (n - 1) / n)
     assert (mean, width) == pytest.approx((alone.mean(), expected), rel=1e-6)
     table = sharpness.STUDY.block(title, lines(), Runs(Path()))
@@ -55,8 +55,8 @@ def test_intervals_are_students(title, percentile):
 
 def test_holm_corrects_for_the_number_of_tests():
     # 0.01 x 4; 0.02 x 3; 0.03 x 2 and 0.05 x 1, not below those before them
-    assert sharpness.holm([0.05, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert sharpness.holm([0.9, 0.6]) == [1, 1]
+    assert seeds.holm([0.05, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert seeds.holm([0.9, 0.6]) == [1, 1]
 
 
 def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):

@@ -31,6 +31,7 @@ from training.studies import (
     mixes,
     sharpness,
 )
+from training.studies.seeds import CONFIDENCE
 
 README, ON_RESULTS = 'README.md', 'results/README.md'
 LEARNED, BENCHMARKS = 'results/learned_similarity.md', 'tests/benchmarks/README.md'
@@ -169,7 +170,7 @@ def five_seeds():
     lines = claimed(sharpness.DIGITS)
     found = sharpness.values(sharpness.DIGITS, lines)
     alone, pair = found['sharpness'].values()
-    low, high = stats.ttest_rel(pair, alone).confidence_interval(sharpness.CONFIDENCE)
+    low, high = stats.ttest_rel(pair, alone).confidence_interval(CONFIDENCE)
     error, frechet = ([sample.mean() for sample in found[measure].values()]
                       for measure in ('mean_squared_error', 'frechet_reconstructions'))
     time = [minutes(*(line['run'] for line in lines if line['nets'] == nets))
@@ -210,7 +211,7 @@ def of_faces(title: str) -> dict:
     """Return by measure and discriminator what a VAE gains by it."""
     found = {}
     for line in sharpness.paired(title, claimed(title)):
-        found.setdefault(line['measure'], {})[line['nets'].split(' + ')[1]] = {
+        found.setdefault(line['measure'], {})[line['way'].split(' + ')[1]] = {
             'alone': line['alone'].mean(), 'with': line['with'].mean(), 'seeds': line['with'],
             'least': min(map(abs, line['interval'])), 'most': max(map(abs, line['interval'])),
             'difference': abs(line['difference']), 'zero': np.prod(line['interval']) < 0,
@@ -500,7 +501,7 @@ def flaws_of_convvae_on_all_faces():
     of = {kind: np.array([lines[f'{kind}, seed {seed}']['psnr'] for seed in range(3)])
           for kind in convvae_flaws.SEEDED.values()}
     smaller, repaired = of['smaller'], of['all three, smaller']
-    interval = stats.ttest_rel(repaired, smaller).confidence_interval(sharpness.CONFIDENCE)
+    interval = stats.ttest_rel(repaired, smaller).confidence_interval(CONFIDENCE)
     seconds = [line['seconds'] for line in epochs(published['run'])]
     return {'published': published, 'epochs': word(published['solo_epochs']),
             'minutes': published['minutes'],

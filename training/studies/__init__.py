@@ -3,14 +3,15 @@ from dataclasses import replace
 
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
-from training.studies import anime, convvae_flaws, kl_weight, learned_similarity, sharpness
+from training.studies import anime, convvae_flaws, kl_weight, learned_similarity, sharpness, ways
 
 STUDIES = {study.name: study for study in (
     anime.STUDY,
     convvae_flaws.STUDY,
     sharpness.STUDY,
     kl_weight.STUDY,
-    learned_similarity.STUDY)}
+    learned_similarity.STUDY,
+    ways.STUDY)}
 
 
 def compared() -> dict[str, list[str]]:

@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from training.experiments.registry import EXPERIMENTS, WITHOUT_FLAWS
 from training.experiments.row import Row
 from training.reporting import tables
-from training.studies import anime
+from training.studies import anime, seeds
 from training.studies.study import Runs, Study, of_measures
 
 DIGITS, FACES = 'Digits: five seeds', 'Faces: three seeds'
@@ -31,7 +30,6 @@ OF_FACES = ('sharpness', 'psnr', 'ssim', 'frechet_reconstructions', 'frechet_sam
 SHOWN = {DIGITS: of_measures('sharpness', 'mean_squared_error', 'ssim', 'accuracy',
                              'frechet_reconstructions'),
          FACES: of_measures(*OF_FACES), SOUND: of_measures(*OF_FACES)}
-CONFIDENCE = 0.95  # as the figure says
 
 
 def comparisons() -> dict[str, dict[str, Row]]:
@@ -57,38 +55,11 @@ def values(title: str, lines: list[dict]) -> dict[str, dict[str, np.ndarray]]:
             for measure in SHOWN[title]}
 
 
-def interval(sample: np.ndarray) -> tuple[float, float]:
-    """Return the mean of a sample (n,), and half its confidence interval (Student's t)."""
-    width = stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1) * stats.sem(sample)
-    return float(sample.mean()), float(width)
-
-
-def holm(p: list[float]) -> list[float]:
-    """Return p values (n,) corrected for how many there are, in their order.
-
-    Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
-    """
-    order = np.argsort(p)
-    corrected = np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1))
-    return np.minimum(corrected, 1)[np.argsort(order)].tolist()
-
-
 def paired(title: str, lines: list[dict]) -> list[dict]:
-    """Return differences from the VAE alone, a line a measure and discriminator.
-
-    Runs of one seed are pairs (paired t-test): they share weights to begin with and batches.
-    """
-    found = []
-    for measure, samples in values(title, lines).items():
-        (alone, without), *others = samples.items()
-        for nets, sample in others:
-            test = stats.ttest_rel(sample, without)
-            found.append({'measure': measure, 'nets': nets, 'alone': without, 'with': sample,
-                          'difference': float(np.mean(sample - without)), 'p': test.pvalue,
-                          'interval': tuple(test.confidence_interval(CONFIDENCE))})
-    for line, p in zip(found, holm([line['p'] for line in found]), strict=True):
-        line['p_holm'] = p
-    return found
+    """Return differences from the VAE alone, a line a measure and discriminator."""
+    found = values(title, lines)
+    alone, *others = next(iter(found.values()))
+    return seeds.paired(found, [(nets, alone) for nets in others])
 
 
 def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
@@ -98,17 +69,13 @@ def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
                  and [*rows.values()] == [row for row, _ in compared.values()])
     n_seeds = len(SEEDS[title])
     table = [[f'mean of {n_seeds} seeds', 'against', 'VAE alone', 'with it', 'difference',
-              f'{CONFIDENCE:.0%} interval', 'p (Holm)']]
+              f'{seeds.CONFIDENCE:.0%} interval', 'p (Holm)']]
     for line in paired(title, lines):
         header, digits = SHOWN[title][line['measure']]
         digits = max(digits, 3)
-        low, high = line['interval']
-        table.append([header, line['nets'].split(' + ')[1],
-                      *(f'{mean:.{digits}f} ± {width:.{digits}f}'
-                        for mean, width in map(interval, (line['alone'], line['with']))),
-                      f'{line["difference"]:+.{digits}f}',
-                      f'{low:+.{digits}f} to {high:+.{digits}f}',
-                      f'{line["p_holm"]:.2g}'])
+        table.append([header, line['way'].split(' + ')[1],
+                      *(seeds.mean_cell(line[sample], digits) for sample in ('alone', 'with')),
+                      *seeds.cells(line, digits)])
     return tables.markdown_table(table)
 
 
@@ -120,7 +87,7 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
     by_run = {line['run']: line for line in lines}
     study_charts.draw_seeds(path, {
         title: values(title, [by_run[naming.run_name(row)] for row in rows.values()])
-        for title, rows in compared.items()}, interval)
+        for title, rows in compared.items()}, seeds.interval)
 
 
 STUDY = Study(
