@@ -59,6 +59,19 @@ def test_holm_corrects_for_the_number_of_tests():
     assert seeds.holm([0.9, 0.6]) == [1, 1]
 
 
+@pytest.mark.parametrize('title', sharpness.NETS)
+def test_what_was_chosen_after_the_runs_is_shown_and_not_tested(title):
+    of = {naming.run_name(row) for row in sharpness.comparisons()[title].values()}
+    found = sharpness.paired(title, [line for line in lines() if line['run'] in of])
+    tested = [line for line in found if line['measure'] != 'noise']
+    assert [line['p_holm'] for line in tested] == seeds.holm([line['p'] for line in tested])
+    untested = [line for line in found if line not in tested]
+    assert {line['p_holm'] for line in untested} <= {None}
+    rows = sharpness.STUDY.block(title, lines(), Runs(Path())).splitlines()
+    assert [row.endswith('| - |') for row in rows[2:]] == [line in untested for line in found]
+    assert len(untested) == (0 if title == sharpness.DIGITS else 2)
+
+
 def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
     rows = sharpness._rows
     monkeypatch.setattr(sharpness, 'SEEDS', {sharpness.DIGITS: range(2)})

@@ -5,6 +5,7 @@ a function that computes the fields from the records. Tables that commands and s
 compared elsewhere (test_results.py, test_readmes.py). Numbers that define something, such as how
 many latents a net has, stand as they are; so do those of which there is no record.
 """
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,6 +55,7 @@ ENTRIES = []
 def said(document: str, *fragments: str) -> Callable:
     """Enter fragments of a document, whose fields are what the decorated function returns."""
     def enter(values: Callable[[], dict]) -> Callable:
+        values = functools.cache(values)
         ENTRIES.extend(pytest.param(document, fragment, values, id=f'{document}: {fragment}')
                        for fragment in fragments)
         return values
@@ -80,6 +82,10 @@ def epochs(run: str) -> list[dict]:
 
 def minutes(*runs: str) -> float:
     return sum(line['seconds'] for run in runs for line in epochs(run)) / 60
+
+
+def bounds(values: list[float]) -> tuple[float, float]:
+    return min(values), max(values)
 
 
 def updates(run: str) -> float:
@@ -152,7 +158,8 @@ FIVE_SEEDS = (
       '{published:.2f} as published',
       'draws all {images:,} test digits again',
       'names {recognised:.2f}% of the originals correctly',
-      'at the price of a {dearer} more squared error')
+      'at the price of a {dearer} more squared error; they are recognised about as often '
+      '({pair[accuracy]:.4f} and {alone[accuracy]:.4f}).')
 def digits():
     alone, pair, squared = map(measures, (SOLO, COMBO, L2))
     return {'alone': alone, 'pair': pair,
@@ -163,8 +170,11 @@ def digits():
             'recognised': 100 * alone['accuracy_of_originals']}
 
 
-@said(README, *FIVE_SEEDS, 'Pictures are {nearer} as far in Frechet distance.')
+@said(README, *FIVE_SEEDS, 'Pictures are {nearer} as far in Frechet distance.',
+      'Accuracy rises by {recognised:.3f}, which is only just settled (p {p:.3f}).')
 @said(ON_RESULTS, *FIVE_SEEDS, '{nearer} as far in Frechet distance. It',
+      'Accuracy rises by {recognised:.3f}, which is only just settled (p {p:.3f}; {otherwise} of '
+      '{seeds} seeds has it the other way).',
       'over all {images:,} test digits', '`python -m training gallery claim`, {minutes} minutes')
 def five_seeds():
     lines = claimed(sharpness.DIGITS)
@@ -176,7 +186,12 @@ def five_seeds():
     time = [minutes(*(line['run'] for line in lines if line['nets'] == nets))
             for nets in (sharpness.ALONE, sharpness.WITH_DISC)]
     images, = {evaluation(line['run'])['images'] for line in lines}
-    return {'seeds': word(len(alone)), 'epochs': sharpness.DIGITS_EPOCHS,
+    tests = {line['measure']: line for line in sharpness.paired(sharpness.DIGITS, lines)}
+    assert max(line['p_holm'] for line in tests.values()) == tests['accuracy']['p_holm'] < 0.05
+    accuracy = tests['accuracy']
+    return {'recognised': accuracy['difference'], 'p': accuracy['p_holm'],
+            'otherwise': word((accuracy['with'] < accuracy['alone']).sum()),
+            'seeds': word(len(alone)), 'epochs': sharpness.DIGITS_EPOCHS,
             'minutes': word(sum(time)),
             'images': images,
             'gain': (pair - alone).mean(), 'low': low, 'high': high,
@@ -188,16 +203,23 @@ def five_seeds():
 @said(ON_RESULTS,
       'for {epochs} epochs with each of {weights} weights (field `kl_weight`; `python -m training '
       'gallery kl`, {minutes:.0f} minutes of training)',
-      'at 0.1 the latents hold {nats:.1f} nats more than at 1, for {nearer:.0f} % less squared '
-      'error. Samples are nearest to digits at {best} (Frechet distance '
-      '{samples[0.3]:.1f}; {samples[as published]:.1f} at 1)',
+      '{better} weights below 1 are better than 1 in error, sharpness, accuracy and both '
+      'distances; the price is nats: at 0.1 the latents hold {nats:.1f} more than at 1, for '
+      '{nearer:.0f} % less squared error. Samples are nearest to digits at {best} (Frechet '
+      'distance {samples[0.3]:.1f}; {samples[as published]:.1f} at 1)',
       'at 3 {off} of five is off, at 10 all but {active}, and {part} of the digits are no longer '
       'recognised (accuracy {accuracy:.2f})')
 def weights_of_kl():
     lines = studied('kl')
     samples = {'as published' if label == '1' else label: line['frechet_samples']
                for label, line in lines.items()}
+    above = 'mean_squared_error', 'frechet_reconstructions', 'frechet_samples'
+    better = [weight for weight in ('0.1', '0.3')
+              if all(lines[weight][measure] < lines['1'][measure] for measure in above)
+              and all(lines[weight][measure] > lines['1'][measure] for measure in (
+                  'sharpness', 'accuracy'))]
     return {'epochs': kl_weight.EPOCHS, 'weights': word(len(lines)),
+            'better': {2: 'Both'}[len(better)],
             'minutes': sum(line['minutes'] for line in lines.values()),
             'nats': lines['0.1']['kl'] - lines['1']['kl'],
             'nearer': -more(lines['0.1']['mean_squared_error'], lines['1']['mean_squared_error']),
@@ -214,85 +236,130 @@ def of_faces(title: str) -> dict:
         found.setdefault(line['measure'], {})[line['way'].split(' + ')[1]] = {
             'alone': line['alone'].mean(), 'with': line['with'].mean(), 'seeds': line['with'],
             'least': min(map(abs, line['interval'])), 'most': max(map(abs, line['interval'])),
-            'difference': abs(line['difference']), 'zero': np.prod(line['interval']) < 0,
-            'p': line['p_holm']}
+            'difference': abs(line['difference']), 'p': line['p_holm'],
+            'falls': line['alone'] - line['with']}
     return found
+
+
+def settled(found: dict) -> list[tuple[str, str]]:
+    """Return measures and discriminators whose corrected p is below 0.05."""
+    return [(measure, disc) for measure, of in found.items() for disc, line in of.items()
+            if line['p'] is not None and line['p'] < 0.05]
+
+
+def falls_of_distance(found: dict) -> dict:
+    """Return by how much the Frechet distance falls with each seed, by discriminator."""
+    return {disc: line['falls'] for disc, line in found['frechet_reconstructions'].items()}
 
 
 def against_convdisc(title: str) -> dict:
     found = of_faces(title)
     return {name: found[measure]['ConvDisc'] for name, measure in (
-        ('sharpness', 'sharpness'), ('psnr', 'psnr'), ('ssim', 'ssim'),
+        ('sharpness', 'sharpness'), ('noise', 'noise'), ('psnr', 'psnr'), ('ssim', 'ssim'),
         ('frechet', 'frechet_reconstructions'), ('samples', 'frechet_samples'))}
 
 
 @said(README, 'with the published ConvVAE sharpness is {sharpness[with]:.2f} in place of '
               '{sharpness[alone]:.2f} and the Frechet distance {frechet[with]:.0f} in place of '
-              '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB of PSNR')
+              '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB of PSNR',
+      'and {part} as much with them ({falls[ResNet][0]:.0f} of {falls[ConvDisc][0]:.0f}).')
 @said(ON_RESULTS, "have {sharpness[with]:.2f} of the originals' sharpness in place of "
                   '{sharpness[alone]:.2f}, and a Frechet distance of {frechet[with]:.0f} in place '
                   'of {frechet[alone]:.0f}. They are {psnr[difference]:.1f} dB further',
       '(as published {samples[with]:.0f} and {samples[alone]:.0f})',
-      'gained nearly as much (a distance of {resnet[0]:.0f}), two a quarter ({resnet[1]:.0f} and '
-      '{resnet[2]:.0f})')
+      "noise is {noise[with]:.2f} of the originals' in place of {noise[alone]:.2f} (it was not "
+      'among the {tests} tests, and has no p)',
+      'the distance fell by {falls[ResNet][0]:.0f} with one of three seeds (to {resnet[0]:.0f}), '
+      'by {falls[ResNet][1]:.0f} and {falls[ResNet][2]:.0f} with the others (to {resnet[1]:.0f} '
+      'and {resnet[2]:.0f}), where against ConvDisc it fell by {least:.0f} to {most:.0f}.')
 def faces_by_the_published_vae():
     found = of_faces(sharpness.FACES)
-    assert [measure for measure, of in found.items()
-            for line in of.values() if line['p'] < 0.05] == [
-                'sharpness', 'frechet_reconstructions', 'frechet_samples']
+    assert settled(found) == [(measure, 'ConvDisc') for measure in (
+        'sharpness', 'frechet_reconstructions', 'frechet_samples')]
+    falls = falls_of_distance(found)
     return against_convdisc(sharpness.FACES) | {
+        'falls': falls, 'least': falls['ConvDisc'].min(), 'most': falls['ConvDisc'].max(),
+        'part': {3: 'three quarters'}[round(4 * falls['ResNet'][0] / falls['ConvDisc'][0])],
+        'tests': word(sum(line['p'] is not None for of in found.values()
+                          for line in of.values())),
         'resnet': found['frechet_reconstructions']['ResNet']['seeds']}
 
 
-@said(README, 'a Frechet distance of {frechet[with]:.0f} in place of {frechet[alone]:.0f}, for '
-              '{psnr[difference]:.1f} dB',
+@said(README, 'against ConvDisc: a Frechet distance of {frechet[with]:.0f} in place of '
+              '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB.',
       '`python -m training gallery claim`, {hours} hours of training',
       'for {seeds} seeds of {epochs} epochs each, by ConvVAE',
       'sharpness is {sharpness[with]:.2f} in place of {sharpness[alone]:.2f} and the Frechet '
       'distance {frechet[with]:.0f} in place of {frechet[alone]:.0f} ({frechet[least]:.1f} to '
       '{frechet[most]:.1f} less), for {psnr[difference]:.1f} dB of PSNR ({psnr[least]:.1f} to '
-      '{psnr[most]:.1f})',
-      'all but {without_zero} of {intervals} intervals hold zero')
+      '{psnr[most]:.1f}), and that of samples {samples[with]:.0f} in place of '
+      '{samples[alone]:.0f}.',
+      'one seed of {seeds} came as much nearer without the flaws ({falls[ResNet][0]:.0f})')
 @said(ON_RESULTS, 'for {epochs} epochs, at the [scale',
       "have {sharpness[with]:.2f} of the originals' sharpness in place of {sharpness[alone]:.2f}, "
       'and a Frechet distance of {frechet[with]:.0f} in place of {frechet[alone]:.0f}, samples '
       '{samples[with]:.0f} in place of {samples[alone]:.0f} (as published',
       'It costs {psnr[difference]:.1f} dB of PSNR and {ssim[difference]:.2f} of SSIM',
-      '(a distance of {resnet[0]:.0f}), two went half the way ({resnet[1]:.0f} and '
-      '{resnet[2]:.0f})',
+      'Noise rises as it does with the flaws, by {noise[difference]:.2f} and {flawed:.2f}, but '
+      'from {noise[alone]:.2f} in place of {from_flawed:.2f}.',
+      'with one of three the distance fell by {falls[ResNet][0]:.0f}, nearly as far as against '
+      'ConvDisc ({falls[ConvDisc][0]:.0f}), with two by {falls[ResNet][1]:.0f} and '
+      '{falls[ResNet][2]:.0f} ({falls[ConvDisc][1]:.0f} and {falls[ConvDisc][2]:.0f})',
+      'Without the flaws of ConvVAE [noise rises as much](#three-seeds-of-faces), but from '
+      '{noise[alone]:.2f}.',
       '{of_faces:.0f} minutes of training for its {runs} runs')
 def faces_by_a_vae_without_flaws():
     found, lines = of_faces(sharpness.SOUND), claimed(sharpness.SOUND)
-    resnet = [of['ResNet'] for of in (*found.values(), *of_faces(sharpness.FACES).values())]
+    assert {disc for _, disc in settled(found)} == {'ConvDisc'}
+    flawed = against_convdisc(sharpness.FACES)['noise']
     return against_convdisc(sharpness.SOUND) | {
         'seeds': word(len(lines) / 3), 'epochs': len(epochs(lines[0]['run'])),
-        'resnet': found['frechet_reconstructions']['ResNet']['seeds'],
-        'without_zero': word(sum(not line['zero'] for line in resnet)),
-        'intervals': word(len(resnet)), 'runs': word(len(lines)),
+        'falls': falls_of_distance(found), 'flawed': flawed['difference'],
+        'from_flawed': flawed['alone'], 'runs': word(len(lines)),
         'hours': word(sum(line['minutes'] for line in table('claim').values()) / 60),
         'of_faces': sum(line['minutes'] for line in lines)}
 
 
 @said(ON_RESULTS,
-      'Sharpness of ConvVAE is {conv[sharpness]:.2f} alone, {resnet[sharpness]:.2f} against '
-      'ResNet, {convdisc[sharpness]:.2f} against ConvDisc; that of DenseVAE is '
-      '{dense[sharpness]:.2f} alone, {logreg[sharpness]:.2f} against DenseLogReg',
+      'At weight 10 sharpness of ConvVAE is {conv[sharpness]:.2f} alone, '
+      '{resnet[sharpness]:.2f} against ResNet, {convdisc[sharpness]:.2f} against ConvDisc; at '
+      'weight 1 of ResNet it is {light[sharpness]:.2f}.',
+      'Sharpness of DenseVAE is {dense[sharpness]:.2f} alone, {logreg[sharpness]:.2f} against '
+      'DenseLogReg.',
       '({conv[frechet_reconstructions]:.0f}, {resnet[frechet_reconstructions]:.0f}, '
       '{convdisc[frechet_reconstructions]:.0f}), where squared error and noise '
       '({conv[noise]:.2f}, {resnet[noise]:.2f}, {convdisc[noise]:.2f}) rise',
       'Weights 1, 10, 20, 50 give noise {weights[1]:.2f}, {weights[10]:.2f}, {weights[20]:.2f}, '
       '{weights[50]:.2f}. Pixel weights 1.2, 1, 0.8, 0.5 give {pixel[0]:.2f}, {pixel[1]:.2f}, '
       '{pixel[2]:.2f}, {pixel[3]:.2f}.',
-      'has {seeds[1]:.2f} and {seeds[2]:.2f} with [two other seeds]',
+      'has {noise[1]:.2f} and {noise[2]:.2f} with [two other seeds]',
+      "Where one row's seeds are {apart:.2f} apart, only 1 against 50 stands out.",
+      'sharpness of the first row is {sharp[1]:.2f} and {sharp[2]:.2f} with [two other seeds]'
+      '(#three-seeds-of-faces), further off than any of these.',
+      'At 1 noise ({light[noise]:.2f}) is within what three seeds of [ConvVAE '
+      'alone](#three-seeds-of-faces) have ({alone[noise][0]:.2f} to {alone[noise][1]:.2f}), '
+      'sharpness ({light[sharpness]:.2f}; {alone[sharpness][0]:.2f} to '
+      '{alone[sharpness][1]:.2f}) and Frechet distance ({light[frechet_reconstructions]:.0f}; '
+      '{alone[frechet_reconstructions][0]:.0f} to {alone[frechet_reconstructions][1]:.0f}) are '
+      'just outside',
+      "the discriminator's loss is between {disc[20][0]:.2f} and {disc[20][1]:.2f} over the "
+      'epochs, at 10 between {disc[10][0]:.2f} and {disc[10][1]:.2f}.',
       'the smaller has more error ({error[0]:.4f}, {error[2]:.4f}, {error[3]:.4f}) and is nearer '
       'in Frechet distance ({frechet[0]:.0f}, {frechet[2]:.0f}, {frechet[3]:.0f})',
       'are further out still: {error[4]:.4f} and {error[5]:.4f}.',
       'held-out loss was {swing[12]:.0f} after epoch 12 and {swing[15]:.0f} after epoch 15.',
-      'no better after epoch 3 ({stalled[3]:.0f}; {stalled[15]:.0f} at the end)',
-      'sharpness is {mixes[3][sharpness]:.2f} ({mixes[0][sharpness]:.2f} after sixteen)',
+      'is at {stalled[3]:.0f} after epoch 3, and from there on between {lowest:.0f} (epoch {at}) '
+      'and {highest:.0f} (the last); alone it falls to {conv[val_loss]:.0f}.',
+      'bring sharpness to {mixes[3][sharpness]:.2f} ({mixes[0][sharpness]:.2f} after sixteen; '
+      '{conv[sharpness]:.2f} alone), but only {gains[3]:.0f} of the {gains[0]:.0f} by which '
+      'sixteen bring the Frechet distance down',
       'squared error of {transpose[mean_squared_error]:.4f} in place of '
       '{reshape[mean_squared_error]:.4f}, and noise of {transpose[noise]:.2f} in place of '
-      '{reshape[noise]:.2f}')
+      '{reshape[noise]:.2f}, but with less noise also less sharpness ({transpose[sharpness]:.2f}; '
+      '{reshape[sharpness]:.2f}) and a larger Frechet distance '
+      '({transpose[frechet_reconstructions]:.0f}; {reshape[frechet_reconstructions]:.0f}).',
+      'what of its sharpness of {small[sharpness]:.2f} and its noise of {small[noise]:.2f} is due '
+      'to ResNet cannot be said.')
 def reduced_faces():
     lines = {line['run']: line for line in studied('anime').values()}
     compared = STUDIES['anime'].comparisons()
@@ -301,29 +368,63 @@ def reduced_faces():
     dense, logreg, conv, convdisc, resnet, _ = of['Faces: nets'].values()
     pixel = of['Faces: weight of the pixel loss, and its decay'].values()
     row = [*compared['Faces: nets'].values()][4]
+    seeds = [measures(naming.run_name(replace(row, seed=seed))) for seed in range(3)]
+    noise, sharp = ([of_seed[name] for of_seed in seeds] for name in ('noise', 'sharpness'))
+    weights = {int(name.split('_')[-2]): line for name, line in
+               of['Faces: weight of the discriminator'].items()}
+    heaviest = weights[50]
+    assert all(heaviest[name] == max(line[name] for line in weights.values())
+               for name in ('val_loss', 'mean_squared_error', 'sharpness', 'noise'))
+    assert max(noise[1:]) < weights[20]['noise'] and max(sharp[1:]) < weights[20]['sharpness']
+    alone = [line for line in claimed(sharpness.FACES) if line['nets'] == 'ConvVAE']
+    stalled = [line['val_loss'] for line in epochs(convdisc['run'])]
+    mixes = [*of['Faces: mixes of solo and combo epochs'].values()]
+    assert max(abs(line['sharpness'] - sharp[0]) for line in mixes) < min(
+        sharp[0] - other for other in sharp[1:])
+    assert min(mixes, key=lambda line: line['mean_squared_error']) is mixes[3]
+    assert all(line[name] > mixes[0][name] for line in mixes[1:3]
+               for name in ('mean_squared_error', 'sharpness', 'noise'))
+    assert all(line['frechet_reconstructions'] < mixes[0]['frechet_reconstructions']
+               for line in mixes[1:3])
+    oldest = [*of['Faces: the first version, split in name order'].values()]
+    for nets in (oldest, [dense, logreg, conv, convdisc, resnet]):
+        by_sharpness, by_noise, by_error = (sorted(range(5), key=lambda i: nets[i][name])
+                                            for name in ('sharpness', 'noise',
+                                                         'mean_squared_error'))
+        assert {*by_sharpness[:2]} == {*by_noise[:2]} == {0, 1}
+        assert by_error[0] == 2 and by_sharpness[-1] == by_noise[-1] == 3
     return {'dense': dense, 'logreg': logreg, 'conv': conv, 'convdisc': convdisc,
             'resnet': resnet, **of[anime.LAYOUTS],
-            'weights': {int(name.split('_')[-2]): line['noise'] for name, line in
-                        of['Faces: weight of the discriminator'].items()},
+            'weights': {weight: line['noise'] for weight, line in weights.items()},
+            'light': weights[1], 'noise': noise, 'sharp': sharp,
+            'apart': max(noise) - min(noise),
+            'alone': {name: bounds([line[name] for line in alone]) for name in (
+                'noise', 'sharpness', 'frechet_reconstructions')},
+            'disc': {weight: bounds([line['disc_loss'] for line in epochs(weights[weight]['run'])])
+                     for weight in (10, 20)},
+            'small': oldest[-1],
             'pixel': [line['noise'] for line in pixel],
             'error': [line['mean_squared_error'] for line in pixel],
             'frechet': [line['frechet_reconstructions'] for line in pixel],
-            'seeds': [measures(naming.run_name(replace(row, seed=seed)))['noise']
-                      for seed in range(3)],
             'swing': [line['val_loss'] for line in epochs(resnet['run'])],
-            'stalled': [line['val_loss'] for line in epochs(convdisc['run'])],
-            'mixes': [*of['Faces: mixes of solo and combo epochs'].values()]}
+            'stalled': stalled, 'lowest': min(stalled), 'at': stalled.index(min(stalled)),
+            'highest': max(stalled[3:]), 'mixes': mixes,
+            'gains': [conv['frechet_reconstructions'] - line['frechet_reconstructions']
+                      for line in mixes]}
 
 
 @said(ON_RESULTS,
       'squared error {convdisc[mean_squared_error]:.4f}, sharpness {convdisc[sharpness]:.2f}, '
-      'where half as many, without solo epochs, have {half[mean_squared_error]:.4f} and '
-      '{half[sharpness]:.2f}.',
-      'The deep pair has less noise ({deep[noise]:.2f} against {convdisc[noise]:.2f})',
+      'noise {convdisc[noise]:.2f}, Frechet distance {convdisc[frechet_reconstructions]:.0f}, '
+      'where the [smaller pair](#nets) has {half[mean_squared_error]:.4f}, '
+      '{half[sharpness]:.2f}, {half[noise]:.2f} and {half[frechet_reconstructions]:.0f}.',
+      'The deep pair has less noise than that ({deep[noise]:.2f})',
       'in the last epoch its loss is below {won:.3f}',
       'with squared errors of {resnet[mean_squared_error]:.4f} and '
-      '{slow[mean_squared_error]:.4f} and sharpness {resnet[sharpness]:.2f} and '
-      '{slow[sharpness]:.2f}.',
+      '{slow[mean_squared_error]:.4f}, sharpness {resnet[sharpness]:.2f} and '
+      '{slow[sharpness]:.2f} and noise {resnet[noise]:.2f} and {slow[noise]:.2f}; ConvVAE alone, '
+      'with half the latents, has {alone[mean_squared_error]:.4f}, {alone[sharpness]:.2f} and '
+      '{alone[noise]:.2f}.',
       'after the eight solo epochs the held-out loss is {slow_solo:.0f}, and {solo:.0f} with the '
       'other.')
 def more_latents():
@@ -335,6 +436,7 @@ def more_latents():
     won = max(line['disc_loss'] for line in (resnet, slow))
     return {'convdisc': convdisc, 'resnet': resnet, 'slow': slow, 'deep': deep,
             'half': [*studied('anime', 'Faces: nets').values()][3],
+            'alone': [*studied('anime', 'Faces: nets').values()][2],
             'won': math.ceil(1e3 * won) / 1e3, 'solo': after_solo(resnet),
             'slow_solo': after_solo(slow)}
 
@@ -408,7 +510,7 @@ def losses_against_convdisc():
 
 
 @said(ON_RESULTS,
-      'without fail (a loss of {published:.4f}), ours nearly ({ours:.2f}).',
+      'has won (a loss of {published:.4f}), ours nearly ({ours:.2f}).',
       'The measures are over all {images:,} held-out faces',
       "({convdisc[sharpness]:.2f} and {resnet[sharpness]:.2f} of the originals' sharpness in "
       'place of {conv[sharpness]:.2f}) and further from the originals (squared error '
@@ -426,13 +528,23 @@ def nets_on_all_faces():
 
 @said(ON_RESULTS,
       'and is {halves:.2f} between two halves of the faces.',
-      'noise of 8 of 255, hardly seen, costs {faint:.2f}.',
+      'Of the mildest damage of each kind it minds {mildest[3]} most ({blur:.1f}, of half a '
+      'pixel) and {mildest[0]} least: a step of 12 of 255 costs {seams[12]:.2f}, noise of 8 costs '
+      '{noise[8]:.2f}.',
+      'seams of 96 cost {seams[96]:.0f}, noise of 64 costs {noise[64]:.0f}.',
       'The mean face in place of every face is at {mean:.0f}.')
 def distances_of_damaged_faces():
     found = {(line['damage'], line['strength']): float(line['frechet'])
              for line in read_csv(RESULTS / 'damage.csv')}
-    return {'halves': found[damage.HALVES, None], 'faint': found['noise', '8'],
-            'mean': found[damage.MEAN, None]}
+    strengths = {name: [f'{strength:g}' for strength in of.strengths]
+                 for name, of in damage.DAMAGES.items()}
+    of = {name: {int(strength): found[name, strength] for strength in strengths[name]}
+          for name in ('seams', 'noise')}
+    for name in strengths:
+        assert sorted(rising := [found[name, strength] for strength in strengths[name]]) == rising
+    return {'halves': found[damage.HALVES, None], 'mean': found[damage.MEAN, None], **of,
+            'blur': found['blur', strengths['blur'][0]],
+            'mildest': sorted(strengths, key=lambda name: found[name, strengths[name][0]])}
 
 
 # What the flaws of ConvVAE cost
@@ -453,12 +565,14 @@ def distances_of_damaged_faces():
       '({psnr[all three, smaller, equal epochs]:.2f})',
       'The encoder with stride 2 alone gains {gains[strided encoder]:.1f} dB, for an epoch takes '
       '{strided_pace:.1f} times less; being smaller gains {gains[smaller]:.1f} dB',
-      '`transpose` alone gains {gains[transposed]:.1f} dB',
+      '`transpose` alone gains {gains[transposed]:.1f} dB, and sharpness falls with the seams '
+      '({sharpness[as published]:.2f} to {sharpness[transposed]:.2f})',
       'too few for either head ({psnr[linear head, learning rate 1e-4]:.2f} and '
       '{psnr[learning rate 1e-4]:.2f})',
-      "of the repaired net's {large[latents]}, {large[quiet]} tell less than 0.2 nats each, "
-      '{large[of_quiet]:.0f} of its {large[kl]:.0f} nats in all, and bring their noise to the '
-      'decoder; of {small[latents]}, {small[quiet]} do, {small[of_quiet]:.0f} of '
+      "Of the repaired net's {large[latents]} latents {large[quiet]} tell less than 0.2 nats each "
+      'after its {trained[all three]:.0f} epochs, {large[of_quiet]:.0f} of its {large[kl]:.0f} '
+      "nats in all, and bring their noise to the decoder; of the smaller one's {small[latents]}, "
+      '{small[quiet]} do after {trained[all three, smaller]:.0f}, {small[of_quiet]:.0f} of '
       '{small[kl]:.0f}.')
 def flaws_of_convvae():
     lines = studied('repairs', convvae_flaws.ONE_BY_ONE)
@@ -477,6 +591,8 @@ def flaws_of_convvae():
             'minutes': sum(line['minutes'] for line in lines.values()),
             'same_minutes': word(published['minutes']),
             'psnr': {label: line['psnr'] for label, line in lines.items()},
+            'sharpness': {label: line['sharpness'] for label, line in lines.items()},
+            'trained': {label: line['solo_epochs'] for label, line in lines.items()},
             'gains': {label: line['psnr'] - published['psnr'] for label, line in lines.items()},
             'updates': {label: updates(line['run']) for label, line in lines.items()},
             'share': part(pace('all three, smaller, equal epochs') / pace('as published')),

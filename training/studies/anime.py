@@ -17,7 +17,7 @@ from training.studies.study import Runs, Study, numbers, of_measures
 SCALE = {  # by what sizes of a row are divided
     'solo_epochs': 12.5, 'combo_epochs': 12.5,  # 200 become 16
     'decay_interval': 12.5, 'n_latent': 4,
-    'n_hlayers': 2.5,  # five hidden layers learn nothing but a mean in 16 epochs
+    'n_hlayers': 2.5,  # five hidden layers learned nothing but a mean in 16 epochs
     'n_hnodes': 8, 'vae_base_channels': 2, 'disc_hnodes': 8, 'disc_base_channels': 4}
 RESNET_CHANNELS = 16  # in place of 64
 N_DRAWN = 3  # faces in the figure

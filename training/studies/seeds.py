@@ -22,11 +22,12 @@ def holm(p: list[float]) -> list[float]:
 
 
 def paired(values: dict[str, dict[str, np.ndarray]],
-           pairs: list[tuple[str, str]]) -> list[dict]:
+           pairs: list[tuple[str, str]], untested: tuple[str, ...] = ()) -> list[dict]:
     """Return differences of ways to train, a line a measure and pair (one, other).
 
     values: by measure and way one for each seed, (seeds,). Runs of one seed are pairs (paired
-    t-test): they share weights to begin with and batches. p is corrected for all lines.
+    t-test): they share weights to begin with and batches. p is corrected for all lines but those
+    of untested measures, which have none (None).
     """
     found = []
     for measure, samples in values.items():
@@ -35,9 +36,10 @@ def paired(values: dict[str, dict[str, np.ndarray]],
             found.append({'measure': measure, 'way': one, 'from': other,
                           'with': samples[one], 'alone': samples[other],
                           'difference': float(np.mean(samples[one] - samples[other])),
-                          'p': test.pvalue,
+                          'p': test.pvalue, 'p_holm': None,
                           'interval': tuple(test.confidence_interval(CONFIDENCE))})
-    for line, p in zip(found, holm([line['p'] for line in found]), strict=True):
+    tested = [line for line in found if line['measure'] not in untested]
+    for line, p in zip(tested, holm([line['p'] for line in tested]), strict=True):
         line['p_holm'] = p
     return found
 
@@ -46,7 +48,7 @@ def cells(line: dict, digits: int) -> list[str]:
     """Return the cells of a difference, its interval and its p."""
     low, high = line['interval']
     return [f'{line["difference"]:+.{digits}f}', f'{low:+.{digits}f} to {high:+.{digits}f}',
-            f'{line["p_holm"]:.2g}']
+            '-' if line['p_holm'] is None else f'{line["p_holm"]:.2g}']
 
 
 def mean_cell(sample: np.ndarray, digits: int) -> str:

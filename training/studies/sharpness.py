@@ -25,8 +25,9 @@ NETS = {  # title: the rows that are compared, the first of them without a discr
     DIGITS: ['DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'],
     FACES: NETS_OF_FACES, SOUND: NETS_OF_FACES}
 SEEDS = {DIGITS: range(5), FACES: range(3), SOUND: range(3)}
-# What is compared was chosen before the runs, and is corrected for within each comparison
-OF_FACES = ('sharpness', 'psnr', 'ssim', 'frechet_reconstructions', 'frechet_samples')
+# What is tested was chosen before the runs, and is corrected for within each comparison
+OF_FACES = ('sharpness', 'noise', 'psnr', 'ssim', 'frechet_reconstructions', 'frechet_samples')
+UNTESTED = ('noise',)  # chosen after them: shown with its interval, and no part of the figure
 SHOWN = {DIGITS: of_measures('sharpness', 'mean_squared_error', 'ssim', 'accuracy',
                              'frechet_reconstructions'),
          FACES: of_measures(*OF_FACES), SOUND: of_measures(*OF_FACES)}
@@ -59,7 +60,7 @@ def paired(title: str, lines: list[dict]) -> list[dict]:
     """Return differences from the VAE alone, a line a measure and discriminator."""
     found = values(title, lines)
     alone, *others = next(iter(found.values()))
-    return seeds.paired(found, [(nets, alone) for nets in others])
+    return seeds.paired(found, [(nets, alone) for nets in others], UNTESTED)
 
 
 def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
@@ -86,13 +87,15 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
     from training.reporting import study_charts  # slow to import
     by_run = {line['run']: line for line in lines}
     study_charts.draw_seeds(path, {
-        title: values(title, [by_run[naming.run_name(row)] for row in rows.values()])
+        title: {measure: of for measure, of in values(title, [
+            by_run[naming.run_name(row)] for row in rows.values()]).items()
+                if measure not in UNTESTED}
         for title, rows in compared.items()}, seeds.interval)
 
 
 STUDY = Study(
     'claim', "a discriminator's gain over seeds, on digits and faces", 'claim.csv',
-    ('run', 'nets', 'seed', 'mean_squared_error', 'psnr', 'ssim', 'sharpness', 'kl',
+    ('run', 'nets', 'seed', 'mean_squared_error', 'psnr', 'ssim', 'sharpness', 'noise', 'kl',
      'active_latents', 'accuracy', 'frechet_reconstructions', 'sample_sharpness',
      'frechet_samples', 'minutes'),
     'claim.png', comparisons, write, draw)
