@@ -55,7 +55,7 @@ MUTANTS = [
          ('(1 + record[\'epoch\']) % row.decay_interval',
           "record['epoch'] % row.decay_interval"),
          ("record['disc_loss'] <= row.max_disc_loss", "record['disc_loss'] < 0"),
-         ('loss = kl_divergence(mean, logvar) +', 'loss = 2 * kl_divergence(mean, logvar) +'),
+         ('loss = (weight * kl_divergence(mean,', 'loss = (2 * weight * kl_divergence(mean,'),
          ('*map(noise, LATENTS)', '*map(noise, (0, 1, 1))'),
          ('weight=weights.kl)', 'weight=1.0)'), ('kl=grown * row.kl_weight', 'kl=row.kl_weight'),
          ('weights.kl * kl + pixel', 'kl + pixel'),

@@ -1,4 +1,6 @@
 """Where a training begins, on what, and when it ends: `--from`, `mirror`, `--stop-after`."""
+import json
+import shutil
 from dataclasses import replace
 
 import mxnet as mx
@@ -7,10 +9,11 @@ import pytest
 
 from data.images import Images
 from training.commands.wiring import build_nets
-from training.experiments import naming, registry
-from training.reporting.statistics import read_statistics
+from training.experiments import early_stopping, naming, registry
+from training.reporting import page, verify
+from training.reporting.statistics import read_statistics, write_statistics
 from training.run import loop
-from training.steps import phases
+from training.steps import phases, solo_combo
 from training.steps.networks import make_networks
 from training.storage import parameters, run_folder
 
@@ -69,14 +72,16 @@ def records(*losses):
 
 def test_a_run_is_over_after_epochs_without_a_new_low():
     row = replace(registry.EXPERIMENTS[SOLO], stop_after=2)
-    assert not phases.is_over(row, []) and phases.is_new_low(row, records(3))
-    assert not phases.is_over(row, records(3, 2, 2.5)) and phases.best_epoch(records(3, 2, 2)) == 1
-    assert phases.is_over(row, records(3, 2, 2.5, 2))  # an equal one is no new low
-    assert not phases.is_over(row, records(3, 2, 2.5, 1.9))
-    assert not phases.is_new_low(row, records(3, 2, 2))
+    assert not early_stopping.is_over(row, []) and early_stopping.is_new_low(row, records(3))
+    assert not early_stopping.is_over(row, records(3, 2, 2.5))
+    assert early_stopping.kept_epoch(row, records(3, 2, 2)) == 1
+    assert early_stopping.is_over(row, records(3, 2, 2.5, 2))  # an equal one is no new low
+    assert not early_stopping.is_over(row, records(3, 2, 2.5, 1.9))
+    assert not early_stopping.is_new_low(row, records(3, 2, 2))
     never = replace(row, stop_after=None)
-    assert not phases.is_over(never, records(1, 2, 3, 4)) and not phases.is_new_low(
-        never, records(1))
+    assert not early_stopping.is_over(never, records(1, 2, 3, 4))
+    assert not early_stopping.is_new_low(never, records(1))
+    assert early_stopping.kept_epoch(never, records(1, 2, 3)) == 2
 
 
 @pytest.mark.parametrize('name', [SOLO, COMBO])
@@ -95,6 +100,75 @@ def test_the_best_epochs_parameters_are_kept(run, name):
     assert f'are of epoch {best}, which has the lowest `val_loss`' in (
         stopped / 'README.md').read_text()
     assert not [path for path in stopped.iterdir() if path.name.startswith('checkpoint')]
+
+
+@pytest.fixture(scope='module')
+def stopped(tmp_path_factory, data_root):
+    """What `run --stop-after 2` printed, its folder, its statistics and where they are."""
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    from training import __main__ as main
+    root, printed = tmp_path_factory.mktemp('results'), StringIO()
+    where = ['--results-root', str(root), '--data-root', str(data_root), '--ctx', 'cpu']
+    with redirect_stdout(printed):
+        assert main.main(['run', SOLO, *SMALL, '--set', 'lr=0.02', '--set', 'batch_size=16',
+                          '--epochs', '40', '--stop-after', '2', *where]) == 0
+    folder, = run_folder.finished_runs(root).values()
+    return printed.getvalue(), folder, read_statistics(folder), where
+
+
+def test_where_a_run_stopped_is_known_to_all_that_report_on_it(cli, stopped):
+    printed, folder, lines, where = stopped
+    best = min(lines, key=lambda line: line['val_loss'])
+    epoch, shown = f'{best["epoch"]:.0f}', f'{best["vae_loss"]:.2f}'
+    ended = (f'Training stopped after {len(lines)} of 40 epochs, 2 without a new low of the '
+             f'held-out loss; parameters and pictures are of epoch {epoch},')
+    readme = (folder / 'README.md').read_text()
+    assert ended in printed and ended in readme and f'| {epoch} | solo | {shown} |' in readme
+    status, out, _ = cli(['verify', *where])
+    assert status == 0 and f'{len(lines)} of 40 epochs, strip drawn again' in out
+    listed, = json.loads(cli(['list', '--match', '*stop2*', '--json', *where[:2]])[1])
+    variant, = listed['variants']
+    assert (variant['our_epoch'], variant['our_vae_loss']) == (best['epoch'], best['vae_loss'])
+    assert 'at most 40 epochs' in variant['differs']
+    assert cli(['report', *where[:2]])[0] == 0
+    html = (folder.parents[1] / page.NAME).read_text()
+    assert f'VAE loss, epoch {epoch}</td><td>{shown}</td>' in html
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda lines: lines[:-1], 'has not the 40 epochs of its row'),
+    (lambda lines: [*lines, lines[-1] | {'epoch': len(lines)}], 'after that with which its run'),
+    (lambda lines: [lines[0] | {'val_loss': None}, *lines[1:]], 'lacks held-out losses')])
+def test_statistics_of_another_end_are_wrong(stopped, tmp_path, change, message):
+    folder = tmp_path / stopped[1].parent.name / stopped[1].name
+    shutil.copytree(stopped[1], folder)
+    write_statistics(folder, change(stopped[2]))
+    run_folder.write_checksums(folder)
+    assert message in str(verify.check(folder, {}))
+
+
+def test_a_run_is_stopped_by_the_loss_that_it_minimises():
+    """With as much weight of KL; without `stop_after` it has 1, whatever the row says."""
+    images = Images(np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), np.uint8))
+
+    def held_out(kl_weight, stop_after=3):
+        row = replace(registry.EXPERIMENTS[SOLO], n_hnodes=8, kl_weight=kl_weight,
+                      stop_after=stop_after)
+        networks = make_networks(row, *build_nets(row, (1, 28, 28))[:2], (1, 28, 28), CPU)
+        return solo_combo.held_out_losses(networks, images, row, CPU[0])['val_loss']
+    pixel, kl = held_out(0.), held_out(1.) - held_out(0.)
+    assert kl > 0 and held_out(100.) == pytest.approx(pixel + 100 * kl, rel=1e-4)
+    assert held_out(1.) == held_out(1., None) == held_out(100., None)
+
+
+@pytest.mark.parametrize('stop_after, weight', [(None, 1), (2, 0.5)])
+def test_the_readme_says_what_kl_weighs_in_the_held_out_loss(run, stop_after, weight):
+    stop = ['--stop-after', str(stop_after)] if stop_after else []
+    status, folder = run(SOLO, *SMALL, '--epochs', '1', '--set', 'kl_weight=0.5', *stop)
+    assert status == 0, folder
+    assert f'kl has weight 0.5; in `val_loss` {weight}.' in (folder / 'README.md').read_text()
 
 
 def test_a_run_that_was_over_when_it_was_cut_off_does_not_go_on():

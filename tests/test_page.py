@@ -179,6 +179,7 @@ def test_numbers_are_ours_beside_published(committed):
     text = committed.read_text()
     numbers = our_numbers(
         RESULTS / 'images/DenseVAE_on_MNIST/5_3_400_bce_50',
+        EXPERIMENTS['DenseVAE_on_MNIST/5_3_400_bce_50'],
         published_numbers()['DenseVAE_on_MNIST/5_3_400_bce_50']['curve'])
     assert (f'VAE loss, epoch 40</td><td>{numbers["our_vae_loss"]:.2f}</td><td>108.19</td>'
             in text)

@@ -1,5 +1,5 @@
 """Our numbers beside published ones: which epochs stand side by side."""
-from training.experiments import kinds
+from training.experiments import kinds, registry
 from training.reporting import tables
 from training.reporting.published import our_numbers, pairs
 from training.reporting.statistics import STATISTICS, write_csv
@@ -7,6 +7,8 @@ from training.reporting.statistics import STATISTICS, write_csv
 CURVE = [{'epoch': str(epoch), 'phase': 'solo' if epoch < 4 else 'combo',
           'vae_loss': f'{7000 - epoch}',
           'disc_loss': None if epoch < 4 else '0.5'} for epoch in (0, 1, 5, 9)]
+
+ROW = registry.EXPERIMENTS['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50']
 
 
 def statistics(phases: str) -> list[dict]:
@@ -35,9 +37,9 @@ def test_numbers_are_those_of_the_last_epoch_that_was_published(tmp_path):
     write_csv(tmp_path / STATISTICS, kinds.SOLO_COMBO.columns, [
         {k: v for k, v in line.items() if v is not None} | {'epoch': i}
         for i, line in enumerate(statistics('sssscccc'))])
-    numbers = our_numbers(tmp_path, CURVE)
+    numbers = our_numbers(tmp_path, ROW, CURVE)
     assert (numbers['our_epoch'], numbers['our_vae_loss']) == (5, 7095)
     assert (numbers['published_vae_loss'], numbers['published_disc_loss']) == (6995, .5)
     assert numbers['our_seconds_per_epoch'] == 2
-    alone = our_numbers(tmp_path, [])
+    alone = our_numbers(tmp_path, ROW, [])
     assert alone['our_epoch'] == 7 and 'published_vae_loss' not in alone

@@ -12,7 +12,7 @@ from training.commands.wiring import (
     tables_root,
     train_row,
 )
-from training.experiments import naming
+from training.experiments import early_stopping, naming
 from training.experiments.row import Row
 from training.reporting.statistics import TableError, read_csv, read_statistics, write_csv
 from training.storage import run_folder
@@ -94,7 +94,8 @@ def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dic
                             'which a study compares; `run` trains on them')
         measured = measures_of(train_row(row, dataset, ctx, args), args)
     statistics = read_statistics(folder)
-    last = {column: value for column, value in statistics[-1].items()
+    kept = statistics[early_stopping.kept_epoch(row, statistics)]
+    last = {column: value for column, value in kept.items()
             if column not in study.measures}  # a training loss is no measure of the same name
     return {'run': run, 'solo_epochs': row.solo_epochs, 'combo_epochs': row.combo_epochs,
             'nets': row.nets, **row.configuration(), **last,

@@ -27,7 +27,7 @@ def list_command(args) -> None:
                 continue
         first, numbers = registry.canonical(row).name, published.get(name, {})
         rows = {run: run_folder.row_of(configs[run], finished[run]) for run in runs}
-        variants = {run: (finished[run], naming.comparable_curve(own, numbers),
+        variants = {run: (finished[run], own, naming.comparable_curve(own, numbers),
                           naming.labels(own)) for run, own in rows.items()}
         lines.append(tables.listing(row, numbers, finished.get(first), variants))
     if not lines:

@@ -5,6 +5,7 @@ Built from the differences between a row and the published one, here and nowhere
 import re
 import shlex
 
+from training.experiments import early_stopping
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
 from training.experiments.row import Row
 
@@ -14,7 +15,7 @@ OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}',
 SUFFIXES = OPTIONS | {'image_size': '_{0}x{0}', 'initial': '_from-{}'}
 IN_WORDS = {'images': 'on other images ({})', 'initial': "from another run's parameters ({})",
             'mirror': 'on mirror images, too',
-            'stop_after': 'stopped after {} epochs without a new low'}
+            'stop_after': 'to stop after {} epochs without a new low'}
 LABELS = {  # what differs, in few words
     'data': 'on {}', 'images': 'on other images', 'limit': '{:,} images', 'step': '{} step',
     'layout': '{}', 'seed': 'seed {}', 'stop_after': 'stops after {} epochs without a new low',
@@ -47,7 +48,8 @@ def labels(row: Row) -> list[str]:
     """
     changed = {k: v for k, v in changes(row).items() if k not in row.of_pictures()}
     text = epochs_text(row)
-    epochs = [f'{text} epoch{"s" * (text != "1")}'] if changed.keys() & EPOCHS else []
+    at_most = 'at most ' if early_stopping.patience(row) else ''
+    epochs = [f'{at_most}{text} epoch{"s" * (text != "1")}'] if changed.keys() & EPOCHS else []
     return epochs + [LABELS.get(k, f'{k.replace("_", " ")} {{}}').format(v)
                      for k, v in changed.items() if k not in EPOCHS]
 

@@ -135,7 +135,7 @@ def _shown(row: Row, kind: str) -> str:
 def _numbers(row: Row, folder: Path, published: dict) -> list[dict]:
     """Return losses, ours beside published: of the same epoch, or of the whole published run."""
     curve, lines = naming.comparable_curve(row, published), []
-    ours, seconds = our_numbers(folder, curve), published_seconds(published)
+    ours, seconds = our_numbers(folder, row, curve), published_seconds(published)
     for loss, named in row.kind.losses.items():
         same = ours.get(f'published_{loss}')
         whole = published.get(f'pub_{loss}')

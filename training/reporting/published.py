@@ -6,7 +6,8 @@ in peers.csv.
 """
 from pathlib import Path
 
-from training.experiments import kinds
+from training.experiments import early_stopping, kinds
+from training.experiments.row import Row
 from training.reporting.statistics import read_csv, read_statistics
 
 RESULTS = Path(__file__).resolve().parents[2] / 'results'
@@ -39,14 +40,15 @@ def pairs(statistics: list[dict], curve: list[dict]) -> list[tuple[dict, dict]]:
             and by_epoch[ours['epoch']].get('phase') in (None, ours['phase'])]
 
 
-def our_numbers(folder: Path, curve: list[dict]) -> dict:
+def our_numbers(folder: Path, row: Row, curve: list[dict]) -> dict:
     """Return a finished run's losses at the last epoch that the published curve has, and those.
 
-    At its own last epoch if there is none; and the seconds of all epochs.
+    If there is none, at the epoch whose parameters were kept; and the seconds of all epochs.
     """
     statistics = read_statistics(folder)
     both = pairs(statistics, curve)
-    ours, published = both[-1] if both else (statistics[-1], {})
+    ours, published = both[-1] if both else (
+        statistics[early_stopping.kept_epoch(row, statistics)], {})
     seconds = sum(line['seconds'] for line in statistics)
     losses = kinds.with_columns(ours).losses
     return {'our_epoch': int(ours['epoch']), **{f'our_{loss}': ours[loss] for loss in losses},

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from training.evaluation.measures import explained
-from training.experiments import naming
+from training.experiments import early_stopping, naming
 from training.experiments.row import Row
 from training.reporting import pictures, tables
 from training.reporting.pictures import (
@@ -74,7 +74,8 @@ def _trained(folder: Path, config: dict, experiment: Row) -> list[str]:
 def _losses(folder: Path, config: dict, experiment: Row, published: dict) -> list[str]:
     statistics = read_statistics(folder)
     curve = naming.comparable_curve(experiment, published)
-    return ['## Losses', '', tables.losses_table(statistics, curve), '',
+    return ['## Losses', '', tables.losses_table(
+        statistics, curve, early_stopping.kept_epoch(experiment, statistics)), '',
             *([published['note'], ''] if published.get('note') and pairs(statistics, curve)
               else []),
             *(f'The published numbers are from {source}.\n'
@@ -83,17 +84,14 @@ def _losses(folder: Path, config: dict, experiment: Row, published: dict) -> lis
             'Epochs are numbered from 0; the table shows every tenth, the last one and those '
             f'that were published, and [{STATISTICS}]({STATISTICS}) shows all. '
             + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out']))
-            + _on_kl(experiment) + _on_lowest(experiment, statistics), '',
+            + _on_kl(experiment) + _on_ending(experiment, statistics), '',
             *([f'![Losses over the epochs]({LOSSES})', ''] if (folder / LOSSES).exists() else [])]
 
 
-def _on_lowest(row: Row, statistics: list[dict]) -> str:
-    """Return which epoch's parameters were kept, if they are not the last one's."""
-    if not getattr(row, 'stop_after', None):
-        return ''
-    best = min(statistics, key=lambda line: line['val_loss'])
-    return (f' Parameters and pictures are of epoch {best["epoch"]:.0f}, which has the lowest '
-            '`val_loss`.')
+def _on_ending(row: Row, statistics: list[dict]) -> str:
+    """Return when a run ended that stops early, and which epoch was kept; it is in the table."""
+    ended = early_stopping.ending(row, statistics)
+    return f' {ended} The table shows that epoch, too.' if ended else ''
 
 
 def _on_kl(row: Row) -> str:
@@ -102,7 +100,8 @@ def _on_kl(row: Row) -> str:
     if weight == 1 and not warmup:
         return ''
     grown = f', to which it grows over the first {warmup} epochs' if warmup else ''
-    return f' In `vae_loss` kl has weight {weight:g}{grown}; in `val_loss` 1.'
+    held_out = early_stopping.held_out_kl_weight(row)
+    return f' In `vae_loss` kl has weight {weight:g}{grown}; in `val_loss` {held_out:g}.'
 
 
 def _strips(folder: Path) -> list[str]:

@@ -10,10 +10,10 @@ from training.reporting.statistics import read_statistics
 
 
 def listing(row: Row, published: dict, folder: Path | None,
-            variants: dict[str, tuple[Path, list[dict], list[str]]]) -> dict:
+            variants: dict[str, tuple[Path, Row, list[dict], list[str]]]) -> dict:
     """Return what `list` says of a row: `folder` holds a finished run of exactly that row, if any.
 
-    variants: finished runs that differ from it, by name: folder, published curve, and in what.
+    variants: finished runs that differ from it, by name: folder, row, published curve, in what.
     """
     def of(field: str) -> float | None:
         value = published.get(f'pub_{field}')
@@ -25,9 +25,9 @@ def listing(row: Row, published: dict, folder: Path | None,
             **{f'published_{loss}': of(loss) for loss in row.kind.losses},
             'published_seconds': of('seconds_logged'),
             'published_seconds_per_epoch': published_seconds(published),
-            **(our_numbers(folder, published.get('curve', [])) if folder else {}),
-            'variants': [{'name': name, 'differs': differs, **our_numbers(path, curve)}
-                         for name, (path, curve, differs) in variants.items()]}
+            **(our_numbers(folder, row, published.get('curve', [])) if folder else {}),
+            'variants': [{'name': name, 'differs': differs, **our_numbers(path, own, curve)}
+                         for name, (path, own, curve, differs) in variants.items()]}
 
 
 def text_list(lines: list[dict], width: int) -> str:
@@ -108,13 +108,14 @@ def number(value, digits: int = 2) -> str:
     return '-' if value is None else f'{float(value):.{digits}f}'
 
 
-def losses_table(statistics: list[dict], curve: list[dict]) -> str:
-    """Return every tenth and the last epoch of ours, and published ones below those of ours."""
-    kind = kinds.with_columns(statistics[0])
+def losses_table(statistics: list[dict], curve: list[dict], kept: int = -1) -> str:
+    """Return every tenth, the kept and the last epoch of ours, published ones below those of ours.
+    """
+    kind, always = kinds.with_columns(statistics[0]), (statistics[kept], statistics[-1])
     published = {ours['epoch']: line for ours, line in pairs(statistics, curve)}
     table = [['epoch', 'phase', *kind.shown]]
     for line in statistics:
-        if line['epoch'] % 10 and line is not statistics[-1] and line['epoch'] not in published:
+        if line['epoch'] % 10 and line not in always and line['epoch'] not in published:
             continue
         table.append([f'{line["epoch"]:.0f}', line['phase'],
                       *(number(line[k], kind.digits_of(k))

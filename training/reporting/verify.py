@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.experiments import naming
+from training.experiments import early_stopping, naming
 from training.experiments.row import Row
 from training.reporting import pictures, run_readme
 from training.reporting.statistics import STATISTICS, read_statistics
@@ -77,12 +77,18 @@ def _check_statistics(folder: Path, row: Row, findings: Findings) -> None:
     lines = read_statistics(folder)
     phases = [phase.name for phase in row.kind.phases
               for _ in range(getattr(row, phase.epochs_field))]
-    if [line['phase'] for line in lines] != phases:
+    ended = early_stopping.is_over(row, lines)
+    if [line['phase'] for line in lines] != phases[:len(lines) if ended else row.epochs]:
         findings.problems.append(f'{STATISTICS} has not the {row.epochs} epochs of its row')
+    if early_stopping.is_over(row, lines[:-1]):
+        findings.problems.append(f'{STATISTICS} has epochs after that with which its run ended')
+    if early_stopping.patience(row) and None in (line['val_loss'] for line in lines):
+        findings.problems.append(f'{STATISTICS} lacks held-out losses, by which its run ended')
     if not all(np.isfinite(value) for line in lines for column, value in line.items()
                if column.endswith('_loss') and value is not None):
         findings.problems.append(f'{STATISTICS} has losses that are not finite')
-    findings.checked.append(f'{len(lines)} epochs')
+    of_all = f' of {row.epochs}' if len(lines) < row.epochs else ''
+    findings.checked.append(f'{len(lines)}{of_all} epochs')
 
 
 def compare_strip(folder: Path, pixels: np.ndarray, originals: np.ndarray | None,

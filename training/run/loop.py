@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from mxnet import Context, nd, random
 
+from training.experiments import early_stopping
 from training.experiments.row import Row
 from training.runtime import parallel
 from training.steps import rng
@@ -17,7 +18,6 @@ from training.steps.phases import (
     Phase,
     Progress,
     check_finite,
-    is_over,
     n_images,
     n_used,
     plan,
@@ -44,7 +44,7 @@ def train(networks: Networks, train_images, held_out, row: Row,
     if row.mirror == 'yes':
         train_images = train_images.mirrored(n_used(len(train_images), row))
     for phase in plan(row)[len(progress.records):]:
-        if is_over(row, progress.records):
+        if early_stopping.is_over(row, progress.records):
             break
         begun = phase.begin(networks, row, progress.records)
         record = _epoch(networks, train_images, n_seen, row, ctx, phase, progress, on_batch,

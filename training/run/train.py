@@ -14,7 +14,7 @@ import mxnet
 import numpy as np
 
 from training.evaluation.finished_run import FinishedRun
-from training.experiments import naming
+from training.experiments import early_stopping, naming
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, run_readme
 from training.reporting.statistics import write_statistics
@@ -122,7 +122,7 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
                 if samples.due(row, record['epoch'] + 1):
                     samples.keep(folder, networks.vae, row, dataset.test, ctx[0],
                                  record['epoch'] + 1, classifier)
-                if phases.is_new_low(row, progress.records):
+                if early_stopping.is_new_low(row, progress.records):
                     _save(networks, folder, run_folder.BEST)
                 keeper.on_epoch(progress)
         except phases.Diverged as error:
@@ -132,6 +132,8 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
             bar.close()
             if board:
                 board.close()
+    if ended := early_stopping.ending(row, progress.records):
+        print(ended)
 
 
 def _save(networks: Networks, folder: Path, name: str) -> None:
@@ -143,7 +145,7 @@ def _save(networks: Networks, folder: Path, name: str) -> None:
 
 def _finish(run: FinishedRun, networks: Networks, ctx: list, options: Options) -> None:
     """Write all that a finished run leaves besides its statistics."""
-    if getattr(run.row, 'stop_after', None):
+    if early_stopping.patience(run.row):
         for net in filter(lambda net: getattr(networks, net), ('vae', 'disc')):
             parameters.load(getattr(networks, net), run.folder / run_folder.BEST.format(net), ctx)
     _save(networks, run.folder, run_folder.PARAMETERS_OF)

@@ -116,22 +116,6 @@ def n_used(n_there: int, row: Row) -> int:
     return min(n_there, row.limit or n_there)
 
 
-def best_epoch(records: list[dict]) -> int:
-    """Return the epoch of the lowest held-out loss, the first of several."""
-    return min(range(len(records)), key=lambda epoch: records[epoch]['val_loss'])
-
-
-def is_new_low(row: Row, records: list[dict]) -> bool:
-    """Return whether the last epoch is the best, in a run that keeps the best one's parameters."""
-    return bool(getattr(row, 'stop_after', None)) and best_epoch(records) == len(records) - 1
-
-
-def is_over(row: Row, records: list[dict]) -> bool:
-    """Return whether a run ends before its last epoch: its held-out loss has no new low."""
-    patience = getattr(row, 'stop_after', None)
-    return bool(patience and records) and len(records) - 1 - best_epoch(records) >= patience
-
-
 def n_batches(n_there: int, row: Row) -> int:
     """Return the number of batches of an epoch; the last one may be short."""
     return math.ceil(n_images(n_there, row) / row.batch_size)

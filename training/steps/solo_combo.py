@@ -16,6 +16,7 @@ import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
+from training.experiments import early_stopping
 from training.experiments.row import Row
 from training.steps import rng
 from training.steps.batchnorm import RunningStatistics
@@ -221,18 +222,19 @@ def held_out_losses(networks: Networks, images, row: Row,
                     ctx) -> dict[str, float | None]:
     """Return `val_loss`: mean KL + pixel loss of the first held-out images; none of a plain GAN.
 
-    BatchNorm is in inference mode.
+    KL has the weight that `early_stopping` says. BatchNorm is in inference mode.
     """
     if not row.encodes:
         return {'val_loss': None}
     n_images = min(len(images), N_HELD_OUT)
-    total = 0.0
+    weight, total = early_stopping.held_out_kl_weight(row), 0.0
     for batch, start in enumerate(range(0, n_images, row.batch_size)):
         indices = np.arange(start, min(start + row.batch_size, n_images))
         x = nd.array(images[indices], ctx)
         eps = nd.array(rng.noise(row.seed, rng.HELD_OUT, 0, batch, 0,
                                  (len(indices), row.n_latent)), ctx)
         x_hat, mean, logvar = networks.vae(x, eps)
-        loss = kl_divergence(mean, logvar) + PIXEL_LOSSES[networks.pixel_loss](x_hat, x)
+        loss = (weight * kl_divergence(mean, logvar)
+                + PIXEL_LOSSES[networks.pixel_loss](x_hat, x))
         total += float(loss.sum().asscalar())  # in double precision by any NumPy
     return {'val_loss': total / n_images}
