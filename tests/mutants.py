@@ -152,7 +152,7 @@ MUTANTS = [
           '(mean ** 2 + np.exp(logvar) - 1 - logvar).mean(axis=0)'),
          ('- 2 * roots.sum()', '- roots.sum()'),
          ('np.sqrt(np.pi / 2) / 6', 'np.sqrt(np.pi / 2) / 5'),
-         ('mean_over(measure, drawn) / of_originals', 'of_originals / mean_over(measure, drawn)')),
+         ('return of_drawn / of_originals', 'return of_originals / of_drawn')),
 ]
 
 

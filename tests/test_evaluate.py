@@ -18,6 +18,7 @@ from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 GAN = 'ConvDecoder_ResNet_on_anime/512_32_200'
+FRECHET = {'frechet_reconstructions', 'frechet_samples'}
 SMALL = ['--set', 'n_hnodes=20', '--epochs', '1', '--limit', '640', '--ctx', 'cpu']
 
 
@@ -120,6 +121,35 @@ def test_perfect_pictures_have_no_psnr(monkeypatch):
     assert 'psnr' not in found and found['ssim'] == found['sharpness'] == found['noise'] == 1
 
 
+@pytest.mark.parametrize('missing, picture', [
+    ('diversity', np.random.default_rng(0).integers(0, 256, (28, 28, 3))),
+    ('noise', np.repeat(3 * np.arange(28)[:, None, None] + 4 * np.arange(28)[:, None], 3, 2)),
+    ('sharpness', np.full((28, 28, 3), 77))])
+def test_originals_with_nothing_of_a_measure_give_no_number(missing, picture):
+    originals = np.repeat(picture[None].astype(np.uint8), 300, axis=0)
+    drawn = np.random.default_rng(1).integers(0, 256, originals.shape, np.uint8)
+    found = measures.take(measures.Outputs(originals, drawn, drawn))
+    assert missing not in found and all(value < 1e3 for value in found.values())
+
+
+@pytest.mark.parametrize('n, said', [(1, 'means nothing'), (18, 'means nothing'),
+                                     (128, 'means nothing'), (129, 'mean little'),
+                                     (999, 'mean little'), (1000, '')])
+def test_frechet_distance_of_few_images_is_none_or_said_to_mean_little(monkeypatch, n, said):
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1), np.uint8)
+    run = SimpleNamespace(row=EXPERIMENTS[SOLO], vae=None, ctx=None, dataset=SimpleNamespace(
+        test=Images(pixels), labels=None), codes=lambda n: 2 * (np.zeros((n, 5)),))
+    monkeypatch.setattr(evaluate.inference, 'generate', lambda *_: pixels)
+    monkeypatch.setattr(evaluate.inference, 'sample', lambda *_: pixels)
+    random = np.random.default_rng(1)
+    found = evaluate.evaluate(run, lambda of: (random.standard_normal((len(of), 128)), None))
+    assert (FRECHET <= found['measures'].keys()) == (n > 128)
+    assert (FRECHET & found['measures'].keys() == set()) == (n <= 128)
+    protocol = found['protocol']
+    assert said in protocol and ('Frechet' in protocol) == bool(said)
+    assert ('active_latents' in found['measures']) == (n > 1)
+
+
 def test_first_images_alone_are_measured_where_that_is_asked(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1), np.uint8)
     asked = []
@@ -202,9 +232,10 @@ def test_command_writes_what_verify_accepts(cli, results):
     folder = run_folder.finished_runs(Path(results[1]))[name]
     assert run_folder.read_evaluation(folder) == found and found['images'] == 20
     taken = found['measures']
-    assert {*measures.MEASURES} == {*taken} and len(taken['kl_per_latent']) == 5
+    assert {*measures.MEASURES} - FRECHET == {*taken} and len(taken['kl_per_latent']) == 5
+    assert measures.on_few(20) in found['protocol'] and measures.on_few(20) in err
     assert taken['kl'] == pytest.approx(sum(taken['kl_per_latent']), abs=1e-3)
-    assert 0 <= taken['accuracy'] <= 1 and taken['frechet_samples'] > 0 and taken['noise'] > 0
+    assert 0 <= taken['accuracy'] <= 1 and taken['noise'] > 0
     readme = (folder / 'README.md').read_text()
     assert '## Evaluation' in readme and f'{taken["psnr"]:.2f}' in readme
     assert cli(['verify', *results, '--ctx', 'cpu'])[0] == 0
@@ -274,13 +305,12 @@ def test_plain_gan_has_samples_only(cli, tmp_path, data_root):
     assert status == 0, err
     folder, = run_folder.finished_runs(tmp_path).values()
     found = run_folder.read_evaluation(folder)
-    assert {*found['measures']} == {'sharpness', 'noise', 'sample_sharpness', 'frechet_samples',
-                                    'diversity'}
+    assert {*found['measures']} == {'sharpness', 'noise', 'sample_sharpness', 'diversity'}
     assert 'drawn again' not in found['protocol']
     assert 'latent is active' not in (folder / 'README.md').read_text()
     assert 'sharpness of samples' in out and 'PSNR' not in out
-    readme = (folder / 'README.md').read_text()
-    assert f'between these and originals, by {measures.ROTATIONS}.' in readme
+    assert f'between these and originals, by {measures.ROTATIONS}.' in measures.explained(
+        found['measures'] | {'frechet_samples': 1.0})
 
 
 def evaluation(measures: str) -> bytes:

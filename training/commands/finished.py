@@ -14,6 +14,7 @@ from training.commands.wiring import (
     resolve_devices,
     tables_root,
 )
+from training.evaluation.measures import on_few
 from training.experiments import naming
 from training.experiments.row import ExperimentError
 from training.reporting import page, pictures, run_readme, tables, verify
@@ -38,6 +39,8 @@ def evaluate_command(args) -> None:
     for run in chosen_runs(args, whole=True):
         evaluations[naming.run_name(run.row)] = evaluate_run(run, args)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
+    for note in sorted({on_few(of['images']) for of in evaluations.values()} - {''}):
+        print(note, file=sys.stderr)
     print(json.dumps(evaluations, indent=2) if args.json else tables.evaluations(evaluations))
 
 

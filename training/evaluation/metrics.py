@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 AT_ONCE = 500  # images
+LEAST = 1e-12  # that is a measure of pictures: below are roundings of sums that ought to be 0
 
 
 def mean_over(measure: Callable, *pixels: np.ndarray) -> float:
@@ -16,8 +17,12 @@ def mean_over(measure: Callable, *pixels: np.ndarray) -> float:
 
 def relative(measure: Callable, drawn: np.ndarray, originals: np.ndarray) -> float:
     """Return such a measure of drawn pictures, originals = 1; nan where theirs is 0."""
-    of_originals = mean_over(measure, originals)
-    return mean_over(measure, drawn) / of_originals if of_originals else math.nan
+    return ratio(mean_over(measure, drawn), mean_over(measure, originals))
+
+
+def ratio(of_drawn: float, of_originals: float) -> float:
+    """Return a measure, that of originals = 1; nan where theirs is 0 but for rounding."""
+    return of_drawn / of_originals if of_originals > LEAST else math.nan
 
 
 def mean_squared_error(x_hat: np.ndarray, x: np.ndarray) -> float:
