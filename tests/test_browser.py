@@ -129,6 +129,19 @@ def assert_not_distorted(driver) -> None:
         assert shown == pytest.approx(own, rel=0.02)
 
 
+def assert_nothing_of_the_other_side(driver) -> None:
+    """Left of the divider no point shows the right picture, and the other way round."""
+    found = driver.execute_script("""
+        const box = document.querySelector('.compare').getBoundingClientRect();
+        window.scrollBy(0, box.top - 50);
+        const top = document.querySelector('.compare').getBoundingClientRect().top;
+        const [left, right] = document.querySelectorAll('.compare img');
+        return [[0.25, right], [0.75, left]].flatMap(([across, other]) => [0.2, 0.8].map(down =>
+          document.elementsFromPoint(box.left + across * box.width, top + down * box.height)
+            .includes(other)));""")
+    assert found == [False] * 4
+
+
 def test_strips_of_different_heights_keep_their_shape(opened):
     """A plain GAN's has one line of pictures."""
     chosen(opened, 'comparison', 'study').select_by_visible_text('Faces: nets')
@@ -139,6 +152,7 @@ def test_strips_of_different_heights_keep_their_shape(opened):
         assert 'ConvDecoder' in opened.find_elements(By.CSS_SELECTOR, '.compare img')[
             side == 'right'].get_attribute('src')
         assert_not_distorted(opened)
+        assert_nothing_of_the_other_side(opened)
         select.select_by_index(0)
 
 

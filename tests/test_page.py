@@ -184,6 +184,33 @@ def test_numbers_are_ours_beside_published(committed):
     assert (f'VAE loss, epoch 40</td><td>{numbers["our_vae_loss"]:.2f}</td><td>108.19</td>'
             in text)
     assert 'at epoch 199 of the whole)' in text
+    others = [html for name, html in articles(committed)[0].items() if '_kl_weight-' in name]
+    assert others and not [html for html in others if 'of the whole)' in html]  # another loss
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_no_published_loss_stands_beside_a_run_on_ones_own_pictures(tmp_path, cli, data_root,
+                                                                    request, known):
+    if not known:  # as any pictures but those of the shown results
+        request.getfixturevalue('known_images')
+    where = ['--results-root', str(tmp_path)]
+    assert cli(['run', 'DenseVAE_on_anime/512_5_1024_200', '--epochs', '1', '--limit', '16',
+                '--set', 'n_hnodes=4', '--set', 'n_latent=2', '--data-root', str(data_root),
+                '--ctx', 'cpu', *where])[0] == 0
+    assert cli(['report', *where])[0] == 0
+    text = (tmp_path / page.NAME).read_text()
+    assert ('on other images' in text) == (not known)
+    assert ('of the whole)' in text) == ('Published losses' in text) == known
+
+
+def test_page_says_of_how_few_images_a_distance_means_little(tmp_path, cli, committed):
+    assert 'mean little' not in committed.read_text()
+    name = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+    shutil.copytree(RESULTS / 'images' / name, tmp_path / name)
+    evaluation = run_folder.read_evaluation(tmp_path / name)
+    run_folder.write_evaluation(tmp_path / name, evaluation | {'images': 500})
+    assert cli(['report', '--results-root', str(tmp_path)])[0] == 0
+    assert 'of fewer than 1,000 images mean little' in (tmp_path / page.NAME).read_text()
 
 
 def test_names_are_text_not_markup(tmp_path, cli, data_root):

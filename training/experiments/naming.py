@@ -4,8 +4,10 @@ Built from the differences between a row and the published one, here and nowhere
 """
 import re
 import shlex
+from dataclasses import fields
 
 from training.experiments import early_stopping
+from training.experiments.groups import PixelObjective, SimilarityObjective
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
 from training.experiments.row import Row
 
@@ -27,6 +29,8 @@ LABELS = {  # what differs, in few words
     'latent_head': '{} head', 'kl_weight': 'weight {:g} of KL', 'pbp_weight': 'pixel weight {:g}',
     'disc_weight': 'discriminator weight {:g}', 'decay_interval': 'decay every {} epochs'}
 EPOCHS = {'solo_epochs', 'combo_epochs'}
+OF_LOSS = {'data', 'images', 'image_size', *(  # what a loss is of, and what it sums
+    field.name for group in (PixelObjective, SimilarityObjective) for field in fields(group))}
 SIZES = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers', 'disc_hnodes',
          'disc_base_channels')  # in the order in which published names show them
 
@@ -109,6 +113,14 @@ def comparable_curve(row: Row, published: dict) -> list[dict]:
     if not row.combo_epochs:
         free.add('solo_epochs')
     return [] if changes(row).keys() - free else published.get('curve', [])
+
+
+def has_published_loss(row: Row) -> bool:
+    """Return whether a run's loss is that of the published row: the same terms of the same images.
+
+    Its nets, its epochs, and how many images it is trained on may be others.
+    """
+    return not changes(row).keys() & OF_LOSS
 
 
 def originals_name(row: Row) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import jinja2
 from PIL import Image
 
+from training.evaluation import measures
 from training.evaluation.measures import glossary, in_tables
 from training.experiments import kinds as row_kinds
 from training.experiments import naming
@@ -92,7 +93,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
-    place = _place(row, name)
+    place, numbers = _place(row, name), _numbers(row, folder, published.get(row.name, {}))
     of = f'VAE/GANs on {row.data}' if row.kind is row_kinds.VAEGAN else row.data
     return {'name': name, 'data': row.data, 'net': row.nets, 'place': place,
             'section': (of, CHANGED if place[1] else PUBLISHED_NETS),
@@ -104,11 +105,13 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
             'more': [(_picture(folder / path, root), *texts) for path, texts in MORE.items()
                      if (folder / path).exists()],
             'readme': _link(folder / 'README.md', root),
-            'numbers': _numbers(row, folder, published.get(row.name, {})),
-            'other_images': published.get(row.name, {}).get('note', ''),
+            'numbers': numbers,
+            'other_images': published.get(row.name, {}).get('note', '') if any(
+                line['published'] or line['in_full'] for line in numbers) else '',
             'values': {of.header: evaluation['measures'][k] for k, of in in_tables().items()
                        if k in evaluation['measures']} if evaluation else {},
             'measures': _measures(evaluation) if evaluation else [],
+            'few': measures.on_few(evaluation['images']) if evaluation else '',
             'configuration': [(field, value) for field, value in row.configuration().items()
                               if value is not None]}
 
@@ -133,12 +136,16 @@ def _shown(row: Row, kind: str) -> str:
 
 
 def _numbers(row: Row, folder: Path, published: dict) -> list[dict]:
-    """Return losses, ours beside published: of the same epoch, or of the whole published run."""
+    """Return losses, ours beside published: of the same epoch, or of the whole published run.
+
+    Of a run whose loss is another there is nothing to stand beside it.
+    """
     curve, lines = naming.comparable_curve(row, published), []
     ours, seconds = our_numbers(folder, row, curve), published_seconds(published)
+    comparable = naming.has_published_loss(row)
     for loss, named in row.kind.losses.items():
         same = ours.get(f'published_{loss}')
-        whole = published.get(f'pub_{loss}')
+        whole = comparable and published.get(f'pub_{loss}')
         if ours[f'our_{loss}'] is not None:
             lines.append({'label': f'{named.label}, epoch {ours["our_epoch"]}',
                           'ours': tables.number(ours[f'our_{loss}'], named.digits),
@@ -152,9 +159,9 @@ def _numbers(row: Row, folder: Path, published: dict) -> list[dict]:
 
 
 def _measures(evaluation: dict) -> list[tuple[str, str]]:
-    measures = evaluation['measures']
-    return [(of.header, tables.measure(measures, name)) for name, of in in_tables().items()
-            if name in measures]
+    taken = evaluation['measures']
+    return [(of.header, tables.measure(taken, name)) for name, of in in_tables().items()
+            if name in taken]
 
 
 def _timing(root: Path) -> dict | None:
