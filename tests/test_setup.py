@@ -1,6 +1,7 @@
 """Requirements, the choice of device, and what is said where something is missing."""
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.processes import LAST_WORDS, Run, talking_to_the_end
+from training.commands.parser import COMMANDS
 from training.runtime import device, process
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -253,6 +255,23 @@ def test_number_of_threads_that_is_none_is_one_line(tmp_path, data_root, text):
     assert (status, err) == (2, f'error: OMP_NUM_THREADS={text}: expected a number of threads, '
                                 '1 or more\n')
     assert not [*tmp_path.iterdir()]
+
+
+ENTRIES = {name: ['-m', 'training', *shlex.split(example)]
+           for name, (*_, example) in COMMANDS.items() if name not in ('list', 'report')} | {
+    f'benchmarks.{path.stem}': ['-c', f'import tests.benchmarks.{path.stem}']
+    for path in sorted((ROOT / 'tests' / 'benchmarks').glob('*.py'))
+    if path.stem not in ('__init__', 'contenders', 'pytorch')}
+
+
+@pytest.mark.parametrize('entry', ENTRIES)
+def test_process_is_set_up_before_mxnet_is_imported(tmp_path, entry):
+    (tmp_path / 'mxnet.py').write_text('import os; from models import mxnet_import\n'
+                                       'raise SystemExit(os.environ["OMP_NUM_THREADS"])')
+    done = subprocess.run([sys.executable, *ENTRIES[entry]], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {'OMP_NUM_THREADS': '4,2',
+                                            'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    assert (done.returncode, done.stderr) == (1, '4\n')
 
 
 def test_process_is_set_up_with_stderr_closed():

@@ -5,7 +5,6 @@ one batch that is there already. Prints the ratio of medians for each pair, and 
 published epoch goes to the guards (is every loss and parameter finite?) and to its checkpoint.
 """
 from training.commands.wiring import set_up_process
-from training.steps import phases
 
 set_up_process()  # before anything imports MXNet
 
@@ -29,6 +28,7 @@ from tests.benchmarks import ours
 from tests.benchmarks.contenders import PAIRS, images_of
 from training.experiments import registry
 from training.run import loop
+from training.steps import phases
 from training.steps.networks import make_networks
 from training.storage import checkpoints
 

@@ -46,9 +46,9 @@ def evaluate_command(args) -> None:
 
 def explore_command(args) -> None:
     """`explore`: draw samples, interpolations, traversals and nearest images."""
-    from training.evaluation.explore import explore
     from training.reporting import charts
     for run in chosen_runs(args):
+        from training.evaluation.explore import explore  # MXNet: after the process is set up
         n = len(run.dataset.test)
         if run.row.encodes and max(args.between) >= n:
             raise ExperimentError(f'--between {max(args.between)}: expected less than the {n} '
