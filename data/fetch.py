@@ -28,6 +28,19 @@ def cache_dir() -> Path:
                         'place') from None
 
 
+def cached(name: str) -> Path | None:
+    """Return the path of a file of the cache, there or to be written; none: neither can be."""
+    try:
+        path = cache_dir() / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        return path
+    except (DataError, OSError):
+        return None
+
+
 def named(root: str | Path | None) -> Path | None:
     """Return the place that a user named: `root`, or else $VAEGAN_DATA."""
     place = root or os.environ.get('VAEGAN_DATA')

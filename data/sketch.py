@@ -4,9 +4,9 @@ They stand in where neither MNIST nor faces are at hand. Image i depends on (see
 """
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -56,7 +56,8 @@ def sketch_faces(n: int, seed: int = 0) -> np.ndarray:
 @cache
 def _glyph(font: str, digit: int) -> Image.Image:
     """Return a digit in the middle of a square, as high as all others."""
-    path = Path(matplotlib.get_data_path(), 'fonts', 'ttf', font)
+    matplotlib = Path(find_spec('matplotlib').origin).parent  # its fonts only: not imported
+    path = matplotlib / 'mpl-data' / 'fonts' / 'ttf' / font
     typeface = ImageFont.truetype(str(path), GLYPH_SIDE)
     left, top, right, bottom = typeface.getbbox(str(digit))
     drawn = Image.new('L', (right - left, bottom - top))

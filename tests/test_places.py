@@ -41,6 +41,27 @@ def test_machine_without_a_home_is_one_line(monkeypatch):
         load('MNIST')
 
 
+@pytest.mark.parametrize('home', [
+    None, pytest.param('/proc/none', marks=pytest.mark.slow)])
+def test_commands_draw_without_a_home_and_whatever_backend_is_named(tmp_path, mnist_root, home):
+    """As from a notebook's cell, or in a container for a user without a name."""
+    places = ['--results-root', str(tmp_path), '--data-root', str(mnist_root), '--ctx', 'cpu']
+    lines = [['run', SOLO, *SMALL[:-2], *places]] + [
+        [command, '--match', '*', *places] for command in ('explore', 'evaluate')]
+    nameless = 'import pwd; del pwd.getpwuid; pwd.getpwuid = {}.__getitem__\n'
+    code = (f'{nameless if home is None else ""}import sys\nfrom training.__main__ import main\n'
+            f'for line in {lines!r}:\n    assert main(line) == 0\n'
+            'assert "matplotlib.pyplot" not in sys.modules')
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ('HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'MPLCONFIGDIR')}
+    environment['MPLBACKEND'] = 'module://matplotlib_inline.backend_inline'
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
+                          env=environment | ({'HOME': home} if home else {}))
+    assert done.returncode == 0, done.stderr
+    assert 'atplotlib' not in done.stderr and 'Traceback' not in done.stderr
+    assert len([*tmp_path.glob('*/*/explore_samples.png')]) == 1
+
+
 @pytest.mark.parametrize('mask, mode', [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_files_of_the_cache_are_open_to_whom_the_user_lets_in(tmp_path, mask, mode):
     before = os.umask(mask)

@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     a closed terminal.
     """
     process.open_streams()
+    process.draw_into_files()
     argv = sys.argv[1:] if argv is None else argv
     args = parser.parser().parse_args(argv)
     args.command_line = shlex.join(['python', '-m', 'training',

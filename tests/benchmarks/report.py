@@ -151,12 +151,11 @@ def timing_table(found: dict) -> str:
 
 def draw(path: Path, lines: list[dict]) -> None:
     """Draw their time in units of ours, a panel for each kind of step, with the rounds' range."""
-    import matplotlib
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
     found = cases(lines)
     kinds = list(dict.fromkeys(kind for _, kind in found))
-    figure, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 4.2), squeeze=False)
+    figure = Figure((5 * len(kinds), 4.2))
+    axes = figure.subplots(1, len(kinds), squeeze=False)
     for axis, kind in zip(axes[0], kinds, strict=True):
         nets = [nets for nets, of_kind in found if of_kind == kind]
         for i, name in enumerate(OTHERS):

@@ -97,7 +97,7 @@ def published_rows() -> dict[str, dict]:
 def load_classifier(row: Row, dataset, ctx, args):
     """Return the classifier whose features measure pictures of such data, or none.
 
-    It is trained if the cache has none.
+    It is trained if the cache has none, and kept there if that can be written.
     """
     from data import fetch, loading
     from models.classifier import Classifier, RotationClassifier
@@ -111,8 +111,11 @@ def load_classifier(row: Row, dataset, ctx, args):
                                    image_size=row.image_size)
     else:
         return None
-    path = fetch.cache_dir() / classifier.file_name(net, dataset.source['sha256'])
-    if not path.exists():
+    path = fetch.cached(classifier.file_name(net, dataset.source['sha256']))
+    if path is None:
+        print(f'training {task}, which is not kept: there is no cache that can be written '
+              '(XDG_CACHE_HOME names another place)', file=sys.stderr)
+    elif not path.exists():
         print(f'training {task}, once', file=sys.stderr)
     rounds = (classifier.labelled(dataset.train, dataset.labels[0]) if dataset.labels else
               classifier.rotated(dataset.train.with_layout('transpose')))

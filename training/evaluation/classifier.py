@@ -66,13 +66,14 @@ def rotated(images) -> Iterator[Iterator[tuple]]:
         yield (batch(random) for _ in range(UPDATES))
 
 
-def fit(net, rounds: Iterator[Iterator[tuple]], ctx: Context, path: Path) -> TrainedClassifier:
+def fit(net, rounds: Iterator[Iterator[tuple]], ctx: Context,
+        path: Path | None) -> TrainedClassifier:
     """Return the net, trained on rounds of batches of images and classes, (b, c, h, w) and (b,).
 
-    It is read from path, or trained from a fixed seed and written there.
+    It is read from path, or trained from a fixed seed and written there; none: not kept.
     """
     net.hybridize(static_alloc=True)
-    if path.exists():
+    if path and path.exists():
         parameters.load(net, path, ctx)
         return TrainedClassifier(net, ctx)
     random.seed(0)
@@ -86,6 +87,6 @@ def fit(net, rounds: Iterator[Iterator[tuple]], ctx: Context, path: Path) -> Tra
             loss.backward()
             trainer.step(len(y))
         trainer.set_learning_rate(LR * 0.3 ** (i + 1))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    parameters.save(net, path)
+    if path:
+        parameters.save(net, path)
     return TrainedClassifier(net, ctx)

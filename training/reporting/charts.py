@@ -3,15 +3,12 @@ import io
 import textwrap
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from training.experiments import kinds
 from training.experiments.kinds import NETS
 from training.storage import files
-
-matplotlib.use('Agg')
 
 
 def draw_vae(path: Path, statistics: list[dict], published: list[dict], title: str) -> None:

@@ -1,4 +1,4 @@
-"""What training sets for its whole process: how floats are counted, how many threads there are.
+"""What is set for the whole process: where it draws, how floats are counted, how many threads.
 
 Threads take over how floats are counted from the thread that starts them, and MXNet starts its
 own when it is imported and when it is first used. So `before_mxnet` comes before its import, and
@@ -55,11 +55,30 @@ def open_streams() -> None:
                                else 'backslashreplace')
 
 
+def draw_into_files() -> None:
+    """Let Matplotlib draw into files only, and in silence where it has no home to keep things in.
+
+    Call it before Matplotlib is imported. A notebook tells the processes that it starts to draw
+    into it, by a backend that Matplotlib may not find: it is not even imported then.
+    """
+    os.environ.pop('MPLBACKEND', None)
+    if 'MPLCONFIGDIR' not in os.environ and not _is_writable_home():
+        os.environ['MPLCONFIGDIR'] = str(_cache('matplotlib'))
+
+
+def _is_writable_home() -> bool:
+    try:
+        return os.access(Path.home(), os.W_OK)
+    except RuntimeError:  # there is none
+        return False
+
+
 def before_mxnet() -> None:
     """Count tiny floats as zero, keep freed memory, give MXNet and Numba a thread a core.
 
     ThreadsError if OMP_NUM_THREADS is not what OpenMP takes.
     """
+    draw_into_files()  # GluonCV imports Matplotlib
     flush_denormals()
     keep_memory()
     os.environ.setdefault(THREADS, str(cores()))
@@ -72,15 +91,19 @@ def before_mxnet() -> None:
 def kernels_place() -> Path | None:
     """Return where Numba is to keep compiled kernels; none: beside their source.
 
-    Where that cannot be written, in the user's cache; where that cannot either, in a folder that
-    goes with this process.
+    Where that cannot be written, in the user's cache.
     """
     beside = Path(__file__).parents[1] / 'steps'
     if all(os.access(path, os.W_OK) for path in (beside, beside / '__pycache__')
            if path.exists()):
         return None
+    return _cache('numba')
+
+
+def _cache(name: str) -> Path:
+    """Return a folder of the user's cache, or one that goes with this process."""
     try:
-        place = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan/numba'
+        place = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan' / name
         place.mkdir(parents=True, exist_ok=True)
         if os.access(place, os.W_OK):
             return place
