@@ -24,6 +24,7 @@ REMOVED = {'bool': bool, 'int': int,
            **dict.fromkeys(('alltrue', 'mirr', 'msort', 'npv', 'pmt', 'ppmt', 'product', 'pv',
                             'rate', 'round_', 'sometrue'))}
 CUDA_BUILD = 'mxnet-cu112'
+SYSTEM = {'libgomp.so.1': 'libgomp1', 'libquadmath.so.0': 'libquadmath0'}  # Debian's packages
 DRIVER_CHECK = 'MXNET_CUDA_LIB_CHECKING'  # 0: MXNet says nothing of a driver that is not there
 
 
@@ -84,12 +85,18 @@ def import_mxnet() -> None:
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise
-        raise ImportError(
-            f'the CUDA build of MXNet cannot be loaded ({error}); without an NVIDIA driver '
-            'install the CPU build into a fresh environment: '
-            'pip install --no-deps -r requirements.txt'
-        ) from None
+        raise ImportError(f'MXNet cannot be loaded ({error}); {_remedy(str(error))}') from None
     except AttributeError as error:
         raise ImportError(f'MXNet 1.9.1 does not work with this NumPy ({error}): '
                           'pip install --no-deps -r requirements.txt') from None
 
+
+def _remedy(error: str) -> str:
+    """Return what to do where a library cannot be loaded."""
+    if any(name in error for name in SYSTEM):
+        return f'Debian, Ubuntu: apt install {" ".join(SYSTEM.values())}'
+    again = 'pip install --no-deps -r requirements.txt'
+    if _is_cuda_build():
+        return ('without an NVIDIA driver install the CPU build into a fresh environment: '
+                + again)
+    return again

@@ -106,20 +106,34 @@ def test_auto_without_a_gpu_is_the_cpu_in_silence(gpus, capsys):
     assert capsys.readouterr().err == ''
 
 
-@pytest.mark.parametrize('failure, message', [
-    ("OSError('libcuda.so.1: cannot open shared object file')", 'NVIDIA driver'),
-    ("AttributeError('PZERO')", 'NumPy'), ("ModuleNotFoundError('mxnet')", 'pip install'),
+AGAIN = 'pip install --no-deps -r requirements.txt'
+SYSTEM = 'Debian, Ubuntu: apt install libgomp1 libquadmath0'
+
+
+@pytest.mark.parametrize('build', ['mxnet', 'mxnet_cu112'])
+@pytest.mark.parametrize('failure, words, remedy', [
+    ("OSError('libcuda.so.1: cannot open shared object file')", 'NVIDIA driver', AGAIN),
+    ("OSError('libgomp.so.1: cannot open shared object file')", 'libgomp.so.1', SYSTEM),
+    ("OSError('libquadmath.so.0: cannot open shared object file')", 'libquadmath.so.0', SYSTEM),
+    ("AttributeError('PZERO')", 'NumPy', AGAIN), ("ModuleNotFoundError('mxnet')", 'mxnet', AGAIN),
 ])
 @pytest.mark.parametrize('command', [
-    ['-c', 'import models'], ['-m', 'training', 'run', 'DenseVAE_on_MNIST/5_3_400_bce_50']])
-def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, message, command):
+    pytest.param(['-c', 'import models'], marks=pytest.mark.slow),
+    ['-m', 'training', 'run', 'DenseVAE_on_MNIST/5_3_400_bce_50']])
+def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, words, remedy,
+                                                         command, build):
+    (tmp_path / f'{build}-1.9.1.dist-info').mkdir()
+    (tmp_path / f'{build}-1.9.1.dist-info' / 'METADATA').write_text(
+        f'Metadata-Version: 2.1\nName: {build}\nVersion: 1.9.1\n')
+    words = words.replace('NVIDIA driver', 'NVIDIA driver' if 'cu' in build else 'libcuda')
     (tmp_path / 'mxnet.py').write_text(f'raise {failure}\n')
     environment = os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'}
     where = ['--results-root', str(tmp_path)] if command[0] == '-m' else []
     done = subprocess.run([sys.executable, *command, *where], capture_output=True, text=True,
                           env=environment, cwd=tmp_path)
     last = done.stderr.splitlines()[-1]
-    assert message in last and 'pip install --no-deps -r requirements.txt' in last
+    assert words in last and remedy in last and (remedy == AGAIN) == ('pip' in last)
+    assert ('CUDA build' in last or 'NVIDIA' in last) <= ('cu' in build)
     if command[0] == '-m':
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
@@ -268,9 +282,9 @@ ENTRIES = {name: ['-m', 'training', *shlex.split(example)]
 def test_process_is_set_up_before_mxnet_is_imported(tmp_path, entry):
     (tmp_path / 'mxnet.py').write_text('import os; from models import mxnet_import\n'
                                        'raise SystemExit(os.environ["OMP_NUM_THREADS"])')
-    done = subprocess.run([sys.executable, *ENTRIES[entry]], cwd=ROOT, capture_output=True, text=True,
-                          env=os.environ | {'OMP_NUM_THREADS': '4,2',
-                                            'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    done = subprocess.run([sys.executable, *ENTRIES[entry]], cwd=ROOT, capture_output=True,
+                          text=True, env=os.environ | {
+                              'OMP_NUM_THREADS': '4,2', 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
     assert (done.returncode, done.stderr) == (1, '4\n')
 
 
