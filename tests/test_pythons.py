@@ -14,13 +14,14 @@ from tests.conftest import write_mnist
 from tests.processes import ROOT, Run
 
 SCRIPT = 'training/runtime/environment.sh'
-TOOLS = 'sh', 'uname', 'rm', 'mkdir', 'tail', 'cp', 'ln'
+TOOLS = 'sh', 'uname', 'rm', 'rmdir', 'mkdir', 'chmod', 'tail', 'cp', 'ln'
 # Pythons and uv that do nothing but say so. They install a package by leaving its name behind
 PYTHON = '''#!/bin/sh
 case "$*" in
     *version_info*) echo "$0"; exit {unfit} ;;
     *platform*) echo "is Python 3.9.2" ;;
     *ensurepip*) exit {incomplete} ;;
+    *libgomp*) [ -z "$MISSING" ] || {{ echo "$MISSING is missing"; exit 1; }} ;;
     "-m venv "*) mkdir -p "$3/bin"; ln -sf "$0" "$3/bin/python"; echo {name} > .venv/made-by ;;
     *" uv") cp "$SPARE_UV" .venv/uv/bin/uv ;;
     "-m pip "*) echo "$*" > .venv/installed; [ "$ONLINE" ] || {{ echo "none found"; exit 1; }} ;;
@@ -30,7 +31,9 @@ UV = '''#!/bin/sh
 echo "$*" >> uv-asked; echo "$UV_NO_CACHE $UV_PYTHON_INSTALL_DIR" >> uv-places
 [ "$UV_WORKS" ] || exit 1
 case "$1" in
-    venv) mkdir -p .venv/bin; echo "#!/bin/sh" > .venv/bin/python; echo uv > .venv/made-by ;;
+    venv) mkdir -p .venv/bin; echo uv > .venv/made-by; { echo "#!/bin/sh"
+        echo '[ -z "$MISSING" ] || { echo "$MISSING is missing"; exit 1; }'; } > .venv/bin/python
+        chmod +x .venv/bin/python ;;
     pip) echo "$*" > .venv/installed ;;
 esac
 '''
@@ -114,6 +117,56 @@ def test_what_is_missing_is_one_line(tmp_path, pythons, variables, message):
     status, err = environment(tmp_path, pythons, **variables)
     line, = err.splitlines()
     assert status == 2 and line.startswith('error: ') and message in line
+
+
+@pytest.mark.parametrize('pythons', [{}, {'python3': FITS}, {'python3': UNFIT}], ids=str)
+def test_library_that_is_missing_is_one_line_before_anything_is_installed(tmp_path, pythons):
+    status, err = environment(tmp_path, pythons, uv=True, MISSING='libgomp.so.1')
+    line, = err.splitlines()
+    assert status == 2 and 'libgomp.so.1 is missing' in line
+    assert not (tmp_path / '.venv' / 'installed').exists()
+    assert (tmp_path / '.venv').exists() == (not pythons)
+
+
+def test_libraries_that_mxnet_needs_are_looked_for(tmp_path):
+    """As Python's own loader finds them, or not; nothing else stands in for it."""
+    (tmp_path / 'ctypes.py').write_text('def CDLL(name):\n'
+                                        '    if "quadmath" in name: raise OSError')
+    (tmp_path / '.venv').mkdir()
+    done = subprocess.run(['sh', ROOT / SCRIPT, 'requirements.txt'], cwd=tmp_path,
+                          capture_output=True, text=True,
+                          env=os.environ | {'PYTHONPATH': str(tmp_path), 'PYTHON': sys.executable})
+    assert done.returncode == 2 and done.stderr == (
+        'error: libquadmath.so.0 is missing, which MXNet needs: install it (Debian, Ubuntu: '
+        'apt install libgomp1 libquadmath0)\n')
+    assert not [*(tmp_path / '.venv').iterdir()]
+
+
+@pytest.mark.parametrize('kind', ['folder', 'link', 'file'])
+def test_environment_of_another_is_left_alone(tmp_path, kind):
+    place = tmp_path / '.venv'
+    if kind == 'link':
+        (tmp_path / 'elsewhere').mkdir()
+        place.symlink_to('elsewhere')
+    elif kind == 'folder':
+        place.mkdir()
+    kept = place if kind == 'file' else place / 'pyvenv.cfg'
+    kept.write_text('home = /usr/bin')
+    status, err = environment(tmp_path, {'python3': FITS})
+    line, = err.splitlines()
+    assert status == 2 and "not of make's making: move it away" in line
+    assert kept.read_text() == 'home = /usr/bin' and place.is_symlink() == (kind == 'link')
+
+
+def test_environment_that_make_made_is_made_anew_and_that_is_said(tmp_path):
+    assert environment(tmp_path, {'python3': FITS}) == (0, '')
+    (tmp_path / '.venv' / 'old').touch()
+    done = subprocess.run(['sh', ROOT / SCRIPT, 'requirements.txt'], cwd=tmp_path,
+                          capture_output=True, text=True,
+                          env={'PATH': str(tmp_path / 'bin'), 'ONLINE': 'yes'})
+    assert done.returncode == 0 and not (tmp_path / '.venv' / 'old').exists()
+    assert done.stdout == ('installing requirements.txt into .venv, which takes a minute or '
+                           'more ..\n')
 
 
 def test_names_are_numpys_only_while_mxnet_is_imported(monkeypatch):

@@ -3,13 +3,21 @@
 #
 # With the Python that PYTHON names, else the first here that fits, else with 3.11, which uv finds
 # or downloads. The user's uv is used wherever there is one, for it installs faster; where nothing
-# else helps it goes into .venv/uv. What is missing is one line; .venv/log has what pip and uv say.
+# else helps it goes into .venv/uv. What is missing is one line; .venv/log has what pip and uv say,
+# and marks a .venv as one that was made here: no other is touched.
 set -u
 requirements=$1
 names='python3.11 python3.10 python3.12 python3.13 python3'
 fits='import os, sys; print(os.path.realpath(sys.executable))
 sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
 version='import platform; print("is Python", platform.python_version())'
+libraries='import ctypes, sys
+for name in ("libgomp.so.1", "libquadmath.so.0"):
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        sys.exit(name + " is missing, which MXNet needs: install it "
+                 "(Debian, Ubuntu: apt install libgomp1 libquadmath0)")'
 mend='(Debian, Ubuntu: apt install python3-venv), or uv'
 
 fail() {
@@ -24,6 +32,7 @@ is_complete() {  # Debian keeps ensurepip in a package of its own
 with_uv() {
     [ "$uv" ] &&
         "$uv" venv --quiet --seed --allow-existing --python "${python:-3.11}" .venv &&
+        .venv/bin/python -c "$libraries" &&
         "$uv" pip install --quiet --no-deps --compile-bytecode --python .venv/bin/python \
             --requirement "$requirements"
 }
@@ -52,7 +61,16 @@ else
     done
 fi
 
-rm -rf .venv && mkdir .venv || exit 2
+# Where there is no Python yet, with_uv looks for them
+if any=${python:-$(command -v python3)}; then
+    missing=$("$any" -c "$libraries" 2>&1) || fail "$(echo "$missing" | tail -n 1)"
+fi
+
+if [ -e .venv ] && ! [ -f .venv/log ] && ! rmdir .venv 2> /dev/null; then
+    fail ".venv is there and not of make's making: move it away, or use it without make (README)"
+fi
+rm -rf .venv && mkdir .venv && : > .venv/log || exit 2
+echo "installing $requirements into .venv, which takes a minute or more .."
 uv=$(command -v uv)
 if ! [ -w "${HOME:-/nonexistent}" ]; then
     export UV_NO_CACHE=1 UV_PYTHON_INSTALL_DIR="$PWD/.venv/python"
