@@ -13,6 +13,7 @@ from training.commands import errors
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import pictures
 from training.reporting.statistics import read_statistics, write_statistics
+from training.run import progress_bar
 from training.storage import run_folder
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -413,6 +414,19 @@ def test_run_that_goes_on_elsewhere_says_so(run, tmp_path, monkeypatch):
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
     config = run_folder.read_config(tmp_path / 'DenseVAE_on_MNIST/5_3_400_bce_1_n64')
     assert config['device'].endswith(', then cpu (77 threads)')
+
+
+@pytest.mark.parametrize('seconds, n_lines', [
+    (0.0, 6), pytest.param(60.0, 0, marks=pytest.mark.slow)])
+def test_line_a_minute_says_where_an_epoch_is(run, monkeypatch, seconds, n_lines):
+    monkeypatch.setattr(progress_bar, 'LINE_SECONDS', seconds)
+    status, out, err = run('run', SOLO, '--epochs', 2, '--limit', 160)
+    lines = [line for line in err.splitlines() if 'so far' in line]
+    assert status == 0 and len(lines) == n_lines
+    assert len([line for line in out.splitlines() if line.startswith('epoch ')]) == 2
+    if lines:
+        assert re.fullmatch(r'epoch 1 solo: batch 2 of 3, vae_loss \d+(\.\d+)? .*so far '
+                            r'\(2 of 2\)', lines[4])
 
 
 @pytest.mark.parametrize('command', ['list', 'run', 'strips', 'demo', 'verify', 'launch'])
