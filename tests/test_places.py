@@ -1,5 +1,6 @@
 """Places that a run works in: homes, closed streams, odd names, caches of several users."""
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from data import DataError, fetch
 from data.loading import load
 from tests.processes import ROOT
+from tests.test_survival import bound_by_permissions
 from training.runtime import process
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -60,6 +62,28 @@ def test_commands_draw_without_a_home_and_whatever_backend_is_named(tmp_path, mn
     assert done.returncode == 0, done.stderr
     assert 'atplotlib' not in done.stderr and 'Traceback' not in done.stderr
     assert len([*tmp_path.glob('*/*/explore_samples.png')]) == 1
+
+
+@pytest.mark.parametrize('command', [
+    ['evaluate', SOLO], ['run', SOLO, *SMALL, '--force'], ['gallery'],
+    ['damage'], ['time', '--steps', '1']], ids=lambda command: command[0])
+def test_results_that_may_not_be_written_are_refused_before_the_work(tmp_path, mnist_root,
+                                                                     command):
+    run = tmp_path / 'results' / SOLO
+    data = ['--data-root', str(mnist_root)] * (command[0] != 'time')
+    shutil.copytree(ROOT / 'results' / 'images' / SOLO, run)
+    for folder in (run, run.parent, run.parent.parent):
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    done = subprocess.run(
+        [sys.executable, '-m', 'training', *command, '--results-root', str(tmp_path / 'results'),
+         *data], cwd=ROOT, capture_output=True, text=True,
+        preexec_fn=bound_by_permissions)
+    for folder in (run.parent.parent, run.parent, run):
+        folder.chmod(stat.S_IRWXU)
+    *data_lines, line = done.stderr.splitlines()
+    assert done.returncode == 2 and line.startswith(f'error: {tmp_path}/results')
+    assert line.endswith(': Permission denied; --results-root names another folder')
+    assert len(data_lines) == 2 * (command[0] == 'run')
 
 
 @pytest.mark.parametrize('mask, mode', [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])

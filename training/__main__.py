@@ -4,6 +4,7 @@ import errno
 import os
 import shlex
 import sys
+from typing import NoReturn
 
 from training.commands import errors, parser
 from training.runtime import process, signals
@@ -35,14 +36,21 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if not errors.is_users(error):
             raise
+        if hasattr(args, 'results_root'):
+            errors.add_place(error, args.results_root)
         print(f'error: {errors.one_line(error)}', file=sys.stderr)
         return 2
     return 0
 
 
-if __name__ == '__main__':
+def run() -> NoReturn:
+    """Run one command as a program of its own, and exit."""
     status = main()
     # What was said is the last of it: MXNet's CUDA build has words of its own for the end
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.exit(status)
+
+
+if __name__ == '__main__':
+    run()

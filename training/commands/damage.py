@@ -3,6 +3,7 @@ from training.commands.wiring import load_classifier, load_data, resolve_devices
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import tables
 from training.reporting.statistics import write_csv
+from training.storage import files
 from training.studies import damage
 from training.studies.anime import TRANSPOSED
 
@@ -11,13 +12,14 @@ N_DRAWN = 2  # faces in the figure
 
 def damage_command(args) -> None:
     """`damage`: damage held-out faces in four ways, and measure how far that takes them."""
+    root = tables_root(args)
+    files.check_writable(root)
     ctx = resolve_devices(args)[0]
     row = EXPERIMENTS[TRANSPOSED]
     dataset = load_data(row, args)
     classifier = load_classifier(row, dataset, ctx, args)
     pixels = dataset.test.pixels
     lines = damage.distances(pixels, lambda pictures: classifier(pictures)[0])
-    root = tables_root(args)
     root.mkdir(parents=True, exist_ok=True)
     write_csv(root / 'damage.csv', damage.COLUMNS, lines)
     from training.reporting import study_charts  # slow to import

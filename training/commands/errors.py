@@ -1,6 +1,10 @@
 """What a user is told of an error, in one line. Standard library only."""
 import errno
+import os
 import resource
+from pathlib import Path
+
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def is_users(error: Exception) -> bool:
@@ -22,6 +26,16 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
     return isinstance(error, MemoryError) or getattr(error, 'errno', None) == errno.ENOMEM or (
         isinstance(error, (RuntimeError, OSError)) and any(word in text for word in words)
     ) or _is_out_of_memory(error.__context__)
+
+
+def add_place(error: Exception, results_root: Path) -> None:
+    """Let an error of results that may not be written say how to name another place."""
+    if not isinstance(error, OSError) or error.errno not in REFUSED or error.filename is None:
+        return
+    path, root = (Path(os.path.abspath(os.fsdecode(place)))
+                  for place in (error.filename, results_root))
+    if path.is_relative_to(root.parent) or root.is_relative_to(path):
+        error.__notes__ = [*getattr(error, '__notes__', []), '--results-root names another folder']
 
 
 def one_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from training.commands.wiring import (
 from training.experiments import early_stopping, naming
 from training.experiments.row import Row
 from training.reporting.statistics import TableError, read_csv, read_statistics, write_csv
-from training.storage import run_folder
+from training.storage import files, run_folder
 from training.studies import STUDIES
 from training.studies.study import Runs, Study
 
@@ -27,6 +27,8 @@ def gallery_command(args) -> None:
     if args.markdown:
         print(_markdown(study, path, Runs(args.results_root, _prefix(args.results_root, root))))
         return
+    for folder in {root, args.results_root}:
+        files.check_writable(folder)
     ctx, rows = resolve_devices(args), study.rows()
     kept = _kept(study, rows, path, args.results_root) if args.keep else {}
     lines = [_line(study, row, ctx, args, kept) for row in rows]

@@ -8,7 +8,7 @@ from training.experiments import registry
 from training.experiments.row import Row
 from training.reporting.published import published_numbers
 from training.reporting.statistics import read_csv, read_statistics, write_csv
-from training.storage import run_folder
+from training.storage import files, run_folder
 from training.studies import mixes
 
 
@@ -18,6 +18,7 @@ def time_command(args) -> None:
     lines = _times_of_runs(args, published) if args.from_runs else []
     rows = [] if args.from_runs else registry.match(args.match)
     path = tables_root(args) / 'timing.csv'
+    files.check_writable(path.parent)
     if rows:
         ctx = resolve_devices(args)
         for row in rows:

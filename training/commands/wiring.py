@@ -11,7 +11,7 @@ from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, run_readme, tables
 from training.reporting.published import RESULTS, published_numbers
-from training.storage import run_folder
+from training.storage import files, run_folder
 
 
 def tables_root(args) -> Path:
@@ -194,6 +194,7 @@ def train_row(row: Row, dataset, ctx: list, args, workers=None):
     from training.commands import initial
     from training.run import train
     from training.steps.networks import ALONE
+    files.check_writable(args.results_root)
     vae, disc, feature_disc = build_nets(row, dataset.shape)
     classifier = None
     if row.n_classified:
@@ -226,6 +227,7 @@ def chosen_runs(args, whole: bool = False) -> Iterator:
         run_readme.readme(folder, published.get(run_folder.read_config(folder)['name'], {}))
         if (folder / run_folder.SUMS).exists():
             run_folder.read_checksums(folder)
+        files.check_writable(folder)
         yield load_run(folder, ctx, args, whole)
     if n_passed_over == len(folders):
         raise ExperimentError(f'no finished run in {root} that matches {args.match!r} has a '

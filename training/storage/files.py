@@ -2,6 +2,7 @@
 import fcntl
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,20 @@ def write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, in place of an older one."""
     write(path, [text.encode()])
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError, naming it, unless a folder that is there, or is to be made, can be written.
+
+    Before what takes long: its end is too late to hear of it.
+    """
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 def _sync(path: Path) -> None:
