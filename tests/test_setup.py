@@ -220,6 +220,40 @@ def test_command_works_from_any_folder(tmp_path):
     assert done.returncode == 0 and 'DenseVAE_on_MNIST/5_3_400_bce_50' in done.stdout, done.stderr
 
 
+def test_copy_of_the_project_is_refused_in_one_line():
+    pytest.importorskip('setuptools')
+    for hook in ('build_wheel', 'build_sdist'):
+        done = subprocess.run([sys.executable, '-c', f'import from_checkout as b; b.{hook}("x")'],
+                              cwd=ROOT / 'training' / 'runtime', capture_output=True, text=True)
+        line, = done.stderr.splitlines()
+        assert done.returncode == 1 and 'pip install -e .' in line
+
+
+@pytest.mark.slow
+def test_pip_makes_the_command_in_an_environment_of_the_users(tmp_path):
+    project, python = tmp_path / 'my project', tmp_path / 'venv' / 'bin' / 'python'
+    project.mkdir()
+    for name in ('models', 'data', 'training', 'results', 'pyproject.toml', 'requirements.txt'):
+        (project / name).symlink_to(ROOT / name)
+    subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'venv'], check=True)
+    pip = [python, '-m', 'pip', 'install', '--no-deps']
+    done = subprocess.run([*pip, '.'], cwd=project, capture_output=True, text=True)
+    assert done.returncode != 0 and 'used from its checkout' in done.stdout + done.stderr
+    subprocess.run([*pip, '--editable', '.'], cwd=project, check=True)
+    needs = subprocess.run([python, '-c', 'from importlib.metadata import requires; '
+                            'print(*requires("vaegan"), sep="\\n")'], capture_output=True,
+                           text=True).stdout.splitlines()
+    assert {Requirement(need).name for need in needs} == {
+        Requirement(line.split('#')[0]).name
+        for line in (ROOT / 'requirements.txt').read_text().splitlines()
+        if line.split('#')[0].strip()}
+    ours = next(path for path in sys.path if path.endswith('site-packages'))
+    done = subprocess.run([python.with_name('vaegan'), 'list', '--match', '*_bce_50'],
+                          cwd=tmp_path, capture_output=True, text=True,
+                          env=os.environ | {'PYTHONPATH': ours})
+    assert done.returncode == 0 and 'published 108.19' in done.stdout, done.stderr
+
+
 def test_another_python_is_refused_in_one_line():
     code = ("import sys; sys.version_info = (3, 9, 2)\n"
             "import runpy; runpy.run_module('training')")
