@@ -1,4 +1,5 @@
 """Images of a folder or a zip by name, without trust in what the zip says of itself."""
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from threading import Lock
 from data import DataError
 
 SUFFIXES = {'.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff'}
-MAX_FILE_BYTES = 32 << 20
+MAX_FILE_BYTES = 128 << 20
 MAX_RATIO, MIN_BOMB_BYTES = 200, 1 << 30  # images hardly compress: a zip that claims so is none
+N_SUFFIXES = 5  # that an error names
 HIDDEN, OTHER, LOOP = 'hidden', 'no images by their names', 'links that lead back'
 
 Source = tuple[str, Callable[[], bytes]]  # an image's name in messages, and how to get its bytes
@@ -26,6 +28,14 @@ class Found:
     """
     sources: list[Source]
     passed_over: Counter
+
+
+def _path(name: str) -> PurePosixPath:
+    """Return a name as a path; zips of some Windows programs have folders before backslashes.
+
+    Such a zip may also have been unpacked as it is, so that names of files hold them.
+    """
+    return PurePosixPath(name.replace('\\', '/'))
 
 
 def _reason(name: PurePath) -> str | None:
@@ -46,7 +56,7 @@ def images_below(folder: Path) -> tuple[list[tuple[PurePath, Path]], Counter]:
     def walk(directory: Path, above: tuple[Path, ...]) -> None:
         above = *above, directory.resolve()
         for path in directory.iterdir():
-            name = path.relative_to(folder)
+            name = _path(str(path.relative_to(folder)))
             if not path.is_dir():
                 reason = _reason(name)
                 if reason is None:
@@ -69,7 +79,19 @@ def images_below(folder: Path) -> tuple[list[tuple[PurePath, Path]], Counter]:
 def folder_sources(path: Path) -> Iterator[Found]:
     """Open all images below a folder."""
     images, passed_over = images_below(path)
-    yield Found([(str(image), image.read_bytes) for _, image in images], passed_over)
+    yield Found([(str(image), partial(read_file, image)) for _, image in images], passed_over)
+
+
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    return member.filename.endswith(('/', '\\'))
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's content. DataError for one that is too large to be read."""
+    n_bytes = path.stat().st_size
+    if n_bytes > MAX_FILE_BYTES:
+        raise DataError(f'{path}: {n_bytes} bytes, expected at most {MAX_FILE_BYTES}')
+    return path.read_bytes()
 
 
 @contextmanager
@@ -91,14 +113,39 @@ def zip_sources(path: Path) -> Iterator[Found]:
             return file.read(MAX_FILE_BYTES + 1)
 
     with archive:
-        members = sorted(((PurePosixPath(m.filename), m) for m in archive.infolist()),
+        members = sorted(((_path(m.filename), m) for m in archive.infolist()),
                          key=lambda named: named[0])
         _check_members(path, members)
         files = [(name, member, _reason(name)) for name, member in members
-                 if not member.is_dir()]
+                 if not _is_folder(member)]
         yield Found([(f'{path}: {name}', partial(read_member, member))
                      for name, member, reason in files if reason is None],
                     Counter(reason for *_, reason in files if reason is not None))
+
+
+def held(path: Path) -> str:
+    """Return how many files a folder or zip has of each suffix, as '3 .heic, 1 .txt'.
+
+    The most common ones first, without hidden files; '' if there are none.
+    """
+    if path.is_dir():
+        names = [name for *_, files in os.walk(path) for name in files]
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [_path(member.filename).name for member in archive.infolist()
+                     if not _is_folder(member)]
+    else:
+        names = []
+    suffixes = Counter(PurePath(name).suffix.lower() or 'without a suffix'
+                       for name in names if not name.startswith('.'))
+    return ', '.join(f'{n} {suffix}' for suffix, n in suffixes.most_common(N_SUFFIXES))
+
+
+def none_in(path: Path) -> DataError:
+    """Return the error for a folder or zip without images, with what it has in their place."""
+    there = held(path)
+    return DataError(f'{path}: no {", ".join(sorted(SUFFIXES))} files in it'
+                     + (f'; it holds {there}' if there else ''))
 
 
 def opened(path: Path) -> AbstractContextManager[Found]:

@@ -10,7 +10,7 @@ from data import DataError, archives, decoding, fetch, table
 from data.images import Images
 from data.loading import Contents, Request
 
-VERSION = b'2'  # of how images are decoded
+VERSION = b'3'  # of how images are decoded
 
 
 def read(request: Request) -> Contents:
@@ -39,18 +39,20 @@ def find(request: Request) -> Path:
     for name in own:
         if (base / name).exists():
             return base / name
+    of_others = any((base / name).exists() for name in others)
     if fetch.named(request.root):
         if base.is_file() and _is_file_of_faces(base):
             return base
-        if base.is_dir() and not any((base / name).exists() for name in others):
+        if base.is_dir() and not of_others:
             if archives.images_below(base)[0]:
                 return base
             zips = [path for path in sorted(base.iterdir()) if _is_file_of_faces(path)]
             if len(zips) == 1:
                 return zips[0]
-    also = ', or a folder or zip of images' if fetch.named(request.root) else ''
-    raise fetch.missing(request.root,
-                        f'{request.entry.description} ({" or ".join(own)}{also})',
+    named = fetch.named(request.root)
+    what = 'pictures' if named and not of_others else request.entry.description
+    also = ', or a folder or zip of images' if named else ''
+    raise fetch.missing(request.root, f'{what} ({" or ".join(own)}{also})',
                         'put a folder or zip of face images there, or name it with --data-root, '
                         'or train on drawn faces with --set data=sketch_faces')
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 from urllib.request import urlopen
 
-from data import DataError, MissingDataError
+from data import DataError, MissingDataError, archives
 
 TIMEOUT_SECONDS = 20
 CHUNK = 1 << 20  # bytes
@@ -67,7 +67,8 @@ def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
     kind, by = (DataError, '') if root else (MissingDataError, ' (named by VAEGAN_DATA)')
     if not where.exists():
         return kind(f'{where}{by}: no such file or folder, expected {wanted}')
-    return kind(f'{where}{by}: holds no {wanted}')
+    there = archives.held(where) if where.is_dir() else ''
+    return kind(f'{where}{by}: holds no {wanted}' + (f', but {there}' if there else ''))
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Pictures that a user names, one by one or by the folder, as a trained net sees them."""
 import contextlib
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,12 @@ def read(paths: list[Path], shape: tuple[int, int, int],
             if not path.exists():
                 raise DataError(f'{path}: no such file or folder')
             if path.is_dir() or path.suffix.lower() == '.zip':
-                sources += stack.enter_context(archives.opened(path)).sources
+                below = stack.enter_context(archives.opened(path)).sources
+                if not below:
+                    raise archives.none_in(path)
+                sources += below
             else:
-                sources.append((str(path), path.read_bytes))
-        if not sources:
-            raise DataError(f'{", ".join(map(str, paths))}: no '
-                            f'{", ".join(sorted(archives.SUFFIXES))} files')
+                sources.append((str(path), functools.partial(archives.read_file, path)))
         found = [*decoding.decoded(sources, 'pictures', skip_bad, shape)]
     there = [(name, pixels) for name, pixels in found if pixels is not None]
     names, pictures = zip(*there, strict=True)

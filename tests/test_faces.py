@@ -204,14 +204,15 @@ def test_place_that_is_named_and_holds_no_faces_is_refused(tmp_path, monkeypatch
     in_folders(fetch.cache_dir() / 'anime_faces')  # never used in its place
     if by == 'variable':
         monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'mine'))
-    with pytest.raises(DataError, match=f'{tmp_path / "mine"}.*: holds no anime faces') as error:
+    with pytest.raises(DataError, match=f'{tmp_path / "mine"}.*: holds no (pictures|anime '
+                       'faces) .anime_faces or .*, but [1-9]0? .') as error:
         load('anime', tmp_path / 'mine' if by == 'option' else None)
     assert '\n' not in str(error.value)
 
 
 def test_file_that_is_no_zip_is_refused_by_name(tmp_path):
     (tmp_path / 'faces.tar').write_bytes(b'x' * 2000)
-    with pytest.raises(DataError, match='faces.tar: holds no anime faces .* folder or zip'):
+    with pytest.raises(DataError, match='faces.tar: holds no pictures .* folder or zip'):
         load('anime', tmp_path / 'faces.tar')
 
 
@@ -387,7 +388,7 @@ def test_member_of_a_zip_cannot_claim_the_memory(tmp_path, monkeypatch, claimed)
 
 def test_faces_that_are_nowhere_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv('VAEGAN_DATA', str(tmp_path))
-    with pytest.raises(MissingDataError, match='holds no anime faces') as error:
+    with pytest.raises(MissingDataError, match='holds no pictures') as error:
         load('anime')
     assert str(tmp_path) in str(error.value) and '\n' not in str(error.value)
 
