@@ -5,7 +5,7 @@ import os
 import struct
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,15 +20,20 @@ from data import DataError, archives
 
 # Suffixes are often wrong; no EPS: it is run
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF')
+JPEGS = ('JPEG', 'MPO')  # MPO: a JPEG with more behind it, as phones write
 SIDE = 64               # pixels
 FACE_BYTES = SIDE * SIDE * 3
 MAX_IMAGES = 300_000
 MAX_PIXELS = 50_000_000
+MAX_JPEG_PIXELS = 150_000_000  # those of phones; they are decoded at a part of their size
+DRAFT_SIDE = 1024       # pixels: what is left of them at least
 MIN_SIDE = 16           # pixels: less shows no face
 LARGE = 4_000_000       # pixels: of such images only one at a time is in memory
 # A saved NDArray: list of one, then its magic number, kind of storage, 4 sizes, device, type
 NDARRAY, NDARRAY_END, CONVERTED_AT_ONCE = '<QQQIiI4qiii', 8, 512
 NDARRAY_FIELDS = ((0x112, 0, 1, 0xF993FAC9, 0, 4), (0x112, 0, 1, 0xF993FACA, 0, 4))
+# Tags of a TIFF, and what they may say
+BITS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO, SIGNED = 258, 262, 339, 0, 2
 _one_large = Lock()
 
 
@@ -50,7 +55,7 @@ def decode_into(file: IO[bytes], path: Path, skip_bad: bool, side: int = SIDE) -
 def _decode_all(file: IO[bytes], path: Path, sources: list[archives.Source],
                 skip_bad: bool, side: int) -> int:
     if not sources:
-        raise DataError(f'{path}: no {", ".join(sorted(archives.SUFFIXES))} files in it')
+        raise archives.none_in(path)
     n_skipped = 0
     for _, face in decoded(sources, path.name, skip_bad, (3, side, side)):
         if face is None:
@@ -107,14 +112,19 @@ def _decode(source: archives.Source, shape: tuple[int, int, int]) -> np.ndarray:
         if len(content) > archives.MAX_FILE_BYTES:
             raise DataError(f'{name}: more than {archives.MAX_FILE_BYTES} bytes')
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+            n_pixels = image.width * image.height
+            most = MAX_JPEG_PIXELS if image.format in JPEGS else MAX_PIXELS
+            if n_pixels > most:
                 raise DataError(f'{name}: {image.width} x {image.height} pixels, expected at '
-                                f'most {MAX_PIXELS}')
+                                f'most {most}')
             if min(image.size) < MIN_SIDE:
                 raise DataError(f'{name}: {image.width} x {image.height} pixels, expected '
                                 f'{MIN_SIDE} or more a side')
-            with _one_large if image.width * image.height > LARGE else nullcontext():
-                upright = _to_rgb(_upright(image))
+            if n_pixels > MAX_PIXELS:
+                image.draft(None, (DRAFT_SIDE, DRAFT_SIDE))
+            with _one_large if n_pixels > LARGE else nullcontext():
+                upright = _to_rgb(_in_bytes(_upright(image), name,
+                                           getattr(image, 'tag_v2', {})))
                 square = ImageOps.fit(upright if channels == 3 else upright.convert('L'),
                                       size[::-1], Image.Resampling.LANCZOS)
             return np.asarray(square).reshape(*size, channels)
@@ -138,10 +148,37 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
+def _in_bytes(image: Image.Image, name: str, tags: Mapping) -> Image.Image:
+    """Return an image with 8 bits a value; Pillow would clip grey ones of more, not scale them.
+
+    tags: of a TIFF. DataError for values whose range is not known.
+    """
+    if image.mode == 'I' or SIGNED in tags.get(SAMPLE_FORMAT, ()):
+        raise DataError(f'{name}: signed or 32-bit integers, expected 8 or 16 bits without a '
+                        'sign, or floats in [0, 1]')
+    if image.mode != 'F' and not image.mode.startswith('I;16'):
+        return image
+    values = np.asarray(image)
+    if image.mode == 'F':
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+            raise DataError(f'{name}: floats from {values.min():g} to {values.max():g}, expected '
+                            'floats in [0, 1]')
+        grey = np.rint(values * np.float32(255)).astype(np.uint8)
+    else:
+        grey = (values >> tags.get(BITS, (16,))[0] - 8).astype(np.uint8)
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        grey = 255 - grey
+    scaled = Image.fromarray(grey)
+    if 'transparency' in image.info:  # the grey that is, of a PNG
+        scaled.putalpha(Image.fromarray(np.where(values == image.info['transparency'], 0, 255)
+                                        .astype(np.uint8)))
+    return scaled
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Return an image of any mode as RGB; what is transparent shows white, as on a page."""
-    if image.mode.startswith('I;16'):  # Pillow would clip 16 bits to 8: all but black is white
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == 'La':  # Pillow turns it into nothing but LA
+        image = image.convert('LA')
     if image.has_transparency_data:
         image = image.convert('RGBA')
         white = Image.new('RGBA', image.size, 'white')
