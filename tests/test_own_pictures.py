@@ -1,5 +1,6 @@
 """`reconstruct`, `sample`, `interpolate` and `encode`, on pictures of no data set."""
 import csv
+import os
 import zipfile
 
 import numpy as np
@@ -90,6 +91,23 @@ def test_a_zip_gives_what_its_folder_gives(cli, finished, mine, tmp_path):
         assert cli(['encode', run, str(place), '--out', str(out), *where])[0] == 0
         found.append([list(line.values())[1:] for line in csv.DictReader(out.open())])
     assert found[0] == found[1] and len(found[0]) == 70
+
+
+@pytest.mark.parametrize('name', [b'f\xfcr', b'a' * 246, '漢'.encode() * 82],
+                         ids=['no UTF-8', 'long', 'long, of wide letters'])
+def test_pictures_of_any_name_are_drawn_and_encoded(cli, finished, mine, tmp_path, name):
+    run, where, _ = finished
+    picture = (mine / '05.png').rename(mine / os.fsdecode(name + b'.png'))
+    for out in ('drawn', 'z.csv', 'z.npz'):
+        command = 'encode' if '.' in out else 'reconstruct'
+        status, _, err = cli([command, run, str(picture), '--out', str(tmp_path / out), *where])
+        assert status == 0, err
+    shown = f'{mine}/' + name.decode(errors='backslashreplace') + '.png'
+    for table in ('z.csv', 'drawn/pictures.csv'):
+        line, = csv.DictReader((tmp_path / table).open(encoding='utf-8'))
+        assert line['picture'] == shown
+    assert np.load(tmp_path / 'z.npz')['names'].tolist() == [shown]
+    assert len([*(tmp_path / 'drawn').glob('0000_*.png')]) == 1
 
 
 def test_samples_come_again_and_from_pictures_alone(cli, finished, tmp_path):

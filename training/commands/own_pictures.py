@@ -8,9 +8,10 @@ from training.commands.wiring import resolve_devices
 from training.experiments.row import ExperimentError
 from training.reporting import pictures
 from training.reporting.statistics import write_csv
-from training.storage import run_folder
+from training.storage import files, run_folder
 
 CSV, SHEET = 'pictures.csv', 'sheet.png'
+MAX_STEM_BYTES = 200  # of a picture's name in what is drawn of it
 
 
 def reconstruct_command(args) -> None:
@@ -23,7 +24,8 @@ def reconstruct_command(args) -> None:
     from training.evaluation import metrics
     lines = []
     for i, (name, original, again) in enumerate(zip(names, pixels, drawn, strict=True)):
-        file = f'{i:04d}_{Path(name).stem}.png'
+        stem = files.shortened(Path(name).stem, MAX_STEM_BYTES)
+        file = f'{i:04d}_{stem}.png'
         pictures.write_picture(args.out / file, again)
         psnr = (math.inf if (original == again).all() else
                 peak_signal_noise_ratio(original, again, data_range=255))
@@ -72,9 +74,9 @@ def encode_command(args) -> None:
     mean, logvar = net.encode(pixels)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.out.suffix.lower() == '.npz':
-        from training.storage import files
         with files.replacing(args.out) as temporary, open(temporary, 'wb') as file:
-            np.savez(file, names=np.array(names), mean=mean, logvar=logvar)
+            np.savez(file, names=np.array([files.printable(name) for name in names]), mean=mean,
+                     logvar=logvar)
     else:
         n = mean.shape[1]
         columns = ('picture', *(f'mean_{i}' for i in range(n)), *(f'logvar_{i}' for i in range(n)))

@@ -43,7 +43,7 @@ def check(folder: Path, published: dict[str, dict]) -> Findings:
         _check_configuration(folder, row, findings)
         _check_statistics(folder, row, findings)
         readme = run_readme.readme(folder, published.get(row.name, {}))
-        if readme != (folder / 'README.md').read_text():
+        if readme != (folder / 'README.md').read_text(encoding='utf-8'):
             findings.problems.append('README.md is not what the numbers say')
     except (ValueError, OSError) as error:
         findings.problems.append(' '.join(str(error).split()))

@@ -5,6 +5,7 @@ own when it is imported and when it is first used. So `before_mxnet` comes befor
 `run_in_calling_thread` between its import and its use. Nets work without either, more slowly.
 """
 import atexit
+import codecs
 import contextlib
 import ctypes
 import io
@@ -50,7 +51,11 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, 'w', closefd=False))
         stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == 'strict':
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if codecs.lookup(stream.encoding).name == 'ascii':  # as in a POSIX locale
+            stream.reconfigure(encoding='utf-8', errors='surrogateescape')
+        elif stream.errors == 'strict':
             stream.reconfigure(errors='surrogateescape' if stream.encoding.lower() == 'utf-8'
                                else 'backslashreplace')
 

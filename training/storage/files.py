@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 TEMPORARY = '.tmp'  # suffix of what is not whole yet; such a file is hidden
+MAX_NAME_BYTES, ADDED_BYTES = 255, 25  # of a file's name, and what `replacing` adds to it
 
 
 class LockError(ValueError):
@@ -21,7 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If anything fails, what `path` was stays. An OSError names `path`.
     """
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}{TEMPORARY}')
+    name = shortened(path.name, MAX_NAME_BYTES - ADDED_BYTES)
+    temporary = path.with_name(f'.{name}.{os.getpid()}{TEMPORARY}')
     try:
         yield temporary
         _sync(temporary)
@@ -41,8 +43,27 @@ def write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, in place of an older one."""
-    write(path, [text.encode()])
+    """Write a text file in UTF-8, in place of an older one."""
+    write(path, [printable(text).encode()])
+
+
+def printable(text: str) -> str:
+    r"""Return a text with names of files as any program can read it, whatever the locale.
+
+    Bytes that are no UTF-8 become escapes such as \xfc.
+    """
+    return text.encode(errors='surrogateescape').decode(errors='backslashreplace')
+
+
+def shortened(name: str, n_bytes: int) -> str:
+    """Return the beginning of a file's name that takes so many bytes at most, as the disk has it.
+
+    It is UTF-8 there even where the locale is not, as in zips; bytes that are no UTF-8 stay.
+    """
+    name = name.encode(errors='surrogateescape').decode(errors='surrogateescape')
+    while len(kept := name.encode(errors='surrogateescape')) > n_bytes:
+        name = name[:-1]
+    return os.fsdecode(kept)
 
 
 def check_writable(folder: Path) -> None:

@@ -1,0 +1,43 @@
+"""Names of pictures that are no UTF-8, that a locale cannot say, or that are very long."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from training.storage import files
+
+ROOT = Path(__file__).parents[1]
+LATIN = os.fsdecode(b'f\xfcr.png')
+POSIX = {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
+SAYS = """
+from pathlib import Path
+from training.runtime import process
+from training.storage import files
+process.open_streams()
+name, from_zip = next(Path('.').iterdir()).name, 'f\\xfcr'
+files.write_text(Path('out.txt'), name + from_zip)
+Path(files.shortened(from_zip * 9, 6)).touch()
+print(name, from_zip)
+"""
+
+
+def test_names_are_written_as_any_program_reads_them(tmp_path):
+    files.write_text(tmp_path / 'names.txt', f'{LATIN} für.png')
+    assert (tmp_path / 'names.txt').read_bytes() == 'f\\xfcr.png für.png'.encode()
+
+
+def test_posix_locale_changes_no_name(tmp_path):
+    (tmp_path / 'für.png').touch()
+    done = subprocess.run([sys.executable, '-c', SAYS], cwd=tmp_path, capture_output=True,
+                          env=os.environ | POSIX | {'PYTHONPATH': str(ROOT)})
+    assert done.returncode == 0 and done.stdout == 'für.png für\n'.encode(), done.stderr
+    assert (tmp_path / 'out.txt').read_bytes() == 'für.pngfür'.encode()
+    assert (tmp_path / 'fürf').exists()
+
+
+def test_long_names_are_cut_between_letters(tmp_path):
+    assert files.shortened('漢' * 80, 200) == '漢' * 66
+    assert files.shortened(LATIN, 200) == LATIN
+    path = tmp_path / ('a' * 251 + '.csv')  # as long as names may be
+    files.write_text(path, 'whole')
+    assert [*tmp_path.iterdir()] == [path] and path.read_text() == 'whole'
