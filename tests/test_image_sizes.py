@@ -79,9 +79,31 @@ def test_other_nets_refuse(name, said):
 
 
 def test_only_these_sizes():
-    for side in (0, 16, 48, 64):
-        with pytest.raises(ExperimentError, match='expected one of 32, 128'):
+    for side in (0, 16, 48):
+        with pytest.raises(ExperimentError, match='expected one of 32, 64, 128'):
             changed(REPAIRED, image_size=side)
+
+
+@pytest.mark.parametrize('data', ['anime', 'sketch_faces'])
+def test_usual_size_is_no_change(cli, data):
+    ask = ['run', REPAIRED, '--dry-run', '--set', f'data={data}']
+    status, plain, _ = cli(ask)
+    assert status == 0
+    status, sized, err = cli([*ask, '--set', 'image_size=64'])
+    assert status == 0 and sized == plain and 'image_size=64 changes nothing' in err
+
+
+def test_limit_that_leaves_nothing_out_is_no_change(cli, tmp_path, pictures):
+    where = ['--results-root', str(tmp_path), '--ctx', 'cpu', '--data-root', str(pictures)]
+    ask = ['run', REPAIRED, *CONV, *where]
+    for limit, name in (('79', '_n79'), ('80', ''), ('70000', '')):
+        ask[ask.index('--limit') + 1] = limit
+        status, out, err = cli(ask)
+        assert ('changes nothing, for there are 80' in err) == (limit != '79')
+        if limit == '70000':
+            assert status == 2 and 'a finished run is there' in err  # the one before
+        else:
+            assert status == 0 and ('_n' + limit in out.splitlines()[-1]) == bool(name)
 
 
 def test_sets_of_one_size_refuse(cli, tmp_path):

@@ -46,7 +46,7 @@ def check_data(row: Row) -> None:
     if row.n_classified and not entry.n_classes:
         known = ' and '.join(name for name, of in table.SETS.items() if of.n_classes)
         row.refuse('n_classified', f'0, for only {known} has classes')
-    if row.image_size and not entry.comes_as_one:
+    if row.image_size not in (None, entry.shape[1]) and not entry.comes_as_one:
         known = ' and '.join(name for name, of in table.SETS.items() if of.comes_as_one)
         row.refuse('image_size', f'none, for only {known} are pictures of any size')
 
@@ -56,6 +56,8 @@ def idle_by_data(row: Row) -> dict[str, str]:
     entry, reasons = table.get(row.data), {}
     if entry.shape[0] == 1:
         reasons['layout'] = f'{row.data} has one channel'
+    if row.image_size == entry.shape[1]:
+        reasons['image_size'] = f'{row.data} has that size'
     if not entry.comes_as_one:
         reasons['shuffle_seed'] = f'{row.data} comes as training and held-out images'
     return reasons
@@ -81,10 +83,17 @@ def load_data(row: Row, args):
 
 
 def on_data(row: Row, dataset) -> Row:
-    """Return the row with the images of its data. DataError if it is to have others."""
+    """Return the row with the images of its data, and no limit above their number.
+
+    DataError if it is to have others.
+    """
     if row.images not in (None, dataset.images):
         raise DataError(f'{dataset.path}: images {dataset.images or "of the shown results"}, '
                         f'expected images={row.images}')
+    if row.limit is not None and row.limit >= len(dataset.train):
+        print(f'limit={row.limit} changes nothing, for there are {len(dataset.train)} training '
+              'images: left out', file=sys.stderr)
+        row = replace(row, limit=None)
     return replace(row, images=dataset.images)
 
 

@@ -18,7 +18,7 @@ from training.experiments.fields import (
 class Data:
     """Which images a run sees, and how."""
     data: str = of('name of a data set')
-    image_size: int | None = of('pixels a side of faces; none: 64', None, choices=(32, 128))
+    image_size: int | None = of('pixels a side of faces; none: 64', None, choices=(32, 64, 128))
     layout: str = of('how height x width x channel images become channel-first', 'reshape',
                      choices=('reshape', 'transpose'))
     shuffle_seed: int | None = of('seed of the split; none: files in name order', 0, least=0,

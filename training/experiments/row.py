@@ -29,7 +29,8 @@ class Row:
     """What rows of all kinds have in common: a name, checks, and what identifies a training."""
     name: str
     # Changes that users make to many rows at once: where one does nothing, it is left out
-    LEFT_OUT: ClassVar[tuple[str, ...]] = ('step', 'layout', 'shuffle_seed', 'decay_interval')
+    LEFT_OUT: ClassVar[tuple[str, ...]] = ('step', 'layout', 'shuffle_seed', 'decay_interval',
+                                        'image_size')
 
     def __post_init__(self) -> None:
         check(self)
