@@ -1,4 +1,6 @@
 """The CPU kernels against the losses they stand for, with MXNet's gradients."""
+import sys
+
 import numpy as np
 import pytest
 from mxnet import autograd, nd
@@ -79,6 +81,29 @@ def test_adversarial_is_the_loss_and_counts_who_is_right(n_real):
     positive = logit.asnumpy().ravel() > 0
     assert real_right == SCALE * positive[:n_real].sum()
     assert fake_right == SCALE * (~positive[n_real:]).sum()
+
+
+@pytest.mark.parametrize('of', [lambda array: array, lambda array: array.reshape((10, 100)),
+                                lambda array: array[200:700]], ids=['whole', 'reshaped', 'part'])
+def test_a_view_holds_on_to_what_it_shows(of):
+    """Of arrays that nobody else holds: others would soon be where they were."""
+    views = [kernels.view(of(nd.ones((1000,)) * i)) for i in range(40)]
+    others = [nd.ones((1000,)) * -1 for _ in range(200)]
+    nd.waitall()
+    assert [np.unique(values).tolist() for values in views] == [[i] for i in range(40)]
+    del others
+
+
+def test_a_view_lets_go_of_what_it_showed():
+    array = nd.ones((1000,))
+    before = sys.getrefcount(array)
+    values = kernels.view(array)
+    part = values[:10]
+    assert sys.getrefcount(array) == before + 1
+    del values
+    assert sys.getrefcount(array) == before + 1 and part.sum() == 10
+    del part
+    assert sys.getrefcount(array) == before
 
 
 def test_adversarial_of_labels_is_that_of_each():

@@ -73,8 +73,6 @@ class FinishedRun:
     def keep_pictures(self) -> None:
         """Write pictures.safetensors, from which strips come again without the encoder."""
         decoder = self.vae.decoder if self.row.encodes else self.vae
-        held = {name: kernels.view(parameter.data(self.ctx))
-                for name, parameter in decoder._collect_params_with_prefix().items()}
         latents = {}
         if self.row.encodes:
             images = self.dataset.test
@@ -83,6 +81,8 @@ class FinishedRun:
                      for part in self.codes(self.n_measured)]
             latents = dict(zip(picture_file.LATENTS, (*strip, *codes, self.kl_per_latent()),
                                strict=True))
+        held = {name: kernels.view(parameter.data(self.ctx))  # once no net is run any more
+                for name, parameter in decoder._collect_params_with_prefix().items()}
         picture_file.save(self.folder / run_folder.PICTURES, held, latents)
 
 

@@ -25,7 +25,10 @@ FLOATS = {'nsz'}
 
 
 def addresses(*arrays: NDArray) -> list[int]:
-    """Return where float32 NDArrays' values are, once nothing reads or writes them any more."""
+    """Return where float32 NDArrays' values are, once nothing reads or writes them any more.
+
+    Until the arrays are gone, or MXNet uses them again: it may then lay them out elsewhere.
+    """
     nd.waitall()
     pointer, places = ctypes.c_void_p(), []
     for array in arrays:
@@ -227,9 +230,13 @@ def _adversarial(logit, gradient, size, n_real, scale):
 
 
 def view(array: NDArray) -> np.ndarray:
-    """Return a float32 NDArray's values: on the CPU its own memory, from a GPU a copy."""
+    """Return a float32 NDArray's values: on the CPU its own memory, from a GPU a copy.
+
+    They hold on to the array, and are right until MXNet uses it again.
+    """
     if array.context.device_type != 'cpu':
         return array.asnumpy()
     address, = addresses(array)
-    values = np.ctypeslib.as_array((ctypes.c_float * array.size).from_address(address))
-    return values.reshape(array.shape)
+    memory = (ctypes.c_float * array.size).from_address(address)
+    memory.owner = array
+    return np.ctypeslib.as_array(memory).reshape(array.shape)
