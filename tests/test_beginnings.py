@@ -2,12 +2,15 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
 import pytest
 
+import models
 from data.images import Images
+from training.commands import initial
 from training.commands.wiring import build_nets
 from training.experiments import early_stopping, naming, registry
 from training.reporting import page, verify
@@ -199,6 +202,72 @@ def test_a_run_begins_with_anothers_parameters(run):
     assert status == 0, third
     assert same(of(first), of(third)) and third.name.split('from-')[1] != second.name.split(
         'from-')[1]
+
+
+def a_run_of(row, root) -> SimpleNamespace:
+    """The arguments that begin with its parameters: a configuration, and files in their place."""
+    folder = root / naming.run_name(row)
+    folder.mkdir(parents=True)
+    run_folder.write_config(folder, {
+        'run': naming.run_name(row), 'name': row.name, 'caption': '', 'command': '',
+        'row': row.configuration(), 'n_train': 1, 'n_held_out': 1, 'device': 'cpu',
+        'data': dict.fromkeys(run_folder.DATA_FIELDS, '')})
+    for net in ('vae', 'disc'):
+        (folder / f'{net}.params').write_text(net)
+    return SimpleNamespace(results_root=root, begin_from=naming.run_name(row))
+
+
+def with_another(field, row):
+    one, value = row.fields()[field], getattr(row, field)
+    if choices := one.metadata['choices']:
+        return replace(row, **{field: next(choice for choice in choices if choice != value)})
+    step = 0.1 if isinstance(value, float) else 1
+    return replace(row, **{field: 8 if value is None else value + step})
+
+
+NETS = {'vae': models.VAES, 'disc': models.DISCRIMINATORS}
+BUILT_FROM = {  # a row of each net, by each field that the net is built from
+    (net, getattr(row, net), field): row for row in registry.EXPERIMENTS.values() for net in NETS
+    if net == 'vae' or row.combo_epochs
+    for field in NETS[net][getattr(row, net)].fields if field not in row.idle()}
+
+
+@pytest.mark.parametrize('net, name, field', BUILT_FROM)
+def test_every_field_of_a_net_makes_it_another(net, name, field, tmp_path, capsys):
+    row = BUILT_FROM[net, name, field]
+    args, other = a_run_of(row, tmp_path), with_another(field, row)
+    assert initial.files_of(row, args).keys() == {'vae', 'disc'} - (
+        set() if row.combo_epochs else {'disc'})
+    initial.begun(row, args)
+    assert capsys.readouterr().err == ''
+    reason = f'({field} {getattr(row, field) or 64} there, {getattr(other, field)} here)'
+    if field in models.VAES[row.vae].fields:
+        with pytest.raises(registry.ExperimentError) as refused:
+            initial.begun(other, args)
+        assert str(refused.value) == (f'--from {tmp_path / args.begin_from}: parameters of '
+                                      f'another net {reason}')
+        return
+    assert initial.files_of(other, args).keys() == {'vae'}
+    assert initial.begun(other, args).initial != initial.begun(row, args).initial
+    assert f'the VAE only, the discriminator begins anew {reason}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name, change', [
+    ('ConvVAE_ResNet_on_anime/512_32_200_10_1', {'disc_base_channels': 64}),
+    ('VAEGAN_on_MNIST/A_64_100', {'minibatch_dims': 7}),
+    (COMBO, {'lr': 0.5, 'disc_weight': 7.0, 'step': 'shared', 'mirror': 'yes'})])
+def test_what_changes_no_net_leaves_them_alike(name, change, tmp_path):
+    row = registry.EXPERIMENTS[name]
+    args = a_run_of(row, tmp_path)
+    assert initial.files_of(replace(row, **change), args).keys() == {'vae', 'disc'}
+
+
+@pytest.mark.parametrize('change', [{'vae': 'ConvVAE', 'vae_base_channels': 8}, {'n_latent': 6}])
+def test_another_vae_is_refused(change, tmp_path):
+    row = registry.EXPERIMENTS[COMBO]
+    args = a_run_of(row, tmp_path)
+    with pytest.raises(registry.ExperimentError, match=f'another net .{[*change][0]} .* there, '):
+        initial.begun(replace(row, **change), args)
 
 
 def test_a_repeated_command_begins_with_the_same_parameters(run, cli):

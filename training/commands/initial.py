@@ -1,13 +1,13 @@
 """`run --from RUN`: the parameters of a finished run, with which another one begins."""
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from training.experiments.row import Row
+from training.experiments.row import ExperimentError, Row
 from training.storage import files, run_folder
 
 N_DIGITS = 8  # of a checksum, in the name of a run
-OF_DISC = ('disc', 'disc_hlayers', 'disc_hnodes', 'disc_base_channels')
 
 
 def folder_of(args) -> Path | None:
@@ -19,32 +19,59 @@ def folder_of(args) -> Path | None:
 def files_of(row: Row, args) -> dict[str, Path]:
     """Return the files of parameters with which a row begins, by net.
 
-    The VAE's, and the discriminator's if the other run trained one like it. ParamsError if the
-    VAE's is not there.
+    The VAE's, and the discriminator's if the other run trained one like it. ExperimentError if
+    it trained another VAE; ParamsError if the VAE's file is not there.
     """
     folder = folder_of(args)
-    if folder is None:
-        return {}
+    return {} if folder is None else _of_run(row, folder)[0]
+
+
+def _of_run(row: Row, folder: Path) -> tuple[dict[str, Path], str | None]:
+    """Return the files that a row takes of a run, and why not the discriminator's, or nothing."""
     from training.evaluation import finished_run
     config = run_folder.read_config(folder)
     other = run_folder.row_of(config, folder)
+    if unlike := _unlike('vae', row, other):
+        raise ExperimentError(f'--from {folder}: parameters of another net ({unlike})')
     found = {'vae': finished_run.parameters_of(config, folder)}
+    if not row.combo_epochs:
+        return found, None
     disc = folder / run_folder.PARAMETERS_OF.format('disc')
-    if row.combo_epochs and disc.exists() and all(
-            getattr(other, field) == getattr(row, field) for field in OF_DISC):
-        found['disc'] = disc
-    return found
+    unlike = _unlike('disc', row, other) if disc.exists() else f'no {disc.name} there'
+    return found if unlike else found | {'disc': disc}, unlike
+
+
+def _unlike(net: str, row: Row, other: Row) -> str | None:
+    """Return in what two rows' nets differ, of all that one is built from, or nothing."""
+    import models
+    name = getattr(row, net)
+    known = {'vae': models.VAES, 'disc': models.DISCRIMINATORS}[net].get(name)
+    fields = [net] + ['n_latent'] * (net == 'vae')
+    if known:
+        idle = row.idle().keys() & other.idle().keys()
+        fields += [field for field in known.fields if field not in idle]
+    for field in fields:
+        theirs, ours = (known.defaults.get(field) if known and value is None else value
+                        for value in (getattr(one, field, None) for one in (other, row)))
+        if theirs != ours:
+            return f'{field} {theirs} there, {ours} here'
+    return None
 
 
 def begun(row: Row, args) -> Row:
     """Return the row with the checksum of the parameters with which it begins.
 
-    ExperimentError if it is to begin with others.
+    A line says where its discriminator begins anew. ExperimentError if it is to begin with
+    others.
     """
-    found = files_of(row, args)
+    folder = folder_of(args)
+    found, unlike = _of_run(row, folder) if folder else ({}, None)
+    if unlike:
+        print(f'--from {folder}: the VAE only, the discriminator begins anew ({unlike})',
+              file=sys.stderr)
     sums = ''.join(files.sha256(path) for path in found.values())
     checksum = hashlib.sha256(sums.encode()).hexdigest()[:N_DIGITS] if found else None
     if row.initial not in (None, checksum):
-        there = f'those of {folder_of(args)} ({checksum})' if found else 'no --from'
+        there = f'those of {folder} ({checksum})' if found else 'no --from'
         row.refuse('initial', f'--from a run with those parameters, found {there}')
     return replace(row, initial=checksum)
