@@ -99,6 +99,20 @@ def test_dropout_is_drawn_again(tmp_path):
     assert train(again, replace(row, seed=1)) != whole[0]
 
 
+@pytest.mark.parametrize('at', [2, 3, 8])
+def test_running_statistics_of_each_device_go_on(at, tmp_path):
+    def make(row, ctx):
+        disc = nn.HybridSequential()
+        disc.add(nn.Dense(8), nn.BatchNorm(), nn.Dense(1))
+        return networks(row, ctx, disc)
+
+    row, ctx = replace(ROW, solo_epochs=0, combo_epochs=3), [cpu(0), cpu(1)]
+    nets = make(row, ctx)
+    whole = train(nets, row, ctx), values(nets)
+    assert whole[1]['disc/1.running_mean'] != whole[1]['disc/1.running_mean@1']
+    assert cut_and_resumed(row, tmp_path, at, make, ctx) == whole
+
+
 def test_pixel_weight_and_gate_go_on(tmp_path):
     row = replace(ROW, solo_epochs=0, combo_epochs=6, pbp_decay=0.5, max_disc_loss=1.386,
                   decay_interval=2)

@@ -76,6 +76,9 @@ class Trainer(gluon.Trainer):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
+        # Not at the first step, as Gluon does: all devices get the first one's running statistics
+        self._init_kvstore()
+        self._init_params()
         self._arrays = {}  # indices, weights and gradients, by device
 
     def _update(self, ignore_stale_grad: bool = False) -> None:
