@@ -50,7 +50,9 @@ def train(networks: Networks, train_images, held_out, row: Row,
         record = _epoch(networks, train_images, n_seen, row, ctx, phase, progress, on_batch,
                         workers)
         check_finite(networks, progress, phase, row.epochs)
-        record |= begun | phase.watch(networks, held_out, row, ctx[0])
+        if workers.rank == 0:  # the running statistics that a run keeps are its own
+            record |= begun | phase.watch(networks, held_out, row, ctx[0])
+        record = workers.agree(record)
         progress.finish_epoch(record)
         yield record
 

@@ -4,8 +4,12 @@ A worker computes its part of every batch; the parameter server adds the gradien
 net takes from a whole batch, BatchNorm's means and minibatch discrimination, each device takes
 from its part.
 """
+import functools
 import itertools
+import json
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from mxnet import Context, gluon, kv, nd
@@ -15,6 +19,7 @@ from mxnet.ndarray import NDArray
 from training.runtime.launch import ROLE
 
 DIST_SYNC = 'dist_sync'
+KILOBYTE = 1 << 10
 
 
 class ParallelError(ValueError):
@@ -61,16 +66,22 @@ class Workers:
         self.store().broadcast(0, shared, [shared])
         return shared.asnumpy()
 
-    def agree(self, answer: bool) -> bool:
-        """Return the first worker's answer to what others may see differently."""
-        return bool(self.total(nd.array([float(answer) if self.rank == 0 else 0.0])).asscalar())
+    def agree(self, value: Any) -> Any:
+        """Return the first worker's value of what JSON holds, to each of them."""
+        if not self._store:
+            return value
+        text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+        whole, rest = self.share(np.array(divmod(len(text), KILOBYTE))).astype(int)
+        size = whole * KILOBYTE + rest  # float32 has no large number to the last digit
+        text = self.share(np.resize(text, size))
+        return json.loads(text.astype(np.uint8).tobytes())
 
 
 class _NamedKeys(KVStoreBase):
     """A parameter server's keys under a name: every trainer numbers its own from 0."""
 
     def __init__(self, store, name: int):
-        self._store, self._name = store, name
+        self._store, self._name, self._apart = store, name, set()
 
     def broadcast(self, key, value, out, priority=0):
         self._store.broadcast(f'{self._name}/{key}', value, out, priority)
@@ -79,8 +90,22 @@ class _NamedKeys(KVStoreBase):
             array.wait_to_read()
 
     def pushpull(self, key, value, out=None, priority=0):
-        self._store.pushpull(f'{self._name}/{key}', value, value if out is None else out,
-                             priority)
+        name, out = f'{self._name}/{key}', value if out is None else out
+        if self.num_workers <= 2:
+            self._store.pushpull(name, value, out, priority)
+            return
+        # The server adds up what comes in the order in which it comes, and more than two floats
+        # make another sum in another order: so each worker gets the parts of all
+        own, name = _sum(one.as_in_context(value[0].context) for one in value), f'{name}/parts'
+        parts = nd.zeros((self.num_workers, *own.shape), own.context)
+        if name not in self._apart:
+            self._apart.add(name)
+            self._store.broadcast(name, parts, [parts])
+        parts[self.rank] = own
+        self._store.pushpull(name, [parts], [parts], priority)
+        total = _sum(parts)
+        for array in out:
+            array[:] = total
 
     @staticmethod
     def is_capable(capability: str) -> bool:
@@ -97,6 +122,10 @@ class _NamedKeys(KVStoreBase):
     @property
     def num_workers(self) -> int:
         return self._store.num_workers
+
+
+def _sum(arrays: Iterable[NDArray]) -> NDArray:
+    return functools.reduce(NDArray.__add__, arrays)
 
 
 def to_devices(array: np.ndarray, ctx: list[Context]) -> NDArray | list[NDArray]:

@@ -211,9 +211,6 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
                           n_devices: int) -> VaeGanNetworks:
     if row.equilibrium is not None and n_devices * workers.count > 1:
         row.refuse('equilibrium', 'none on several devices, for each knows the costs of its part')
-    if row.schedule != 'constant' and workers.count > 1:
-        row.refuse('schedule', 'constant on several workers, for each has held-out losses of its '
-                   'own')
     if row.routing == 'accumulated' and any(
             len(p.shape) == 4 for net in (vae, disc) for p in net.collect_params().values()):
         row.refuse('routing', 'separate, for nets with convolutions')

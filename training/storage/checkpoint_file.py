@@ -6,7 +6,7 @@ state is in it, for noise and order depend on (seed, epoch, batch) alone.
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -92,14 +92,20 @@ def digest(state: str, arrays) -> str:
     return whole.hexdigest()
 
 
-def _check_names(arrays: _Arrays, updates: dict, networks: Networks) -> None:
-    """CheckpointError unless the arrays are the networks', in name, type and shape."""
+def shapes(networks: Networks, updates: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays, by name, of networks with those parameters updated."""
     parameters = {name: array.shape for name, array in networks.arrays().items()
                   if '.' not in name.partition('/')[0]}
-    wanted = parameters | {name.replace('/', f'.{moment}/', 1): parameters[name]
-                           for name in updates if name in parameters
-                           for moment in ('mean', 'variance')}
-    odd = sorted((set(arrays) ^ wanted.keys()) | (updates.keys() - parameters.keys()))
+    return parameters | {name.replace('/', f'.{moment}/', 1): parameters[name]
+                         for name in updates if name in parameters
+                         for moment in ('mean', 'variance')}
+
+
+def _check_names(arrays: _Arrays, updates: dict, networks: Networks) -> None:
+    """CheckpointError unless the arrays are the networks', in name, type and shape."""
+    wanted = shapes(networks, updates)
+    odd = sorted((set(arrays) ^ wanted.keys()) | {
+        name for name in updates if name.replace('/', '.mean/', 1) not in wanted})
     if odd:
         raise CheckpointError(f'{odd[0]!r} is only in '
                               + ('the net' if odd[0] in wanted else 'the file'))

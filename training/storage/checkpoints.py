@@ -96,23 +96,13 @@ def share(workers: Workers, networks: Networks, progress: Progress, row: Row) ->
     if progress.batch:
         raise CheckpointError(f'the last checkpoint is from the middle of an epoch (after '
                               f'{progress.described(row)}), where only one process can go on')
-    done, parameters = len(progress.records), networks.arrays()
-    losses = np.zeros(1 + row.epochs)  # how many are known, and what the gate looks at
-    losses[:1 + done] = [done, *(record.get('disc_loss', 0) for record in progress.records)]
-    done, *losses = workers.share(losses).tolist()
-    names = sorted(name for name in parameters if '.' not in name.partition('/')[0])
-    known = networks.update_counts()
-    counts = dict(zip(names, workers.share(np.array([known.get(name, 0) for name in names]))
-                      .astype(int).tolist(), strict=True))
-    arrays = {name: workers.share(parameters[name].asnumpy()) for name in names}
-    for name in filter(counts.get, names):
-        for moment in ('mean', 'variance'):
-            state = name.replace('/', f'.{moment}/', 1)
-            arrays[state] = workers.share(parameters[state].asnumpy() if state in parameters
-                                          else np.zeros_like(arrays[name]))
+    records, counts = workers.agree([progress.records, networks.update_counts()])
+    there = networks.arrays()
+    arrays = {name: workers.share(there[name].asnumpy() if name in there else np.zeros(shape))
+              for name, shape in checkpoint_file.shapes(networks, counts).items()}
     if workers.rank == 0:
         return progress
-    networks.restore(arrays, {name: count for name, count in counts.items() if count})
-    return Progress([{'disc_loss': loss} for loss in losses[:int(done)]])
+    networks.restore(arrays, counts)
+    return Progress(records)
 
 
