@@ -53,6 +53,9 @@ class Run:
     def folder(self) -> Path:
         return next(p.parent for p in self.root.glob('*/*/config.json'))
 
+    def unfinished(self) -> Path:
+        return next(self.root.glob('*/*.unfinished'))
+
     def result(self) -> dict:
         """All that has to be the same."""
         folder = self.folder()
@@ -60,3 +63,27 @@ class Run:
                  if p.suffix in ('.params', '.png', '.json')}
         return files | {'statistics': [{k: v for k, v in line.items() if k != 'seconds'}
                                        for line in read_statistics(folder)]}
+
+
+class Job(Run):
+    """A run on several workers."""
+
+    def __init__(self, arguments: list[str], root: Path, data_root: Path, n_workers: int = 2,
+                 *options: str):
+        super().__init__(arguments, root, data_root)
+        self.command[3:3] = ['launch', '--workers', str(n_workers), *options]
+        del self.command[-2:]  # a job has its checkpoints at the end of epochs
+
+    def processes(self, role: str = '') -> list[int]:
+        """Those of one role that there are, or of all."""
+        found = []
+        for folder in Path('/proc').glob('[0-9]*'):
+            try:
+                line, settings = ((folder / name).read_bytes().split(b'\0')
+                                  for name in ('cmdline', 'environ'))
+            except OSError:
+                continue
+            if str(self.root).encode() in line and any(
+                    setting.startswith(f'DMLC_ROLE={role}'.encode()) for setting in settings):
+                found.append(int(folder.name))
+        return found

@@ -1,5 +1,12 @@
 """Jobs of several workers on MXNet's parameter server: they go on, and they end."""
+import functools
+import os
+import re
+import signal
+import subprocess
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,10 +14,12 @@ from mxnet import cpu
 
 from data.images import Images
 from tests.jobs import run_job
+from tests.processes import ROOT, Job
 from tests.test_models import shape_of, shrunk
 from training.commands.wiring import build_nets
 from training.experiments.registry import EXPERIMENTS
 from training.run import loop
+from training.runtime import launch
 from training.steps import phases
 from training.steps.networks import make_networks
 from training.storage import checkpoints
@@ -83,3 +92,233 @@ def test_a_job_that_goes_on_ends_as_one_undisturbed(row, n_workers, tmp_path, mo
             if 'running' not in name or arrays is whole[0][1]:
                 assert values.tobytes() == theirs[name].tobytes(), name
                 assert 'running' in name or (values == whole[0][1][name]).all()
+
+
+# The launcher, with shell scripts in place of the processes of a job
+
+
+def runs(number: str) -> bool:
+    try:
+        return 'Z' != Path(f'/proc/{number}/stat').read_text().rpartition(')')[2].split()[0]
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def launched(cli, tmp_path, monkeypatch):
+    """A job whose processes do what a line of shell says, by their role."""
+    def run(*options: str, worker: str, other: str = 'exec sleep 60') -> tuple[int, str, str]:
+        script = tmp_path / 'python'
+        script.write_text(f'#!/bin/sh\necho $$ >> {tmp_path}/started\n'
+                          f'if [ $DMLC_ROLE = worker ]; then {worker}; else {other}; fi\n')
+        script.chmod(0o755)
+        monkeypatch.setattr(launch.sys, 'executable', str(script))
+        return cli(['launch', *options, 'run', COMBO])
+    yield run
+    for number in (tmp_path / 'started').read_text().split():
+        for _ in range(200):
+            if not runs(number):
+                break
+            time.sleep(0.01)
+        assert not runs(number)
+
+
+@pytest.fixture
+def ssh(tmp_path, monkeypatch):
+    """In place of ssh: runs its last argument here, and keeps the host."""
+    program = tmp_path / 'bin' / 'ssh'
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nfor last; do host=$command; command=$last; done\n'
+                       f'echo $host >> {tmp_path}/hosts\n'
+                       '[ $host = localhost ] || { echo "ssh: no $host" >&2; exit 255; }\n'
+                       'sh -c "$command"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{program.parent}:{os.environ["PATH"]}')
+    return program
+
+
+def test_a_job_is_done_when_its_workers_are(launched):
+    assert launched('--workers', '3', '--servers', '2', worker='echo said >&2') == (
+        0, '', 3 * 'said\n')
+
+
+@pytest.mark.parametrize('n_workers', [1, 3])
+def test_workers_that_fail_end_the_job_with_one_line(launched, n_workers):
+    begun = time.monotonic()
+    status, out, err = launched('--workers', str(n_workers), worker=(
+        "trap '' TERM; echo 'error: no room: full' >&2; echo on >&2; exit 2"))
+    assert status == 2 and not out and set(err.splitlines()[:-1]) == {'on'}
+    assert re.fullmatch(r'error: worker \d: no room: full; the job was ended',
+                        err.splitlines()[-1])
+    assert time.monotonic() - begun < launch.GRACE_SECONDS
+
+
+@pytest.mark.parametrize('says, how', [('kill -9 $$', 'signal SIGKILL'),
+                                       ('kill -11 $$', 'signal SIGSEGV'),
+                                       ('exit 3', 'exit status 3')])
+@pytest.mark.parametrize('role', ['worker', 'scheduler'])
+def test_a_process_that_ends_without_a_word_is_named(launched, role, says, how):
+    dies = f'[ $DMLC_ROLE = {role} ] && {says}; exec sleep 60'
+    status, out, err = launched(worker=dies, other=dies)
+    assert (status, out) == (2, '')
+    assert err in [f'error: {role} {i} ended with {how}; the job was ended\n' for i in range(2)]
+
+
+def test_processes_that_do_not_listen_are_killed(launched, monkeypatch):
+    monkeypatch.setattr(launch, 'GRACE_SECONDS', 0.3)
+    status, _, err = launched(worker='sleep 0.2; exit 3',
+                              other="trap '' TERM; sleep 60 & wait; sleep 60")
+    assert status == 2 and err.startswith('error: worker ')
+
+
+def test_a_process_on_another_host_says_why(launched, ssh, tmp_path):
+    status, out, err = launched('--hosts', 'localhost', worker='echo said; '
+                                'echo "error: no room" >&2; exit 2')
+    assert status == 2 and set(out.split()) == {'said'}
+    assert re.fullmatch(r'error: worker \d on localhost: no room; the job was ended\n', err)
+    assert set((tmp_path / 'hosts').read_text().split()) == {'localhost'}
+
+
+def test_a_host_that_cannot_be_reached_is_one_line(launched, ssh):
+    status, _, err = launched('--hosts', 'localhost,127.0.0.1', '--workers', '3',
+                              worker='exec sleep 60')
+    assert status == 2
+    assert err == 'error: worker 1 on 127.0.0.1: ssh: no 127.0.0.1; the job was ended\n'
+
+
+def test_processes_know_the_command_of_their_job(launched):
+    status, _, err = launched('--workers', '1', worker='echo $VAEGAN_COMMAND >&2')
+    assert (status, err) == (0, f'python -m training launch --workers 1 run {COMBO}\n')
+
+
+def test_hosts_may_be_this_machine_and_others(monkeypatch):
+    addresses = {'localhost': '127.0.0.1', 'bob': '10.0.0.1'}
+    monkeypatch.setattr(launch, '_own_address', addresses.get)
+    for hosts, address in ((['localhost', 'bob'], '10.0.0.1'), (['bob', 'localhost'], '10.0.0.1'),
+                           (['localhost'], '127.0.0.1'), ([], '127.0.0.1')):
+        environment = launch._environment(2, 1, hosts)
+        assert environment['DMLC_PS_ROOT_URI'] == address
+        assert ('DMLC_INTERFACE' in environment) == (address == '127.0.0.1')
+
+
+def test_a_job_that_only_shows_its_row_starts_none(cli, monkeypatch):
+    monkeypatch.setattr(launch, 'launch', None)
+    status, out, _ = cli(['launch', 'run', COMBO, '--dry-run'])
+    assert status == 0 and out == cli(['run', COMBO, '--dry-run'])[1]
+
+
+# Real jobs
+
+
+REAL = [COMBO, '--epochs', '2+4', '--set', 'n_hnodes=16', '--set', 'batch_size=160']
+
+
+def assert_one_line(process, *words: str) -> None:
+    """The job ends within seconds with status 2 and one line that has those words."""
+    begun = time.monotonic()
+    output = process.communicate(timeout=60)[0]
+    assert time.monotonic() - begun < 30 and process.returncode == 2, output
+    errors = [line for line in output.splitlines() if line.startswith('error: ')]
+    assert errors == output.splitlines()[-1:], output
+    for word in words:
+        assert word in errors[0], output
+
+
+def epoch_done(process, epoch: int) -> None:
+    for line in process.stdout:
+        if line.startswith(f'epoch {epoch} '):
+            return
+    raise AssertionError(f'ended before the end of epoch {epoch}')
+
+
+@pytest.fixture(scope='session')
+def whole_jobs(tmp_path_factory, data_root):
+    """Undisturbed jobs, by the number of workers."""
+    def finished(n_workers: int) -> dict:
+        job = Job(REAL, tmp_path_factory.mktemp('whole'), data_root, n_workers)
+        job.finish()
+        return job.result()
+    return functools.cache(finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('role, n_workers, epoch', [
+    *((role, 2, epoch) for role in ('worker', 'server', 'scheduler') for epoch in (None, 3)),
+    ('worker', 3, 3)])
+def test_a_job_that_lost_a_process_ends_and_goes_on(role, n_workers, epoch, tmp_path, data_root,
+                                                    whole_jobs):
+    job = Job(REAL, tmp_path / 'job', data_root, n_workers)
+    process = subprocess.Popen(job.command, cwd=ROOT, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    if epoch is None:  # while they look for each other
+        while len(job.processes()) < 2 + n_workers:
+            time.sleep(0.01)
+    else:
+        epoch_done(process, epoch)
+    os.kill(job.processes(role)[-1], signal.SIGKILL)
+    assert_one_line(process, f'{role} ', 'SIGKILL', 'the job was ended')
+    assert not job.processes()
+    output = job.finish()
+    assert epoch is None or 'going on after ' in output
+    assert job.result() == whole_jobs(n_workers)
+
+
+@pytest.mark.slow
+def test_a_job_that_was_stopped_goes_on(tmp_path, data_root, whole_jobs):
+    job = Job(REAL, tmp_path / 'job', data_root)
+    process = job.start()
+    epoch_done(process, 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[0].splitlines()[-1] == 'interrupted'
+    assert process.returncode == 143 and not job.processes()
+    assert 'going on after ' in job.finish()
+    assert job.result() == whole_jobs(2)
+
+
+@pytest.mark.slow
+def test_a_worker_that_raises_ends_the_job(tmp_path, data_root):
+    """An error of ours in one of them, which the others wait for."""
+    (first := tmp_path / 'first').touch()
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import json, os\n'
+        'loads = json.loads\n'
+        'def raising(text):\n'
+        f'    if "DMLC_ROLE" in os.environ and text[:2] == b"[[" and os.path.exists("{first}"):\n'
+        f'        os.remove("{first}")\n'
+        '        raise KeyError("phase")\n'
+        '    return loads(text)\n'
+        'json.loads = raising\n')
+    job = Job(REAL, tmp_path / 'job', data_root, 3)
+    process = job.start(env=os.environ | {'PYTHONPATH': str(tmp_path)})
+    assert_one_line(process, 'worker ', 'ended with exit status 1')
+    assert not job.processes()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_only_the_first_worker_sees_ends_the_job(tmp_path, data_root):
+    job = Job(REAL, tmp_path / 'job', data_root)
+    process = job.start()
+    epoch_done(process, 2)
+    process.kill()
+    process.communicate()
+    while job.processes():  # they hear of it
+        time.sleep(0.01)
+    for path in checkpoints.paths_in(job.unfinished()):
+        path.write_bytes(path.read_bytes()[:-1])
+    status, err = job.attempt()
+    assert status == 2 and err.splitlines()[-1].startswith('error: worker ')
+    assert err.endswith('--fresh starts over; the job was ended\n') and not job.processes()
+    assert len(checkpoints.paths_in(job.unfinished())) == checkpoints.KEPT
+
+
+@pytest.mark.slow
+def test_workers_on_hosts_go_on(tmp_path, data_root, ssh, whole_jobs):
+    job = Job(REAL, tmp_path / 'job', data_root, 2, '--hosts', 'localhost')
+    process = job.start()
+    epoch_done(process, 2)
+    os.kill(job.processes('worker')[-1], signal.SIGKILL)
+    assert_one_line(process, 'worker ', ' on localhost ended with ')
+    job.finish()
+    ours, theirs = job.result(), whole_jobs(2)
+    assert ours['vae.params'] == theirs['vae.params']
+    assert ours['statistics'] == theirs['statistics']

@@ -4,10 +4,11 @@ import errno
 import os
 import shlex
 import sys
+import traceback
 from typing import NoReturn
 
 from training.commands import errors, parser
-from training.runtime import process, signals
+from training.runtime import launch, process, signals
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,8 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     process.draw_into_files()
     argv = sys.argv[1:] if argv is None else argv
     args = parser.parser().parse_args(argv)
-    args.command_line = shlex.join(['python', '-m', 'training',
-                                    *(word for word in argv if word != '--fresh')])
+    args.command_line = os.environ.get(launch.COMMAND) or shlex.join(
+        ['python', '-m', 'training', *(word for word in argv if word != '--fresh')])
     try:
         with signals.handled(signals.at_once):
             args.command(args)
@@ -43,9 +44,24 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _main_in_a_job() -> int:
+    """Run one command; if it fails, end here: MXNet would wait for the rest of the job."""
+    try:
+        status = main()
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    if status:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
 def run() -> NoReturn:
     """Run one command as a program of its own, and exit."""
-    status = main()
+    status = _main_in_a_job() if launch.ROLE in os.environ else main()
     # What was said is the last of it: MXNet's CUDA build has words of its own for the end
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -110,12 +110,15 @@ def launch_command(args) -> None:
     if args.job[:1] != ['run']:
         raise launch.LaunchError(f'launch {" ".join(args.job)}: expected run NAME ...')
     from training.commands import parser
-    _asked(parser.parser().parse_args(args.job))  # once, not by each
+    job = parser.parser().parse_args(args.job)
+    if job.dry_run:
+        return run_command(job)
+    _asked(job)  # once, not by each
     for field in ('workers', 'servers'):
         if getattr(args, field) < 1:
             raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
     launch.launch([*args.job, '--kvstore', 'dist_sync'], args.workers, args.servers,
-                  [host for host in args.hosts.split(',') if host])
+                  [host for host in args.hosts.split(',') if host], args.command_line)
 
 
 def _changed(row: Row, args) -> Row:
