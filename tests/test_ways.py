@@ -26,7 +26,7 @@ def test_ways_share_all_but_the_loss():
     for seed, row in rows[ways.CONTROL].items():
         other = rows[ways.IN_PLACE][seed]
         assert replace(row, disc_trained='yes', disc_weight=other.disc_weight,
-                       gamma=other.gamma) == other
+                       gamma=other.gamma, beta=other.beta) == other
     assert ways.GRID_SEED not in sharpness.SEEDS[sharpness.DIGITS]
 
 
@@ -64,6 +64,7 @@ def small(monkeypatch):
                 combo_epochs=min(1, row.combo_epochs)) for row in rows(title)])
     monkeypatch.setattr(sharpness, 'DIGITS_EPOCHS', 1)
     monkeypatch.setattr(ways, 'GAMMAS', (1.0,))
+    monkeypatch.setattr(ways, 'BETAS', (1.0, ways.CHOSEN_BETA))
     monkeypatch.setattr(ways, '_in_place', lambda seed, epochs, *chosen: replace(
         in_place(seed, 1, *chosen), **few))
 
@@ -73,7 +74,7 @@ def test_command_compares_ways(cli, tmp_path, data_root, small):
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
     found = read_csv(tmp_path / 'ways.csv')
-    assert len(found) == 2 + 4 * 2 and all(float(line['minutes']) > 0 for line in found)
+    assert len(found) == 2 + 2 + 4 * 2 and all(float(line['minutes']) > 0 for line in found)
     status, table, err = cli(['gallery', 'ways', '--markdown', '--results-root', str(tmp_path)])
     assert status == 0, err
     assert all(f'| {way} |' in table for way in (*ways.LAYERS, *ways.ways()))
@@ -84,6 +85,8 @@ def test_layer_and_weight_are_those_of_the_least_distance():
     """By the grid that is shown, where it is there."""
     path = Path(__file__).parents[1] / 'results' / ways.STUDY.table
     of = {line['run']: line for line in read_csv(path)}
-    grid = ways.comparisons()[ways.GRID].values()
-    best = min(grid, key=lambda row: float(of[naming.run_name(row)][ways.CHOSEN_BY]))
-    assert (best.similarity, best.gamma) == ways.CHOSEN
+    best, control = (
+        min(ways.comparisons()[title].values(),
+            key=lambda row: float(of[naming.run_name(row)][ways.CHOSEN_BY]))
+        for title in (ways.GRID, ways.CONTROL_GRID))
+    assert (best.similarity, best.gamma) == ways.CHOSEN and control.beta == ways.CHOSEN_BETA

@@ -5,6 +5,11 @@ from scipy import stats
 CONFIDENCE = 0.95  # as the figures say
 
 
+def value(line: dict, measure: str) -> float:
+    """Return a measure of a line of a table; not a number, where there was too little for it."""
+    return float(line.get(measure) or 'nan')
+
+
 def interval(sample: np.ndarray) -> tuple[float, float]:
     """Return the mean of a sample (n,), and half its confidence interval (Student's t)."""
     width = stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1) * stats.sem(sample)

@@ -51,7 +51,7 @@ def _rows(title: str) -> list[Row]:
 
 def values(title: str, lines: list[dict]) -> dict[str, dict[str, np.ndarray]]:
     """Return by measure and nets a value for each seed: (seeds,); lines: of a comparison."""
-    return {measure: {row.nets: np.array([float(line[measure]) for line in lines
+    return {measure: {row.nets: np.array([seeds.value(line, measure) for line in lines
                                           if line['nets'] == row.nets]) for row in _rows(title)}
             for measure in SHOWN[title]}
 

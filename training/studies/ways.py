@@ -12,14 +12,17 @@ from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
 from training.reporting import tables
 from training.studies import seeds, sharpness
-from training.studies.study import Runs, Study, of_measures
+from training.studies.study import Runs, Study, numbers, of_measures
 
-GRID, DIGITS = 'Digits: layer and weight of the similarity', 'Digits: beside, or in place?'
+GRID = 'Digits: layer and weight of the similarity'
+CONTROL_GRID = 'Digits: weight of the similarity in the control'
+DIGITS = 'Digits: beside, or in place?'
 PIXELS, BESIDE, IN_PLACE, CONTROL = 'pixels', 'beside', 'in place', 'control'
 GRID_SEED, GRID_EPOCHS = 5, 5  # a seed that is not among those that are compared
 LAYERS, GAMMAS = ('dense1', 'logit'), (0.1, 1.0, 10.0)
-CHOSEN = 'dense1', 1.0  # the least Frechet distance of reconstructions in the grid
-CHOSEN_BY = 'frechet_reconstructions'
+BETAS = (1.0, 10.0, 100.0, 1000.0)  # features that never learn differ by little
+CHOSEN_BY = 'frechet_reconstructions'  # the least of a grid
+CHOSEN, CHOSEN_BETA = ('dense1', 1.0), 100.0
 # What is compared was chosen before the runs, and is corrected for
 MEASURED = sharpness.SHOWN[sharpness.DIGITS] | of_measures('psnr', 'frechet_samples')
 PAIRS = [(BESIDE, PIXELS), (IN_PLACE, PIXELS), (CONTROL, PIXELS), (IN_PLACE, BESIDE),
@@ -38,10 +41,13 @@ def ways() -> dict[str, dict[int, Row]]:
              BESIDE: {row.seed: row for row in of_seeds if row.disc}}
     found[IN_PLACE] = {seed: _in_place(seed, sharpness.DIGITS_EPOCHS, *CHOSEN)
                        for seed in sharpness.SEEDS[sharpness.DIGITS]}
-    # Without a GAN term gamma is all that the decoder hears of, and Adam minds no scale
-    found[CONTROL] = {seed: replace(row, disc_trained='no', disc_weight=0.0, gamma=1.0)
-                      for seed, row in found[IN_PLACE].items()}
+    found[CONTROL] = {seed: _control(row, CHOSEN_BETA) for seed, row in found[IN_PLACE].items()}
     return found
+
+
+def _control(row: Row, beta: float) -> Row:
+    """Return the row with a discriminator that never learns; Adam minds no scale of gamma."""
+    return replace(row, disc_trained='no', disc_weight=0.0, gamma=1.0, beta=beta)
 
 
 def comparisons() -> dict[str, dict[str, Row]]:
@@ -49,6 +55,8 @@ def comparisons() -> dict[str, dict[str, Row]]:
     return {
         GRID: {f'{layer}, {gamma:g}': _in_place(GRID_SEED, GRID_EPOCHS, layer, gamma)
                for layer in LAYERS for gamma in GAMMAS},
+        CONTROL_GRID: {f'{beta:g}': _control(_in_place(GRID_SEED, GRID_EPOCHS, *CHOSEN), beta)
+                       for beta in BETAS},
         DIGITS: {f'{way}, seed {seed}': row for way, rows in ways().items()
                  for seed, row in rows.items()}}
 
@@ -56,22 +64,16 @@ def comparisons() -> dict[str, dict[str, Row]]:
 def values(lines: list[dict]) -> dict[str, dict[str, np.ndarray]]:
     """Return by measure and way a value for each seed: (seeds,); lines: of the table."""
     by_run = {line['run']: line for line in lines}
-    return {measure: {way: np.array([float(by_run[naming.run_name(row)][measure])
+    return {measure: {way: np.array([seeds.value(by_run[naming.run_name(row)], measure)
                                      for row in rows.values()]) for way, rows in ways().items()}
             for measure in MEASURED}
 
 
 def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
     """Return the grid, or means by way and what lies between ways."""
+    if len({row.seed for row, _ in compared.values()}) == 1:
+        return _grid(compared)
     lines = [line for _, line in compared.values()]
-    if len(compared) == len(LAYERS) * len(GAMMAS):
-        shown = {CHOSEN_BY: of_measures(CHOSEN_BY)[CHOSEN_BY], **of_measures(
-            'mean_squared_error', 'sharpness', 'accuracy', 'frechet_samples')}
-        return tables.markdown_table(
-            [['layer', 'gamma', *(header for header, _ in shown.values())],
-             *([row.similarity, f'{row.gamma:g}',
-                *(tables.number(line[name], digits) for name, (_, digits) in shown.items())]
-               for row, line in compared.values())])
     found, digits = values(lines), {name: max(3, of) for name, (_, of) in MEASURED.items()}
     minutes = {way: np.mean([float(line['minutes']) for row, line in compared.values()
                              if naming.run_name(row) in {*map(naming.run_name, rows.values())}])
@@ -87,6 +89,15 @@ def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
     return f'{tables.markdown_table(means)}\n{tables.markdown_table(apart)}'
 
 
+def _grid(compared: dict[str, tuple[Row, dict]]) -> str:
+    shown = of_measures(CHOSEN_BY, 'mean_squared_error', 'sharpness', 'accuracy',
+                        'frechet_samples') | {'kl': ('KL, nats', 2)}
+    return tables.markdown_table(
+        [['layer', 'beta', 'gamma', *(header for header, _ in shown.values())],
+         *([row.similarity, f'{row.beta:g}', f'{row.gamma:g}', *numbers(line, shown)]
+           for row, line in compared.values())])
+
+
 def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
     """Draw each seed's measures by way, with means and intervals."""
@@ -96,7 +107,7 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
 
 STUDY = Study(
     'ways', 'a discriminator beside pixels, in their place, and one that never learns',
-    'ways.csv', ('run', 'nets', 'seed', *MEASURED, 'minutes'),
+    'ways.csv', ('run', 'nets', 'seed', *MEASURED, 'kl', 'minutes'),
     'ways.png', comparisons, write, draw,
     '*Pixels*: KL + pixel loss. *Beside*: and the adversarial term. *In place*: KL + similarity '
     'of features of the discriminator, and its GAN term for the decoder. *Control*: KL + '
