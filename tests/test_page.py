@@ -233,6 +233,7 @@ def test_damaged_run_leaves_the_page_as_it_was(tmp_path, cli):
     folder = tmp_path / 'a/b'
     folder.mkdir(parents=True)
     (folder / run_folder.CONFIG).write_text('{')
+    (folder / 'training_statistics.csv').write_text('')  # without it it may be anyone's
     status, _, err = cli(['report', '--results-root', str(tmp_path)])
     assert status == 2 and len(err.splitlines()) == 1 and run_folder.CONFIG in err
     assert (tmp_path / page.NAME).read_text() == 'before'

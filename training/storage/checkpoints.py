@@ -15,7 +15,7 @@ from training.storage import checkpoint_file
 from training.storage.checkpoint_file import CheckpointError
 
 KEPT = 2  # checkpoints of a run
-PATTERN = 'checkpoint-*.safetensors'
+PATTERN = f'checkpoint-{"[0-9]" * 6}-{"[0-9]" * 6}.safetensors'
 
 
 def save(folder: Path, networks: Networks, progress: Progress) -> Path:
@@ -32,7 +32,7 @@ def save(folder: Path, networks: Networks, progress: Progress) -> Path:
 
 def paths_in(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, the oldest first."""
-    return sorted(folder.glob(PATTERN))
+    return sorted(filter(Path.is_file, folder.glob(PATTERN)))
 
 
 class Keeper:

@@ -1,7 +1,8 @@
 """The folder of a run: begun, finished, its configuration and checksums. Never imports MXNet."""
+import contextlib
 import json
+import os
 import re
-import shutil
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,6 +28,14 @@ UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is 
 LOCK = '.lock'              # in it: held by the process that runs
 BEST = 'checkpoint-best.{}'  # parameters of the epoch of the lowest held-out loss, by net
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
+# All files that commands write into a run's folder; whatever else is there is the user's
+RECORDED = re.compile(
+    r'(config|evaluation)\.json|(training_statistics|classes)\.csv|README\.md|(vae|disc)\.params|'
+    r'pictures\.safetensors|(strip|inputs|losses|classes|explore_[a-z]+)\.png|\d+\.png|'
+    r'(strip|samples)(_\d+\.png|\.gif)')
+TEMPORARY = re.compile(rf'\..+\.\d+{re.escape(files.TEMPORARY)}')
+UNRECORDED = re.compile(rf'checkpoint-(\d+-\d+\.safetensors|best\.(vae|disc))|{SUMS}|\{LOCK}|'
+                        + TEMPORARY.pattern)
 
 
 class FolderError(ValueError):
@@ -37,13 +46,13 @@ def begin(final: Path, fresh: bool) -> tuple[Path, IO[str]]:
     """Return the folder of an unfinished run and the lock on it, held until it is closed.
 
     Its name is one that nothing takes for a finished run's. fresh: nothing of an earlier start
-    stays. LockError if another process runs it.
+    stays but what is not ours. LockError if another process runs it.
     """
     folder = final.with_name(final.name + UNFINISHED)
     folder.mkdir(parents=True, exist_ok=True)
     lock = files.lock(folder / LOCK)
     for path in folder.iterdir():
-        if path.name != LOCK and (fresh or path.name.startswith('.')):
+        if path.name != LOCK and _is_own(path) and (fresh or TEMPORARY.fullmatch(path.name)):
             path.unlink()
     return folder, lock
 
@@ -56,18 +65,41 @@ def finish(folder: Path, final: Path) -> None:
     write_checksums(folder)
     replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
     if final.exists():
-        if replaced.exists():
-            shutil.rmtree(replaced)
+        remove_leftovers(final)
         final.rename(replaced)
     folder.rename(final)
     remove_leftovers(final)
 
 
 def remove_leftovers(final: Path) -> None:
-    """Remove what was to go when a run was finished, and did not if it was killed then."""
-    for path in (*final.glob('checkpoint-*'), final / LOCK):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(final.with_name(f'{final.name}.replaced{UNFINISHED}'), ignore_errors=True)
+    """Remove what was to go when a run was finished, and did not if it was killed then.
+
+    What is not ours in the folder of the run that it replaced stays, in this one.
+    """
+    for path in final.iterdir():
+        if _is_own(path) and UNRECORDED.fullmatch(path.name) and path.name != SUMS:
+            path.unlink()
+    replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
+    with contextlib.suppress(OSError):
+        for path in replaced.iterdir():
+            if _is_own(path):
+                path.unlink()
+            else:
+                path.rename(_free(final / path.name))
+        replaced.rmdir()
+
+
+def _free(path: Path) -> Path:
+    """Return the path, or one with ~ behind it if something is there."""
+    while os.path.lexists(path):
+        path = path.with_name(f'{path.name}~')
+    return path
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether something in a run's folder is what commands write there."""
+    return path.is_file() and bool(RECORDED.fullmatch(path.name)
+                                   or UNRECORDED.fullmatch(path.name))
 
 
 def write_config(folder: Path, config: dict) -> None:
@@ -132,15 +164,19 @@ def _write_checksums(folder: Path, sums: dict[str, str]) -> None:
 def belonging(folder: Path) -> list[Path]:
     """Return the files of a result folder that have checksums."""
     return [path for path in folder.iterdir()
-            if (path.suffix in ('.json', '.csv', '.md', '.png', '.gif', '.params')
-                or path.name == PICTURES) and not path.name.startswith('.')]
+            if RECORDED.fullmatch(path.name) and path.is_file()]
 
 
 def finished_runs(root: Path) -> dict[str, Path]:
     """Return the result folders below a root, by the names of their runs."""
     return {f'{path.parent.parent.name}/{path.parent.name}': path.parent
-            for path in sorted(root.glob(f'*/*/{CONFIG}'))
-            if not path.parent.name.endswith(UNFINISHED)}
+            for path in sorted(root.glob(f'*/*/{CONFIG}')) if _is_finished(path.parent)}
+
+
+def _is_finished(folder: Path) -> bool:
+    """Return whether a folder is a finished run's; a config.json alone may be anyone's."""
+    return not folder.name.endswith(UNFINISHED) and (folder / CONFIG).is_file() and any(
+        (folder / name).is_file() for name in (SUMS, 'training_statistics.csv'))
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
