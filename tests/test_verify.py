@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.reporting import pictures
 from training.reporting.statistics import STATISTICS
-from training.storage import run_folder
+from training.storage import run_folder, unfinished
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 RUN = 'DenseVAE_on_MNIST/5_3_400_bce_2_n64_n_hnodes-8'
@@ -151,7 +151,7 @@ def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
     for device, python in (('A', '1'), ('B', '2'), ('B', '2'), ('B', '3'), ('A', '3')):
         run_folder.write_config(tmp_path, begun)
         now = {'device': device, 'versions': {'python': python}}
-        begun = run_folder.merged_config(tmp_path, config | now)
+        begun = unfinished.merged_config(tmp_path, config | now)
     assert begun['device'] == 'A, then B, then A'
     assert begun['earlier_versions'] == {'python': '1'} and begun['versions'] == {'python': '3'}
 

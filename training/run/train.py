@@ -23,7 +23,7 @@ from training.run.progress_bar import ProgressBar
 from training.runtime import device, signals
 from training.steps import phases, solo_combo
 from training.steps.networks import ALONE, Networks, make_networks
-from training.storage import checkpoints, parameters, run_folder
+from training.storage import checkpoints, parameters, run_folder, unfinished
 
 # Address space that a run gives back in the end: MXNet's kernels for pictures crash without
 RESERVED_BYTES = 64 << 20
@@ -88,9 +88,11 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
 def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path,
                   config: dict, options: Options, workers, classifier) -> None:
     """Train all epochs that are still to be trained, with a checkpoint after each."""
+    merged = unfinished.merged_config(folder, config) if checkpoints.paths_in(folder) else config
     progress = checkpoints.last(folder, networks, row, len(dataset.train))
-    run_folder.write_config(folder, run_folder.merged_config(folder, config) if progress
-                            else config)
+    run_folder.write_config(folder, merged)
+    for line in [] if progress else unfinished.left_behind(folder, row):
+        print(line, file=sys.stderr)
     print(f'{config["run"]}: {row.epochs} epochs on {config["device"]}'
           + (f', going on after {progress.described(row)}' if progress else ''), flush=True)
     progress = checkpoints.share(workers, networks, progress or phases.Progress(), row)

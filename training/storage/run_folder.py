@@ -107,31 +107,6 @@ def write_config(folder: Path, config: dict) -> None:
     files.write_text(folder / CONFIG, json.dumps(config, indent=2) + '\n')
 
 
-def merged_config(folder: Path, config: dict) -> dict:
-    """Return config.json of a run that goes on: as it was begun, and on which devices since.
-
-    FolderError if it was begun with another row or other data.
-    """
-    begun = read_config(folder)
-    for key in ('run', 'row', 'data', 'n_train'):
-        if begun[key] != config[key]:
-            raise FolderError(f'{folder / CONFIG}: begun with another {key} '
-                              f'({_difference(begun[key], config[key])}); --fresh starts over')
-    device, now = begun['device'], config['device']
-    earlier = {key: begun[key] for key in ('earlier_versions',) if key in begun}
-    if begun.get('versions') != config['versions']:
-        earlier.setdefault('earlier_versions', begun.get('versions'))
-    return config | earlier | {
-        'device': device if device.endswith(now) else f'{device}, then {now}'}
-
-
-def _difference(before, now) -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
-        field = next(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-        before, now = f'{field} {before.get(field)}', now.get(field)
-    return f'{before}, now {now}'
-
-
 def write_checksums(folder: Path) -> None:
     """Write SHA256SUMS, of all that belongs to a result folder."""
     _write_checksums(folder, {path.name: files.sha256(path) for path in belonging(folder)})

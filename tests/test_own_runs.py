@@ -1,0 +1,79 @@
+"""Runs on a user's own pictures: what lets them go on, and which commands repeat them."""
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from training.storage import checkpoints, run_folder
+
+FACES = 'DenseVAE_on_anime/512_5_1024_200'
+SMALL = ['--epochs', '2', '--set', 'n_hnodes=8', '--set', 'n_hlayers=1', '--set', 'n_latent=2',
+         '--set', 'batch_size=16', '--limit', '32', '--ctx', 'cpu']
+
+
+@pytest.fixture
+def folder(data_root, tmp_path) -> Path:
+    """A folder of pictures that are not those of the shown results."""
+    with zipfile.ZipFile(data_root / 'anime_faces.zip') as archive:
+        archive.extractall(tmp_path / 'faces')
+    return tmp_path / 'faces'
+
+
+@pytest.fixture
+def run(cli, tmp_path, known_images):
+    return lambda folder, *words: cli(['run', FACES, *SMALL, '--data-root', str(folder),
+                                       '--results-root', str(tmp_path / 'results'), *words])
+
+
+@pytest.fixture
+def stopped(run, folder, tmp_path, monkeypatch) -> Path:
+    """The folder of a run of them that was cut off."""
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
+        run(folder)
+    unfinished, = (tmp_path / 'results').glob('*/*.unfinished')
+    return unfinished
+
+
+def litter(folder: Path) -> Path:
+    (folder / '.DS_Store').write_bytes(b'')
+    (folder / 'list.txt').write_text('mine')
+    return folder
+
+
+@pytest.mark.parametrize('change', [
+    litter, lambda folder: folder.rename(folder.with_name('renamed')),
+    lambda folder: Path(shutil.make_archive(str(folder), 'zip', folder))])
+def test_run_on_the_same_pictures_goes_on(run, folder, stopped, change):
+    status, out, err = run(change(folder))
+    assert status == 0 and 'going on after 2 of 2 epochs' in out, err
+    assert not stopped.exists() and 'left unfinished' not in err
+
+
+def test_run_on_other_pictures_says_which_one_is_left(run, folder, stopped):
+    shutil.copy(folder / '001.png', folder / '000.png')
+    status, out, err = run(folder)
+    line, = (line for line in err.splitlines() if 'left unfinished' in line)
+    assert status == 0 and 'going on' not in out
+    before, now = (path.name.split('_images-')[1][:8] for path in (
+        stopped, Path(out.splitlines()[-1])))
+    assert line == (f'{stopped}: left unfinished: it was begun with images {before}, and this is '
+                    f'another run, with images {now}')
+    assert checkpoints.paths_in(stopped)
+    # One with other settings has nothing to do with it
+    assert 'left unfinished' not in run(folder, '--seed', '1')[2]
+
+
+def test_run_with_other_parameters_to_begin_with_says_which_one_is_left(run, folder, tmp_path,
+                                                                       monkeypatch):
+    names = []
+    for seed in ('1', '2'):
+        status, out, err = run(folder, '--seed', seed)
+        assert status == 0, err
+        names.append('/'.join(Path(out.splitlines()[-1]).parts[-2:]))
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
+        run(folder, '--from', names[0])
+    status, _, err = run(folder, '--from', names[1])
+    assert status == 0 and '.unfinished: left unfinished: it was begun with initial ' in err

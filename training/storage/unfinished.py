@@ -1,0 +1,58 @@
+"""Unfinished runs: whether one may go on, and which one is left when another begins."""
+from dataclasses import replace
+from pathlib import Path
+
+from training.experiments.row import Row
+from training.storage import run_folder
+from training.storage.run_folder import CONFIG, UNFINISHED, FolderError
+
+# Fields that are found and not set, and what they are without a checksum
+FOUND = {'images': 'those of the shown results', 'initial': 'drawn'}
+
+
+def merged_config(folder: Path, config: dict) -> dict:
+    """Return config.json of a run that goes on: as it was begun, and on which devices since.
+
+    FolderError if it was begun with another row or other data. Data are the same if their pixels
+    are: their folder's name, and what else is in it, may have changed.
+    """
+    begun = run_folder.read_config(folder)
+    for key in ('run', 'row', 'data', 'n_train'):
+        before, now = ({part: of[key][part] for part in ('data', 'sha256')} if key == 'data'
+                       else of[key] for of in (begun, config))
+        if before != now:
+            raise FolderError(f'{folder / CONFIG}: begun with another {key} '
+                              f'({_difference(before, now)}); --fresh starts over')
+    device, now = begun['device'], config['device']
+    earlier = {key: begun[key] for key in ('earlier_versions',) if key in begun}
+    if begun.get('versions') != config['versions']:
+        earlier.setdefault('earlier_versions', begun.get('versions'))
+    return config | earlier | {
+        'device': device if device.endswith(now) else f'{device}, then {now}'}
+
+
+def _difference(before, now) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        field = next(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+        before, now = f'{field} {before.get(field)}', now.get(field)
+    return f'{before}, now {now}'
+
+
+def left_behind(final: Path, row: Row) -> list[str]:
+    """Return a line for each unfinished run beside this one that only what was found parts.
+
+    It would have gone on, had the images or the parameters to begin with been the same.
+    """
+    lines = []
+    for folder in sorted(final.parent.glob(f'*{UNFINISHED}')):
+        try:
+            begun = run_folder.row_of(run_folder.read_config(folder), folder)
+        except (FolderError, OSError):
+            continue  # nothing that could have gone on
+        parted = [field for field in FOUND if getattr(begun, field) != getattr(row, field)]
+        if parted and begun == replace(row, **{field: getattr(begun, field) for field in parted}):
+            before, now = (' and '.join(f'{field} {getattr(of, field) or FOUND[field]}'
+                                        for field in parted) for of in (begun, row))
+            lines.append(f'{folder}: left unfinished: it was begun with {before}, and this is '
+                         f'another run, with {now}')
+    return lines
