@@ -310,7 +310,7 @@ def test_conv_rows_run_and_are_drawn_again(cli, tmp_path, monkeypatch, name, epo
     (['run', SOLO, '--depth', '3'], 'unrecognized arguments: --depth 3'),
     (['run'], 'one of the arguments NAME --match is required'),
     (['strips', '--match', '*'], 'no finished run'),
-    (['strips', SOLO], 'no finished run there; make one with: python -m training run'),
+    (['strips', SOLO], '); make one with: python -m training run'),
     (['strips', 'nothing'], 'unknown experiment'),
 ])
 def test_bad_input_is_one_line_and_changes_nothing(cli, capsys, mnist_root, tmp_path, arguments,

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from training import __main__ as main
 from training.commands import export, parser
-from training.storage import run_folder
+from training.storage import finding, run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'training' / 'README.md').read_text()
@@ -69,7 +69,7 @@ def nets(run: str, where: list[str]) -> dict:
     """Return what is exported of a run, by name."""
     args = parser.parser().parse_args(['export', run, '--format', 'onnx', '--out', 'x', *where])
     return {part.name: part for part in export.nets_of(
-        run_folder.named(args.results_root, run), args)}
+        finding.named(args.results_root, run), args)}
 
 
 def outputs(part, values: np.ndarray) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from data import table
 from training.commands.own_pictures import load_net, refuse_existing
 from training.commands.wiring import set_up_process
 from training.experiments.row import ExperimentError, Row
-from training.storage import files, run_folder
+from training.storage import files, finding, run_folder
 
 FORMATS = ('onnx', 'safetensors')
 CHANNELS_FIRST = {  # by layout
@@ -21,7 +21,7 @@ def export_command(args) -> None:
     from training.storage import exported
     if args.format == 'onnx':
         exported.check_package()
-    folder = run_folder.named(args.results_root, args.run)
+    folder = finding.named(args.results_root, args.run)
     parts = nets_of(folder, args)
     paths = _paths(args.out, args.format, [part.name for part in parts], args.force)
     config = run_folder.read_config(folder)

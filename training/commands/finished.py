@@ -15,10 +15,9 @@ from training.commands.wiring import (
     tables_root,
 )
 from training.evaluation.measures import on_few
-from training.experiments import naming
 from training.experiments.row import ExperimentError
 from training.reporting import page, pictures, run_readme, tables, verify
-from training.storage import run_folder
+from training.storage import finding, run_folder
 from training.studies import compared
 
 
@@ -37,7 +36,7 @@ def evaluate_command(args) -> None:
     """`evaluate`: measure all held-out images, into evaluation.json and the README."""
     evaluations = {}
     for run in chosen_runs(args, whole=True):
-        evaluations[naming.run_name(run.row)] = evaluate_run(run, args)
+        evaluations[run.name] = evaluate_run(run, args)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
     for note in sorted({on_few(of['images']) for of in evaluations.values()} - {''}):
         print(note, file=sys.stderr)
@@ -72,7 +71,7 @@ def report_command(args) -> None:
 def verify_command(args) -> None:
     """`verify`: say whether result folders are what was recorded, and their strips come again."""
     root = args.results_root
-    chosen = [run_folder.named(root, name) for name in args.names] or [
+    chosen = [finding.named(root, name) for name in args.names] or [
         *run_folder.finished_runs(root).values()]
     if not chosen:
         raise verify.VerifyError(f'{root}: no finished runs')

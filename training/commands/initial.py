@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.experiments.row import ExperimentError, Row
-from training.storage import files, run_folder
+from training.storage import files, finding, run_folder
 
 N_DIGITS = 8  # of a checksum, in the name of a run
 
@@ -13,7 +13,7 @@ N_DIGITS = 8  # of a checksum, in the name of a run
 def folder_of(args) -> Path | None:
     """Return the folder of the run that was named; ExperimentError if there is none."""
     named = getattr(args, 'begin_from', None)
-    return named and run_folder.named(args.results_root, named)
+    return named and finding.named(args.results_root, named)
 
 
 def files_of(row: Row, args) -> dict[str, Path]:

@@ -28,7 +28,8 @@ def list_command(args) -> None:
         first, numbers = registry.canonical(row).name, published.get(name, {})
         rows = {run: run_folder.row_of(configs[run], finished[run]) for run in runs}
         variants = {run: (finished[run], own, naming.comparable_curve(own, numbers),
-                          naming.labels(own)) for run, own in rows.items()}
+                          naming.labels(own, configs[run].get('own_name')))
+                    for run, own in rows.items()}
         lines.append(tables.listing(row, numbers, finished.get(first), variants))
     if not lines:
         raise ExperimentError(f'no experiment or finished run matches {args.match!r} (`list` '

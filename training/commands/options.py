@@ -69,6 +69,11 @@ def add_names(sub: argparse.ArgumentParser) -> None:
     group.add_argument('--match', metavar='GLOB', help='all names that match a shell pattern')
 
 
+def add_own_name(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--name', metavar='WORD', dest='own_name',
+                     help='call the run so, and not after what differs from the experiment')
+
+
 def add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
     sub.add_argument('--results-root', metavar='DIR', type=expanded, default=default,
                      help='the folder that holds result folders (default: the project\'s '

@@ -8,7 +8,7 @@ from training.commands.wiring import resolve_devices
 from training.experiments.row import ExperimentError
 from training.reporting import pictures
 from training.reporting.statistics import write_csv
-from training.storage import files, run_folder
+from training.storage import files, finding, run_folder
 
 CSV, SHEET = 'pictures.csv', 'sheet.png'
 MAX_STEM_BYTES = 200  # of a picture's name in what is drawn of it
@@ -113,7 +113,7 @@ def load_net(args, encoder: bool):
     from data import images
     from training.evaluation import finished_run, trained_net
     from training.storage import parameters, picture_file
-    folder = run_folder.named(args.results_root, args.run)
+    folder = finding.named(args.results_root, args.run)
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     if encoder and not row.encodes:

@@ -58,6 +58,7 @@ def _list(sub: argparse.ArgumentParser, images: Path) -> None:
 
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_names(sub)
+    options.add_own_name(sub)
     sub.add_argument('--epochs', metavar='N|S+C',
                      help='number of epochs, or of solo + combo epochs')
     sub.add_argument('--limit', metavar='N', help='train on the first N training images only')

@@ -19,7 +19,7 @@ from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, tables
 from training.runtime import launch
-from training.storage import run_folder
+from training.storage import finding, run_folder
 
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
@@ -46,7 +46,7 @@ def run_command(args) -> None:
             dataset = _data_of(run, row, args)
         if dataset:
             row = on_data(row, dataset)
-            run = naming.run_name(row)
+            run = naming.run_name(row, args.own_name)
         folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
             run_folder.remove_leftovers(folder)
@@ -75,6 +75,10 @@ def _asked(args) -> dict[str, Row]:
     set_up_process()
     import models
     chosen = {}
+    if args.own_name is not None:
+        naming.check_own_name(args.own_name)
+        if args.name is None:
+            raise ExperimentError(f'--name {args.own_name}: expected one NAME, found --match')
     for row in (registry.match(args.match) if args.name is None
                 else [registry.get(args.name)]):
         changed = initial.begun(_changed(registry.canonical(row), args), args)
@@ -86,7 +90,10 @@ def _asked(args) -> dict[str, Row]:
         changed = naming.changes(first)
         first.check_changes(changed)
         models.check_row(first, changed)
-        chosen[naming.run_name(first)] = first
+        run = naming.run_name(first, args.own_name)
+        if args.own_name is not None:
+            finding.check_free(args.results_root, run)
+        chosen[run] = first
     return chosen
 
 

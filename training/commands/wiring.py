@@ -11,7 +11,7 @@ from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, run_readme, tables
 from training.reporting.published import RESULTS, published_numbers
-from training.storage import files, run_folder
+from training.storage import files, finding, run_folder
 
 
 def tables_root(args) -> Path:
@@ -154,7 +154,7 @@ def load_run(folder: Path, ctx, args, whole: bool = False):
     except (MissingDataError, finished_run.OtherDataError):
         dataset = None
         if from_pictures and not args.data_root:
-            dataset = _validation_images(row, config, args)
+            dataset = _validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
     vae = models.build_vae(row, dataset.shape)
@@ -167,7 +167,7 @@ def load_run(folder: Path, ctx, args, whole: bool = False):
     return finished_run.FinishedRun(folder, row, dataset, vae, ctx, kept)
 
 
-def _validation_images(row: Row, config: dict, args):
+def _validation_images(row: Row, config: dict, root: Path):
     """Return a data set of the ten validation images that stand beside results, if they do."""
     import numpy as np
 
@@ -177,7 +177,7 @@ def _validation_images(row: Row, config: dict, args):
     stored = np.zeros((0, *size, channels), np.uint8)
     if row.encodes:
         stored = pictures.read_originals(
-            args.results_root / naming.originals_name(row), table.ORIGINALS[entry.kind],
+            root / naming.originals_name(row), table.ORIGINALS[entry.kind],
             config['data']['sha256'][:8], size)
     if stored is None:
         return None
@@ -212,7 +212,7 @@ def train_row(row: Row, dataset, ctx: list, args, workers=None):
                            args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
                            initial.files_of(row, args), getattr(args, 'begin_from', None),
                            getattr(args, 'tensorboard', None),
-                           published_rows().get(row.name, {}))
+                           published_rows().get(row.name, {}), getattr(args, 'own_name', None))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
                       classifier)
 
@@ -223,8 +223,8 @@ def chosen_runs(args, whole: bool = False) -> Iterator:
     whole: from their parameters, not from pictures.safetensors.
     """
     root = args.results_root
-    folders = ([run_folder.named(root, args.name)] if args.match is None else
-               run_folder.matching(root, args.match))
+    folders = ([finding.named(root, args.name)] if args.match is None else
+               finding.matching(root, args.match))
     ctx, published, n_passed_over = resolve_devices(args)[0], published_rows(), 0
     wanted = run_folder.PARAMETERS + ('' if whole else f' or {run_folder.PICTURES}')
     for folder in folders:

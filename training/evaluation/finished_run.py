@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from training.evaluation import inference, metrics
+from training.experiments import naming
 from training.experiments.row import Row
 from training.steps import kernels
 from training.storage import parameters, picture_file, run_folder
@@ -26,6 +27,11 @@ class FinishedRun:
     vae: object
     ctx: object
     kept: dict[str, np.ndarray] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return naming.run_name(self.row, run_folder.read_config(self.folder).get('own_name'))
 
     def pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ten validation pictures (10, h, w, c) uint8, and their originals if there are."""

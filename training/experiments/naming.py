@@ -2,6 +2,7 @@
 
 Built from the differences between a row and the published one, here and nowhere else.
 """
+import hashlib
 import re
 import shlex
 from dataclasses import fields
@@ -9,7 +10,7 @@ from dataclasses import fields
 from training.experiments import early_stopping
 from training.experiments.groups import PixelObjective, SimilarityObjective
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
-from training.experiments.row import Row
+from training.experiments.row import ExperimentError, Row
 
 # Fields with an option of their own, in the order in which names show them
 OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}',
@@ -31,6 +32,8 @@ LABELS = {  # what differs, in few words
 EPOCHS = {'solo_epochs', 'combo_epochs'}
 OF_LOSS = {'data', 'images', 'image_size', *(  # what a loss is of, and what it sums
     field.name for group in (PixelObjective, SimilarityObjective) for field in fields(group))}
+LONGEST = 255 - len('.replaced.unfinished')  # bytes of a folder's name, for file systems' sake
+N_DIGITS = 8  # of the checksum in which longer ones end
 SIZES = ('n_latent', 'n_hlayers', 'n_hnodes', 'vae_base_channels', 'disc_hlayers', 'disc_hnodes',
          'disc_base_channels')  # in the order in which published names show them
 
@@ -45,24 +48,26 @@ def changes(row: Row) -> dict:
             if k in configuration and configuration[k] != getattr(published, k)}
 
 
-def labels(row: Row) -> list[str]:
+def labels(row: Row, own_name: str | None = None) -> list[str]:
     """Return what differs from the published row in few words each; of a whole row there is none.
 
-    The epochs come first; which pictures are kept is left out.
+    A name of the user's and the epochs come first; which pictures are kept is left out.
     """
     changed = {k: v for k, v in changes(row).items() if k not in row.of_pictures()}
     text = epochs_text(row)
     at_most = 'at most ' if early_stopping.patience(row) else ''
     epochs = [f'{at_most}{text} epoch{"s" * (text != "1")}'] if changed.keys() & EPOCHS else []
-    return epochs + [LABELS.get(k, f'{k.replace("_", " ")} {{}}').format(v)
+    called = [f'called {own_name}'] if own_name else []
+    return called + epochs + [LABELS.get(k, f'{k.replace("_", " ")} {{}}').format(v)
                      for k, v in changed.items() if k not in EPOCHS]
 
 
-def run_name(row: Row) -> str:
+def run_name(row: Row, own_name: str | None = None) -> str:
     """Return the folder of a run of this row: the published name, if it trains the same thing.
 
     Every difference shows: the data after `_on_`, the epochs in their token, anything else
-    as a suffix; but not which pictures are kept.
+    as a suffix; but not which pictures are kept. Where that is longer than file systems allow, a
+    checksum stands for the last ones. own_name: of the user's, in place of all but the data.
     """
     published, changed = EXPERIMENTS[row.name], changes(row)
     model, hparams = row.name.split('/')
@@ -70,10 +75,34 @@ def run_name(row: Row) -> str:
         model = model.replace(f'_on_{published.data}', f'_on_{row.data}')
     if changed.keys() & EPOCHS:
         hparams = _with_epochs(published, hparams, epochs_text(row))
-    for field, value in changed.items():
-        if field not in EPOCHS | {'data'} | row.of_pictures():
-            hparams += _suffix(field, value)
-    return f'{model}/{hparams}'
+    suffixes = [_suffix(field, value) for field, value in changed.items()
+                if field not in EPOCHS | {'data'} | row.of_pictures()]
+    return f'{model}/{own_name or _shortened(hparams, suffixes)}'
+
+
+def _shortened(hparams: str, suffixes: list[str]) -> str:
+    """Return a name with its suffixes: all, or those that fit and a checksum of the rest."""
+    def named(n: int) -> str:
+        rest = ''.join(suffixes[n:])
+        digest = hashlib.sha256(rest.encode()).hexdigest()[:N_DIGITS]
+        return ''.join([hparams, *suffixes[:n], f'_and-{digest}' if rest else ''])
+    return next(filter(_fits, map(named, range(len(suffixes), -1, -1))))
+
+
+def _fits(name: str) -> bool:
+    return len(name.encode()) <= LONGEST
+
+
+def check_own_name(own_name: str) -> None:
+    """Raise ExperimentError for what no run can be called, or for what may be made for another."""
+    if not re.fullmatch(r'\w[\w.+-]*', own_name) or not _fits(own_name) or own_name.endswith(
+            ('.unfinished', '.replaced')):
+        raise ExperimentError(f'--name {own_name!r}: expected letters, digits and . _ + -, at '
+                              f'most {LONGEST} bytes')
+    first = own_name.split('_')[0]
+    if any(name.split('/')[1].split('_')[0] == first for name in EXPERIMENTS):
+        raise ExperimentError(f'--name {own_name}: expected another beginning than {first}, with '
+                              'which names of what is trained begin')
 
 
 def _suffix(field: str, value) -> str:
@@ -133,7 +162,7 @@ def originals_name(row: Row) -> str:
     return f'{row.data}_test_images{size}{split}'
 
 
-def command(row: Row) -> str:
+def command(row: Row, own_name: str | None = None) -> str:
     """Return the shell command that runs this row."""
     words, changed = ['python', '-m', 'training', 'run', row.name], changes(row)
     if changed.keys() & EPOCHS:
@@ -143,6 +172,8 @@ def command(row: Row) -> str:
             words += [f'--{field.replace("_", "-")}', str(value)]
         elif field not in EPOCHS:
             words += ['--set', f'{field}={value}']
+    if own_name:
+        words += ['--name', own_name]
     return shlex.join(words)
 
 

@@ -97,7 +97,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
     of = f'VAE/GANs on {row.data}' if row.kind is row_kinds.VAEGAN else row.data
     return {'name': name, 'data': row.data, 'net': row.nets, 'place': place,
             'section': (of, CHANGED if place[1] else PUBLISHED_NETS),
-            'short': row.name.split('/')[1], 'labels': naming.labels(row),
+            'short': row.name.split('/')[1], 'labels': naming.labels(row, config.get('own_name')),
             'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _picture(folder / pictures.STRIP, root),

@@ -162,7 +162,8 @@ def _explored(folder: Path) -> list[str]:
 def draw_curves(folder: Path, row: Row, published: dict) -> list[str]:
     """Draw a finished run's losses, and the classes of its samples; return the files' names."""
     from training.reporting import charts
-    statistics, title = read_statistics(folder), naming.run_name(row)
+    statistics = read_statistics(folder)
+    title = naming.run_name(row, run_folder.read_config(folder).get('own_name'))
     both = pairs(statistics, naming.comparable_curve(row, published))
     charts.LOSSES[row.kind](folder / pictures.LOSSES, statistics, [line for _, line in both],
                             title)

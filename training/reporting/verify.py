@@ -39,8 +39,9 @@ def check(folder: Path, published: dict[str, dict]) -> Findings:
     findings = Findings()
     try:
         _check_files(folder, findings)
-        row = run_folder.row_of(run_folder.read_config(folder), folder)
-        _check_configuration(folder, row, findings)
+        config = run_folder.read_config(folder)
+        row = run_folder.row_of(config, folder)
+        _check_configuration(folder, naming.run_name(row, config.get('own_name')), findings)
         _check_statistics(folder, row, findings)
         readme = run_readme.readme(folder, published.get(row.name, {}))
         if readme != (folder / 'README.md').read_text(encoding='utf-8'):
@@ -68,10 +69,10 @@ def _check_files(folder: Path, findings: Findings) -> None:
     findings.checked.append(f'{len(recorded.keys() & there)} files')
 
 
-def _check_configuration(folder: Path, row: Row, findings: Findings) -> None:
+def _check_configuration(folder: Path, recorded: str, findings: Findings) -> None:
     run = f'{folder.parent.name}/{folder.name}'
-    if naming.run_name(row) != naming.without_pictures(run):
-        findings.problems.append(f'its configuration is that of {naming.run_name(row)}')
+    if recorded not in (run, naming.without_pictures(run)):
+        findings.problems.append(f'its configuration is that of {recorded}')
 
 
 def _check_statistics(folder: Path, row: Row, findings: Findings) -> None:

@@ -43,6 +43,7 @@ class Options:
     begun_from: str | None = None      # the run that they are of
     tensorboard: Path | None = None
     published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
+    own_name: str | None = None        # of the run, if the user gave it one
 
 
 def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
@@ -62,7 +63,7 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
                             workers=workers):
             pass
         return None
-    final = options.results_root / naming.run_name(row)
+    final = options.results_root / naming.run_name(row, options.own_name)
     folder, lock = run_folder.begin(final, options.fresh)
     with lock, mmap.mmap(-1, RESERVED_BYTES) as reserve:
         if final.exists() and not options.force:
@@ -165,10 +166,11 @@ def _finish(run: FinishedRun, networks: Networks, ctx: list, options: Options) -
 
 
 def _config(row: Row, dataset, device_name: str, options: Options) -> dict:
-    begun = options.begun_from
-    return {'run': naming.run_name(row), 'name': row.name, 'caption': naming.caption(row),
+    begun, own_name = options.begun_from, options.own_name
+    return {'run': naming.run_name(row, own_name), 'name': row.name,
+            **({'own_name': own_name} if own_name else {}), 'caption': naming.caption(row),
             'command': ' '.join([
-                naming.command(row), *['--skip-bad'] * ('left_out' in dataset.source),
+                naming.command(row, own_name), *['--skip-bad'] * ('left_out' in dataset.source),
                 *(['--from', shlex.quote(begun)] if begun else [])]),
             'row': row.configuration(),
             'data': dataset.source,

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
@@ -145,44 +144,18 @@ def belonging(folder: Path) -> list[Path]:
 def finished_runs(root: Path) -> dict[str, Path]:
     """Return the result folders below a root, by the names of their runs."""
     return {f'{path.parent.parent.name}/{path.parent.name}': path.parent
-            for path in sorted(root.glob(f'*/*/{CONFIG}')) if _is_finished(path.parent)}
+            for path in sorted(root.glob(f'*/*/{CONFIG}')) if is_finished(path.parent)}
 
 
-def _is_finished(folder: Path) -> bool:
+def is_finished(folder: Path) -> bool:
     """Return whether a folder is a finished run's; a config.json alone may be anyone's."""
-    return not folder.name.endswith(UNFINISHED) and (folder / CONFIG).is_file() and any(
-        (folder / name).is_file() for name in (SUMS, 'training_statistics.csv'))
-
-
-def matching(root: Path, pattern: str) -> list[Path]:
-    """Return the finished runs whose names match a shell pattern. ExperimentError if none does."""
-    folders = [folder for run, folder in finished_runs(root).items()
-               if fnmatchcase(run, pattern)]
-    if not folders:
-        raise ExperimentError(f'no finished run in {root} matches {pattern!r}')
-    return folders
+    return not folder.name.endswith(UNFINISHED) and os.path.isfile(folder / CONFIG) and any(
+        os.path.isfile(folder / name) for name in (SUMS, 'training_statistics.csv'))
 
 
 def is_drawable(folder: Path, whole: bool = False) -> bool:
     """Return whether a run's pictures can be drawn again; whole: from its parameters."""
     return (folder / PARAMETERS).exists() or not whole and (folder / PICTURES).exists()
-
-
-def named(root: Path, name: str) -> Path:
-    """Return the finished run of that name, or of a row equal to the one of that name.
-
-    ExperimentError if there is none.
-    """
-    name, finished = name.strip('/'), finished_runs(root)
-    if name not in finished:
-        name = naming.without_pictures(name)
-    if name not in finished:
-        row = registry.canonical(registry.get(name))
-        name = row.name
-        if name not in finished:
-            raise ExperimentError(f'{root / name}: no finished run there; make one with: '
-                                  f'{naming.command(row)}')
-    return finished[name]
 
 
 def read_config(folder: Path) -> dict:
@@ -197,6 +170,12 @@ def read_config(folder: Path) -> dict:
         if type(value) is not kind:
             raise FolderError(f'{path}: {field} is {str(value)[:50]!r}, expected '
                               f'{kind.__name__}')
+    if 'own_name' in config:
+        try:
+            naming.check_own_name(config['own_name'])
+        except (ExperimentError, TypeError):
+            raise FolderError(f'{path}: own_name is {str(config["own_name"])[:50]!r}, expected '
+                              'the name of a run') from None
     for field in DATA_FIELDS:
         if type(config['data'].get(field)) is not str:
             raise FolderError(f'{path}: data has no {field}')
