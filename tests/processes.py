@@ -59,8 +59,8 @@ class Run:
     def result(self) -> dict:
         """All that has to be the same."""
         folder = self.folder()
-        files = {p.name: p.read_bytes() for p in folder.iterdir()
-                 if p.suffix in ('.params', '.png', '.json')}
+        files = {p.name: p.read_bytes().replace(os.fsencode(self.root), b'ROOT')
+                 for p in folder.iterdir() if p.suffix in ('.params', '.png', '.json')}
         return files | {'statistics': [{k: v for k, v in line.items() if k != 'seconds'}
                                        for line in read_statistics(folder)]}
 

@@ -436,3 +436,31 @@ def test_help_shows_an_example(capsys, command):
         main.main([command, '--help'])
     assert stop.value.code == 0
     assert f'example: python -m training {command}' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('typed, stands, said', [
+    (['.venv/bin/python', '-m', 'training'], '.', '.venv/bin/python -m training'),
+    (['python', '-m', 'training'], '.', 'python -m training'),
+    (['/a b/python', '-X', 'dev', '-m', 'training'], '.', "'/a b/python' -X dev -m training"),
+    (['/x/.venv/bin/python', '-c', 'import runpy'], '.', '{vaegan}'),
+    (['/usr/bin/python3', '/usr/bin/vaegan'], '.', '{vaegan}'),
+    (['.venv/bin/python', '-m', 'training'], '..', '{vaegan}')])  # by make -C
+def test_commands_are_said_as_they_work_where_the_user_stands(monkeypatch, tmp_path, capsys,
+                                                              typed, stands, said):
+    from training import __main__ as main
+    vaegan = tmp_path / 'vaegan'
+    vaegan.write_text('')
+    where = ['--results-root', str(tmp_path)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('PWD', str((tmp_path / stands).resolve()))
+    monkeypatch.setattr('sys.executable', str(vaegan.with_name('python')))
+    said = said.format(vaegan=vaegan)
+    for words, expected in ((['strips', SOLO], f'make one with: {said} run {SOLO}'),
+                            (['strips'], f'({said} strips --help shows how)')):
+        monkeypatch.setattr('sys.argv', ['training', *words, *where])
+        monkeypatch.setattr('sys.orig_argv', [*typed, *words, *where])
+        try:
+            status = main.main()
+        except SystemExit as stop:  # argparse's
+            status = stop.code
+        assert status == 2 and capsys.readouterr().err.endswith(f'{expected}\n')

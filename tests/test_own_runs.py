@@ -1,4 +1,5 @@
 """Runs on a user's own pictures: what lets them go on, and which commands repeat them."""
+import shlex
 import shutil
 import zipfile
 from pathlib import Path
@@ -63,6 +64,43 @@ def test_run_on_other_pictures_says_which_one_is_left(run, folder, stopped):
     assert checkpoints.paths_in(stopped)
     # One with other settings has nothing to do with it
     assert 'left unfinished' not in run(folder, '--seed', '1')[2]
+
+
+@pytest.mark.parametrize('by', ['option', 'variable'])
+def test_command_that_repeats_a_run_works_from_anywhere(run, cli, folder, tmp_path, monkeypatch,
+                                                        by):
+    monkeypatch.chdir(tmp_path)
+    words = ['--data-root', 'faces']
+    if by == 'variable':
+        monkeypatch.setenv('VAEGAN_DATA', 'faces')
+        words = []
+    status, out, err = cli(['run', FACES, *SMALL, *words, '--results-root', 'my results'])
+    assert status == 0, err
+    finished = tmp_path / out.splitlines()[-1]
+    command = run_folder.read_config(finished)['command']
+    assert command in (finished / 'README.md').read_text()
+    before = (finished / 'vae.params').read_bytes()
+    (finished / 'vae.params').unlink()
+    monkeypatch.delenv('VAEGAN_DATA', raising=False)
+    monkeypatch.chdir('/')
+    status, out, err = cli([*shlex.split(command)[3:], '--force', '--ctx', 'cpu'])
+    assert status == 0 and out.splitlines()[-1] == str(finished), err
+    assert (finished / 'vae.params').read_bytes() == before
+    # One that was begun with it, named by its path, in another place
+    status, out, err = cli(['run', FACES, *SMALL, '--data-root', str(folder), '--from',
+                            str(finished), '--results-root', str(tmp_path / 'second')])
+    assert status == 0, err
+    command = run_folder.read_config(Path(out.splitlines()[-1]))['command']
+    assert shlex.split(command)[-4:] == ['--results-root', str(tmp_path / 'second'), '--from',
+                                         str(finished)]
+    assert cli([*shlex.split(command)[3:], '--force', '--ctx', 'cpu'])[0] == 0
+
+
+def test_command_of_a_run_on_known_images_names_no_place(cli, folder, tmp_path):
+    status, out, err = cli(['run', FACES, *SMALL, '--data-root', str(folder), '--results-root',
+                            str(tmp_path / 'results')])
+    assert status == 0, err
+    assert '-root' not in run_folder.read_config(Path(out.splitlines()[-1]))['command']
 
 
 def test_run_with_other_parameters_to_begin_with_says_which_one_is_left(run, folder, tmp_path,

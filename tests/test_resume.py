@@ -1,5 +1,6 @@
 """Checkpoints: a run that was cut off anywhere ends as one that was not, to the bit."""
 import random
+import shlex
 import signal
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ from mxnet.gluon import nn
 from safetensors.numpy import load_file
 
 import models
-from tests.processes import Run, talking_to_the_end
+from tests.processes import ROOT, Run, talking_to_the_end
 from training.experiments.registry import Experiment
 from training.run import loop
 from training.steps import phases
@@ -242,15 +243,15 @@ def not_under_nohup() -> None:
 def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_path, data_root):
     arguments = [SOLO, '--epochs', '8', '--set', 'n_hnodes=16']
     run = Run(arguments, tmp_path / 'stopped', data_root)
-    process = run.start(env=talking_to_the_end(tmp_path), preexec_fn=not_under_nohup)
+    process = run.start(env=talking_to_the_end(tmp_path) | {'PWD': str(ROOT)},
+                        preexec_fn=not_under_nohup)
     time.sleep(0.3)
     process.send_signal(signum)
     output = process.communicate()[0]
     assert process.returncode == status
     last = output.splitlines()[-1]
     assert 'stopped after ' in last and ' epochs' in last and 'Traceback' not in output
-    assert last.endswith('go on with: python -m training '
-                         + ' '.join(run.command[3:]))
+    assert last.endswith(f'go on with: {shlex.join(run.command)}')  # as it was typed
     assert checkpoints.paths_in(next(run.root.glob('*/*.unfinished')))
     run.finish()
     whole = Run(arguments, tmp_path / 'whole', data_root)

@@ -145,10 +145,31 @@ def test_read_only_folder_is_one_line(tmp_path, data_root):
     assert checkpoints_of(run)
 
 
-def test_reader_that_goes_away_is_no_traceback():
-    command = f'{sys.executable} -m training list | head -1'
-    done = subprocess.run(['bash', '-c', command], cwd=ROOT, capture_output=True, text=True)
-    assert done.stderr == '' and len(done.stdout.splitlines()) == 1
+@pytest.mark.parametrize('words, closed, unbuffered', [
+    *((words, 'stdout', '') for words in (
+        'list', 'list --json', '--help', 'gallery claim --markdown', f'run {SOLO} --dry-run',
+        f'verify {SOLO} --ctx cpu', 'strips nothing')),
+    ('list', 'stdout', '1'), ('list', 'both', ''), ('run', 'both', ''), ('strips no', 'both', '')])
+def test_reader_that_goes_away_is_no_traceback(words, closed, unbuffered):
+    is_error = words in ('run', 'strips nothing', 'strips no')
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, '-m', 'training', *words.split()], cwd=ROOT,
+                          stdout=writer, stderr=writer if closed == 'both' else subprocess.PIPE,
+                          env=os.environ | {'PYTHONUNBUFFERED': unbuffered})
+    os.close(writer)
+    assert done.returncode == (2 if is_error else 141)
+    if closed == 'stdout':
+        lines = [line for line in done.stderr.decode().splitlines()
+                 if not line.startswith('data: ')]
+        assert len(lines) == is_error, lines
+
+
+def test_reader_that_goes_away_leaves_a_run_that_goes_on(tmp_path, data_root):
+    run = Run([SOLO, *SMALL, '--epochs', '200'], tmp_path, data_root)
+    process = run.start()
+    process.stdout.close()
+    assert process.wait() == 141 and checkpoints_of(run)
 
 
 # Divergence

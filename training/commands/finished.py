@@ -74,7 +74,7 @@ def verify_command(args) -> None:
     chosen = [finding.named(root, name) for name in args.names] or [
         *run_folder.finished_runs(root).values()]
     if not chosen:
-        raise verify.VerifyError(f'{root}: no finished runs')
+        raise verify.VerifyError(f'{root}: no finished runs; {finding.ELSEWHERE}')
     ctx, n_wrong = resolve_devices(args)[0], 0
     published = published_rows()
     for folder in chosen:

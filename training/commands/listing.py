@@ -9,7 +9,7 @@ from training.experiments import naming, registry
 from training.experiments.row import ExperimentError
 from training.reporting import tables
 from training.reporting.published import published_numbers
-from training.storage import run_folder
+from training.storage import finding, run_folder
 
 
 def list_command(args) -> None:
@@ -33,7 +33,7 @@ def list_command(args) -> None:
         lines.append(tables.listing(row, numbers, finished.get(first), variants))
     if not lines:
         raise ExperimentError(f'no experiment or finished run matches {args.match!r} (`list` '
-                              'shows all)')
+                              f'shows all; {finding.ELSEWHERE})')
     if args.json:
         print(json.dumps(lines, indent=2))
         return

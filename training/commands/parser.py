@@ -26,21 +26,22 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f'error: {" ".join(message.split())} ({self.prog} --help shows how)\n')
 
 
-def parser(images: Path = RESULTS / 'images') -> argparse.ArgumentParser:
+def parser(images: Path = RESULTS / 'images',
+           called: str = 'python -m training') -> argparse.ArgumentParser:
     """Return the command line; `command` of what it parses is the command's function."""
     top = _Parser(
-        prog='python -m training', formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=called, formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Rerun the published VAE and VAE + discriminator experiments.',
         epilog='Epochs are numbered from 0, in tables, on the page and in messages.\n\n'
                'examples:\n'
-               '  python -m training list\n'
-               '  python -m training run DenseVAE_on_MNIST/5_3_400_bce_50\n'
-               '  python -m training strips --match "*_on_MNIST/*"\n'
-               '  python -m training demo')
+               f'  {called} list\n'
+               f'  {called} run DenseVAE_on_MNIST/5_3_400_bce_50\n'
+               f'  {called} strips --match "*_on_MNIST/*"\n'
+               f'  {called} demo')
     subs = top.add_subparsers(dest='name_of_command', required=True, metavar='COMMAND')
     for name, (command, add_options, summary, example) in COMMANDS.items():
         sub = subs.add_parser(name, help=summary, description=summary,
-                              epilog=f'example: python -m training {example}')
+                              epilog=f'example: {called} {example}')
         sub.set_defaults(command=command)
         add_options(sub, images)
     return top

@@ -200,7 +200,7 @@ def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
 
 def train_row(row: Row, dataset, ctx: list, args, workers=None):
     """Build a row's nets and train them."""
-    from training.commands import initial
+    from training.commands import initial, repeating
     from training.run import train
     from training.steps.networks import ALONE
     files.check_writable(args.results_root)
@@ -210,7 +210,7 @@ def train_row(row: Row, dataset, ctx: list, args, workers=None):
         classifier = load_classifier(row, dataset, ctx[0], args)
     options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
                            args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
-                           initial.files_of(row, args), getattr(args, 'begin_from', None),
+                           initial.files_of(row, args), repeating.options_of(row, args),
                            getattr(args, 'tensorboard', None),
                            published_rows().get(row.name, {}), getattr(args, 'own_name', None))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,

@@ -17,7 +17,7 @@ from training.experiments.row import Row
 from training.reporting import pictures, tables
 from training.reporting.published import our_numbers, published_seconds
 from training.reporting.statistics import read_csv
-from training.storage import files, run_folder
+from training.storage import files, finding, run_folder
 
 NAME = 'index.html'
 TEMPLATES = Path(__file__).parent / 'templates'
@@ -45,7 +45,7 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
                    for name, folder in run_folder.finished_runs(images).items()),
                   key=lambda run: run['place'])
     if not runs:
-        raise run_folder.FolderError(f'{images}: no finished runs')
+        raise run_folder.FolderError(f'{images}: no finished runs; {finding.ELSEWHERE}')
     finished = {run['name'] for run in runs}
     compared = {title: [name for name in names if name in finished]
                 for title, names in studies.items()}

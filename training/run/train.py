@@ -40,7 +40,7 @@ class Options:
     checkpoint_minutes: float
     snapshot_every: int | None = None  # epochs
     initial: dict[str, Path] = field(default_factory=dict)  # files of parameters by net
-    begun_from: str | None = None      # the run that they are of
+    repeated_by: list[str] = field(default_factory=list)  # further options of a command
     tensorboard: Path | None = None
     published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
     own_name: str | None = None        # of the run, if the user gave it one
@@ -166,12 +166,12 @@ def _finish(run: FinishedRun, networks: Networks, ctx: list, options: Options) -
 
 
 def _config(row: Row, dataset, device_name: str, options: Options) -> dict:
-    begun, own_name = options.begun_from, options.own_name
+    own_name = options.own_name
     return {'run': naming.run_name(row, own_name), 'name': row.name,
             **({'own_name': own_name} if own_name else {}), 'caption': naming.caption(row),
             'command': ' '.join([
                 naming.command(row, own_name), *['--skip-bad'] * ('left_out' in dataset.source),
-                *(['--from', shlex.quote(begun)] if begun else [])]),
+                *map(shlex.quote, options.repeated_by)]),
             'row': row.configuration(),
             'data': dataset.source,
             'n_train': phases.n_images(len(dataset.train), row),
