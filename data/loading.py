@@ -1,6 +1,6 @@
 """One data set, from its line in the table to its images: `load`."""
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -45,6 +45,23 @@ class Dataset:
     path: Path | None
     originals: str    # the file names of the validation images, with {} for their number
     images: str | None = None  # the checksum's beginning, of other images than the table's
+
+    def called(self, name: str | None) -> 'Dataset':
+        """Return the set with a description of its own, if its images are not the table's.
+
+        name: the user's; none: that of its folder or zip, but for those that every such set has.
+        DataError if the images are the table's, and a name is given all the same.
+        """
+        entry = table.get(self.source['data'])
+        if not self.images:
+            if name:
+                raise DataError(f'--data-name {name}: expected none, for these are the '
+                                f'{entry.description} of the shown results')
+            return self
+        own = self.path.stem if self.path and self.path.name not in entry.names else None
+        name = (name or own or 'pictures of your own').encode(errors='surrogateescape')
+        described = {'description': name.decode(errors='backslashreplace')}
+        return replace(self, source=self.source | described)
 
 
 def load(name: str, root: str | Path | None = None, layout: str = 'reshape',

@@ -115,3 +115,27 @@ def test_run_with_other_parameters_to_begin_with_says_which_one_is_left(run, fol
         run(folder, '--from', names[0])
     status, _, err = run(folder, '--from', names[1])
     assert status == 0 and '.unfinished: left unfinished: it was begun with initial ' in err
+
+
+@pytest.mark.parametrize('place, words, called', [
+    ('faces', [], 'faces'), ('faces', ['--data-name', 'my cats'], 'my cats'),
+    ('anime_faces', [], 'pictures of your own')])
+def test_own_pictures_are_called_by_their_own_name(run, folder, place, words, called):
+    folder = folder.rename(folder.with_name(place))
+    status, out, err = run(folder, *words)
+    assert status == 0, err
+    finished = Path(out.splitlines()[-1])
+    readme = (finished / 'README.md').read_text()
+    assert f'data: {called} in {folder}' in err and f'images of {called}, on' in readme
+    assert 'anime faces' not in err + readme
+    config = run_folder.read_config(finished)
+    assert config['data']['description'] == called
+    assert ('--data-name' in config['command']) == bool(words)
+
+
+def test_images_of_the_shown_results_keep_their_name(cli, mnist_root, tmp_path):
+    status, _, err = cli(['run', 'DenseVAE_on_MNIST/5_3_400_bce_50', '--epochs', '1',
+                          '--data-name', 'mine', '--data-root', str(mnist_root),
+                          '--results-root', str(tmp_path)])
+    assert status == 2 and '--data-name mine: expected none' in err.splitlines()[-1]
+    assert not [*tmp_path.iterdir()]

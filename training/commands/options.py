@@ -70,6 +70,9 @@ def add_names(sub: argparse.ArgumentParser) -> None:
 
 
 def add_own_name(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument('--data-name', metavar='WORDS',
+                     help='what pictures of your own are called in captions (default: the name of '
+                          'their folder or zip)')
     sub.add_argument('--name', metavar='WORD', dest='own_name',
                      help='call the run so, and not after what differs from the experiment')
 

@@ -16,6 +16,8 @@ def options_of(row: Row, args) -> list[str]:
     root = args.results_root.resolve()
     if row.images and fetch.named(args.data_root):
         words += ['--data-root', os.path.abspath(fetch.place(args.data_root))]
+    if row.images and getattr(args, 'data_name', None):
+        words += ['--data-name', args.data_name]
     if (row.images or folder) and root != RESULTS / 'images':
         words += ['--results-root', os.path.abspath(args.results_root)]
     if folder:

@@ -68,12 +68,14 @@ def load_data(row: Row, args):
     from data import loading
     dataset = loading.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad,
                            row.image_size)
+    dataset = dataset.called(getattr(args, 'data_name', None))
     place = f' in {dataset.path}' if dataset.path else ''
     if len(dataset.train) < row.batch_size:
         raise DataError(f'{dataset.path or row.data}: {len(dataset.train)} training images, '
                         f'expected a batch of {row.batch_size} or more')
     passed_over = tables.passed_over(dataset.source)
-    print(f'data: {row.data}, {dataset.source["description"]}{place}, {len(dataset.train)} '
+    print(f'data: {tables.of_data(dataset.source, bool(dataset.images))}{place}, '
+          f'{len(dataset.train)} '
           f'training and {len(dataset.test)} held-out images'
           + (f' ({passed_over})' if passed_over else ''), file=sys.stderr)
     if dataset.images:

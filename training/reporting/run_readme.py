@@ -65,8 +65,8 @@ def _trained(folder: Path, config: dict, experiment: Row) -> list[str]:
             shown, '',
             *([f'[{INPUTS}]({INPUTS}) has the first training images, as they were read.', '']
               if (folder / INPUTS).exists() else []),
-            f'The run was trained on {config["n_train"]:,} images of {source["data"]} '
-            f'({source["description"]}{f"; {not_read}" if not_read else ""}), on '
+            f'The run was trained on {config["n_train"]:,} images of '
+            f'{tables.of_data(source, bool(experiment.images), not_read)}, on '
             f'{config["device"]}. This command repeats it:', '',
             '```', config['command'], '```', '']
 

@@ -151,6 +151,13 @@ def measure(measures: dict, name: str) -> str:
     return f'{shown} of {measures[of.total]}' if of.total and name in measures else shown
 
 
+def of_data(source: dict, own: bool, more: str = '') -> str:
+    """Return what a run's data are called; own: pictures of the user's. more: in brackets."""
+    words = [*([] if own else [source['description']]), *filter(None, [more])]
+    name = source['description'] if own else source['data']
+    return name + (f' ({"; ".join(words)})' if words else '')
+
+
 def passed_over(source: dict) -> str:
     """Return what of a data set's files was not read, in words; source: of config.json."""
     parts = [f'broken images left out: {source["left_out"]}'] if 'left_out' in source else []
