@@ -16,7 +16,10 @@ from training.commands.wiring import set_up_process
 
 set_up_process()  # before any test imports MXNet
 
+from training.evaluation import classifier  # noqa: E402  imports MXNet
+
 REAL_DATA = os.environ.get('VAEGAN_DATA')
+UPDATES, EPOCHS = classifier.UPDATES, classifier.EPOCHS
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -72,12 +75,18 @@ def real_data_root() -> Path | None:
 def nothing_but_the_tests(monkeypatch, tmp_path_factory) -> None:
     """No data of the user's, an empty cache, no mirrors; classifiers that learn little."""
     from data import mnist
-    from training.evaluation import classifier
     monkeypatch.setattr(classifier, 'UPDATES', 1)
     monkeypatch.setattr(classifier, 'EPOCHS', 1)
     monkeypatch.delenv('VAEGAN_DATA', raising=False)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
     monkeypatch.setattr(mnist, 'MIRRORS', ())
+
+
+@pytest.fixture
+def whole_classifiers(monkeypatch) -> None:
+    """Classifiers that learn all they do for users, in a minute or two."""
+    monkeypatch.setattr(classifier, 'UPDATES', UPDATES)
+    monkeypatch.setattr(classifier, 'EPOCHS', EPOCHS)
 
 
 @pytest.fixture
