@@ -1,0 +1,114 @@
+"""What several devices hold of a run, and what a device has room for."""
+from dataclasses import replace
+
+import pytest
+from mxnet import cpu, nd
+from mxnet.gluon import nn
+
+import models
+from tests.test_resume import ROW, cut_and_resumed, networks, train, values
+from training.experiments.registry import EXPERIMENTS
+from training.runtime import device, memory
+from training.steps.networks import make_networks
+from training.storage import parameters
+
+TWO = [cpu(0), cpu(1)]
+
+
+def with_batchnorm(row, ctx):
+    """Nets whose discriminator normalises, and so each device by itself."""
+    disc = nn.HybridSequential()
+    disc.add(nn.Dense(8), nn.BatchNorm(), nn.Dense(1))
+    return networks(row, ctx, disc)
+
+
+@pytest.mark.parametrize('at', [1, 4])
+def test_run_with_batchnorm_on_two_devices_goes_on_to_the_bit(at, tmp_path):
+    row = replace(ROW, solo_epochs=0)
+    nets = with_batchnorm(row, TWO)
+    whole = train(nets, row, TWO), values(nets)
+    moving, others = (nets.arrays()[f'disc/1.running_mean{which}'] for which in ('', '@1'))
+    assert (moving.asnumpy() != others.asnumpy()).any()
+    assert cut_and_resumed(row, tmp_path, at, with_batchnorm, TWO) == whole
+
+
+def test_every_device_is_restored():
+    row = replace(ROW, solo_epochs=0, combo_epochs=1)
+    nets, again = (with_batchnorm(row, TWO) for _ in range(2))
+    train(nets, row, TWO)
+    again.restore({name: array.asnumpy() for name, array in nets.arrays().items()},
+                  nets.update_counts())
+    for net in ('vae', 'disc'):
+        for ours, theirs in zip(getattr(again, net).collect_params().values(),
+                                getattr(nets, net).collect_params().values(), strict=True):
+            for one, other in zip(ours.list_data(), theirs.list_data(), strict=True):
+                assert (one.asnumpy() == other.asnumpy()).all(), ours.name
+        trainers = getattr(again, f'{net}_trainer'), getattr(nets, f'{net}_trainer')
+        for ours, theirs in zip(*(trainer._updaters for trainer in trainers), strict=True):
+            assert ours.states.keys() == theirs.states.keys() and ours.states
+            for index, state in theirs.states.items():
+                for one, other in zip(ours.states[index], state, strict=True):
+                    assert (one.asnumpy() == other.asnumpy()).all()
+
+
+def test_file_holds_the_mean_of_the_devices_running_statistics(tmp_path):
+    net = nn.HybridSequential()
+    net.add(nn.Dense(3, in_units=2), nn.BatchNorm(in_channels=3))
+    net.initialize(ctx=TWO)
+    for i, ctx in enumerate(TWO):
+        for name in ('running_mean', 'running_var'):
+            getattr(net[1], name).data(ctx)[:] = nd.array([1, 2, 3 + 4 * i], ctx)
+    parameters.save(net, tmp_path / 'net.params')
+    kept = parameters.read(tmp_path / 'net.params')
+    assert kept['1.running_mean'].tolist() == kept['1.running_var'].tolist() == [1, 2, 5]
+    assert (kept['0.weight'] == net[0].weight.data(TWO[1]).asnumpy()).all()
+    parameters.load(net, tmp_path / 'net.params', TWO)
+    assert all((net[1].running_var.data(ctx).asnumpy() == [1, 2, 5]).all() for ctx in TWO)
+
+
+def test_strip_of_several_devices_is_the_files(cli, data_root, tmp_path):
+    where = ['--data-root', str(data_root), '--results-root', str(tmp_path)]
+    status, _, err = cli([
+        'run', 'ConvVAE_on_anime/128_16_100_repaired', '--epochs', '1', '--set', 'lr=0.01',
+        '--set', 'vae_base_channels=2', '--set', 'n_latent=4', '--set', 'batch_size=8',
+        '--limit', '64', '--ctx', 'cpu:0,cpu:1', *where])
+    assert status == 0, err
+    status, out, err = cli(['verify', *where, '--ctx', 'cpu'])
+    assert status == 0 and 'strip drawn again: largest difference 0/255' in out, out + err
+
+
+@pytest.mark.parametrize('n_devices', [1, 2])
+@pytest.mark.parametrize('name', ['DenseVAE_on_MNIST/5_3_400_bce_50',
+                                  'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'])
+def test_nets_are_refused_just_where_they_no_longer_fit(name, n_devices, monkeypatch):
+    """At least the parameters of each device's copy, their gradients and Adam's two means."""
+    row, ctx = EXPERIMENTS[name], [cpu(i) for i in range(n_devices)]
+
+    def make():
+        disc = models.build_discriminator(row) if row.combo_epochs else None
+        return make_networks(row, models.build_vae(row, (1, 28, 28)), disc, (1, 28, 28), ctx)
+    n_values = sum(array.size for net, array in make().arrays().items() if '.' not in net[:9])
+    asked = []
+    monkeypatch.setattr(memory, 'foreseen', lambda *of: asked.append(foreseen(*of)) or asked[-1])
+    make()
+    assert asked[0] > 16 * n_values * n_devices
+    monkeypatch.setattr(device, 'free_bytes', lambda _: round(1.01 * asked[0]))
+    make()
+    monkeypatch.setattr(device, 'free_bytes', lambda _: round(0.99 * asked[0]))
+    with pytest.raises(memory.MemoryNeedError, match='GB are free'):
+        make()
+    assert n_devices == 1 or asked[0] - memory.KERNELS_BYTES == pytest.approx(
+        2 * (foreseen(row, *built(row)) - memory.KERNELS_BYTES))
+
+
+foreseen = memory.foreseen
+
+
+def built(row) -> tuple:
+    """Nets whose shapes are known, and the shape of their images."""
+    vae, disc = models.build_vae(row, (1, 28, 28)), None
+    vae.infer_shape(nd.zeros((1, 1, 28, 28)), nd.zeros((1, row.n_latent)))
+    if row.combo_epochs:
+        disc = models.build_discriminator(row)
+        disc.infer_shape(nd.zeros((1, 1, 28, 28)))
+    return vae, disc, (1, 28, 28)
