@@ -1,0 +1,176 @@
+"""What a run draws: initial weights, masks, and noise that nothing else sees."""
+import math
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mxnet import autograd, cpu, nd
+from mxnet.gluon import HybridBlock, nn
+
+import models
+from data.images import Images
+from tests.test_models import shape_of, shrunk
+from tests.test_resume import IMAGES, ROW, SHAPE
+from training.commands.wiring import build_nets
+from training.evaluation import classifier, inference, trained_net
+from training.experiments.registry import EXPERIMENTS
+from training.run import loop
+from training.runtime import parallel
+from training.steps import rng
+from training.steps.networks import make_networks
+
+NETS = {row.nets: replace(row, disc_base_channels=2) if row.disc == 'ResNet' else row
+        for row in EXPERIMENTS.values() if row.combo_epochs}  # each pair of nets once
+
+
+def initial_weights(row) -> dict[str, np.ndarray]:
+    shape = shape_of(row)
+    vae, disc, feature_disc = build_nets(row, shape)
+    nets = make_networks(row, vae, disc, shape, [cpu()], feature_disc=feature_disc)
+    return {name: array.asnumpy() for name, array in nets.arrays().items()}
+
+
+@pytest.mark.parametrize('row', NETS.values(), ids=NETS)
+def test_every_seed_begins_with_weights_of_its_own(row):
+    first, again, other = (initial_weights(replace(shrunk(row), seed=seed)) for seed in (3, 3, 4))
+    drawn = [name for name, values in first.items() if np.ptp(values) > 0]
+    assert len({name.split('/')[0] for name in drawn}) >= 2  # of all nets
+    for name in first:
+        assert (first[name] == again[name]).all(), name
+    for name in drawn:
+        assert (first[name] == other[name]).mean() < 0.02, name
+
+
+@pytest.mark.parametrize('row', NETS.values(), ids=NETS)
+def test_initial_weights_are_xaviers_and_of_b_pytorchs(row):
+    """Uniform up to the root of 6 / (inputs + outputs), of B 1 / inputs; biases are of B alone."""
+    of_b, n_checked = 'VAE_B' in row.nets, 0
+    wide = {'n_latent': 10, 'n_hnodes': 40, 'disc_hnodes': 40}
+    row = replace(shrunk(row), **{k: v for k, v in wide.items() if getattr(row, k) is not None})
+    arrays = initial_weights(row)
+    for name, values in arrays.items():
+        last = name.rpartition('.')[2]
+        if last == 'weight':
+            area = math.prod(values.shape[2:])
+            ends = values.shape[0] * area, values.shape[1] * area
+            bound = ends[1] ** -0.5 if of_b else (6 / sum(ends)) ** 0.5
+        elif last == 'bias' and of_b:
+            bound = arrays[name.replace('bias', 'weight')].shape[1] ** -0.5
+        else:
+            assert (values == (last in ('gamma', 'running_var'))).all(), name
+            continue
+        assert np.abs(values).max() <= bound * 1.0001, name
+        if values.size >= 30:
+            n_checked += 1
+            assert np.abs(values).max() > 0.85 * bound, name
+            assert values.std() == pytest.approx(bound / 3 ** 0.5, rel=0.25), name
+    assert n_checked >= (7 if of_b else 3)
+
+
+class Watched(nn.Dropout):
+    """Dropout that keeps its masks."""
+
+    def __init__(self, masks: list):
+        super().__init__(0.5)
+        self.masks = masks
+
+    def hybrid_forward(self, F, x):
+        mask = super().hybrid_forward(F, F.ones_like(x))
+        if F is nd and autograd.is_training():
+            self.masks.append(mask.asnumpy().tobytes())
+        return x * mask
+
+
+def test_every_batch_of_every_epoch_drops_others(monkeypatch):
+    """And every seed and worker: as often as not another half, of 64 and more."""
+    monkeypatch.setattr(HybridBlock, 'hybridize', lambda *args, **options: None)
+    found = []
+    for seed, rank in ((0, 0), (0, 1), (1, 0)):
+        masks, disc = [], nn.HybridSequential()
+        disc.add(nn.Dense(16), Watched(masks), nn.Dense(1))
+        row = replace(ROW, solo_epochs=0, combo_epochs=2, seed=seed)
+        nets = make_networks(row, models.build_vae(row, SHAPE), disc, SHAPE, [cpu()])
+        assert nets.has_dropout
+        workers = parallel.Workers()
+        workers.rank = rank
+        assert len([*loop.train(nets, IMAGES, IMAGES, row, [cpu()], workers=workers)]) == 2
+        found += masks
+    assert len(found) >= 3 * 2 * 3 and len(set(found)) == len(found)
+
+
+def shown(z: nd.NDArray) -> nd.NDArray:
+    """A decoder that draws latents (b, z) as brightness, 0.5 + z / 10, in as many pixels."""
+    return 0.5 + z.reshape((len(z), 1, 1, -1)) / 10
+
+
+def rows_of(pictures: np.ndarray) -> list[bytes]:
+    return [picture.tobytes() for picture in pictures]
+
+
+SEES_NOISE = SimpleNamespace(decoder=shown)
+LATENTS = replace(ROW, n_latent=12)
+BLANK = Images(np.zeros((260, 1, 12, 1), np.uint8))
+
+
+def samples(row, n: int, which: int) -> list[bytes]:
+    return rows_of(inference.sample(SEES_NOISE, row, BLANK, cpu(), n, which))
+
+
+def drawn_again(row, n: int, held_out=BLANK) -> np.ndarray:
+    """By a net that adds its noise to the image."""
+    def vae(x, eps):
+        return x + shown(eps) - 0.5, None, None
+    return inference.generate(vae, held_out, row, cpu(), n)
+
+
+def test_every_sample_is_of_noise_of_its_own():
+    """Of hundreds and of fixed sets, of seeds, and beside validation pictures."""
+    sets = [samples(row, 250, which) for which in (inference.FOR_GRID, inference.FOR_CLASSES)
+            for row in (LATENTS, replace(LATENTS, seed=1))]
+    grey = Images(np.full((260, 1, 12, 1), 128, np.uint8))
+    sets += [rows_of(drawn_again(row, 250, grey)) for row in (LATENTS, replace(LATENTS, seed=1))]
+    net = trained_net.TrainedNet(LATENTS, SEES_NOISE, cpu(), lambda pixels: BLANK)
+    sets += [rows_of(net.sample(250, seed)) for seed in (0, 1)]
+    assert len({row for one in sets for row in one}) == len(sets) * 250
+    for n in (10, 130):  # a set begins alike, however much of it is drawn
+        assert samples(LATENTS, n, inference.FOR_GRID) == sets[0][:n]
+        assert rows_of(net.sample(n, 0)) == sets[-2][:n]
+
+
+def test_every_reconstruction_is_of_its_own_image():
+    pixels = np.random.default_rng(0).integers(0, 256, (260, 1, 12, 1), np.uint8)
+    row = replace(LATENTS, seed=2)
+    noise = np.random.default_rng((2, rng.PICTURES, 0, 0, 0)).standard_normal(
+        (250, 12), np.float32).reshape(250, 1, 12, 1)
+    expected = np.clip(pixels[:250] / 255 + noise / 10, 0, 1) * 255
+    assert np.abs(drawn_again(row, 250, Images(pixels)) - expected).max() <= 0.51
+
+
+def test_training_held_out_and_pictures_share_no_noise(cli, mnist_root, tmp_path, monkeypatch):
+    """Of two seeds: each array that a run draws is seen for one purpose only."""
+    drawn, noise = {}, rng.noise
+
+    def watched(*key):
+        caller = sys._getframe(1).f_code
+        array = noise(*key)
+        place = caller.co_filename, caller.co_name, key[4] if caller.co_name == 'sample' else 0
+        drawn.setdefault((seed, place), []).append(array.ravel()[:3].tobytes())
+        return array
+    monkeypatch.setattr(rng, 'noise', watched)
+    monkeypatch.setattr(classifier, 'fit', lambda *_: lambda pixels: (None, [0] * len(pixels)))
+    for seed in (0, 1):
+        status, _, err = cli([
+            'run', 'VAEGAN_on_MNIST/B_20_50', '--set', 'n_hnodes=8', '--set', 'disc_hnodes=8',
+            '--set', 'n_latent=3', '--set', 'batch_size=16', '--limit', '40', '--epochs', '2',
+            '--set', 'n_classified=10', '--set', 'n_validation=20', '--set', 'grid_from=1',
+            '--seed', str(seed), '--ctx', 'cpu', '--data-root', str(mnist_root),
+            '--results-root', str(tmp_path)])
+        assert status == 0, err
+    assert len(drawn) == 2 * 5  # training, held out, ten pictures, samples, and their classes
+    places = [set(arrays) for arrays in drawn.values()]
+    assert sum(map(len, places)) == len(set.union(*places))
+    training = [arrays for (_, place), arrays in drawn.items() if place[0] == loop.__file__]
+    assert [len(arrays) for arrays in training] == 2 * [2 * 3 * 2]  # epochs, batches, latents
+    assert all(len(set(arrays)) == len(arrays) for arrays in training)
