@@ -1,4 +1,5 @@
 """`explore` and snapshots: the pictures that show what a net has learned."""
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from data.images import Images
 from training.evaluation import explore
+from training.experiments.registry import EXPERIMENTS
 from training.reporting import charts, pictures, run_readme
 from training.storage import run_folder
 
@@ -38,6 +40,20 @@ def test_nearest_images_are_those_of_a_plain_search(monkeypatch):
         nearest, errors = explore.nearest_images(wanted, Images(stored), n)
         assert (nearest == stored[apart.argmin(axis=1)]).all()
         assert errors == pytest.approx(apart.min(axis=1), abs=1e-12)
+
+
+@pytest.mark.parametrize('mirror', ['no', 'yes'])
+def test_nearest_image_is_one_that_was_trained_on(mirror):
+    """Of a net whose samples are images behind the limit, to the bit."""
+    stored = np.random.default_rng(0).integers(0, 256, (90, 28, 28, 1), np.uint8)
+    row = replace(EXPERIMENTS[SOLO], vae='ConvDecoder', disc='ConvDisc', pixel_loss=None,
+                  solo_epochs=0, combo_epochs=1, limit=20, mirror=mirror)
+    run = SimpleNamespace(row=row, dataset=SimpleNamespace(train=Images(stored)),
+                          samples=lambda n: stored[20:20 + n])
+    _, errors, ((_, shown), (_, nearest)) = explore.explore(run)['nearest']
+    assert (shown == stored[20:30]).all() and all(float(error) > 0.05 for error in errors)
+    trained_on = {image.tobytes() for image in stored[:20]}
+    assert {image.tobytes() for image in nearest} <= trained_on
 
 
 def test_command_draws_four_pictures_that_verify_accepts(cli, results):

@@ -7,8 +7,9 @@ from mxnet import cpu, nd
 
 import models
 from data.images import Images
+from training.commands.wiring import build_nets
 from training.evaluation import inference
-from training.experiments.registry import Experiment
+from training.experiments.registry import EXPERIMENTS, Experiment
 from training.run import loop
 from training.steps import rng, solo_combo
 from training.steps.networks import make_networks
@@ -150,6 +151,38 @@ def test_held_out_loss_is_kl_plus_pixel_loss():
         total -= (part * np.log(x_hat + 1e-10) + (1 - part) * np.log(1 - x_hat + 1e-10)).sum()
     assert solo_combo.held_out_losses(nets, x, row, cpu())['val_loss'] == pytest.approx(
         total / 9, rel=1e-5)
+
+
+def test_held_out_loss_is_a_mean_over_the_first_thousand():
+    row = replace(ROW, batch_size=200)
+    nets, x = networks(row), np.concatenate([images(1000), np.ones((300, *SHAPE), np.float32)])
+    first, more, fewer = (solo_combo.held_out_losses(nets, x[:n], row, cpu())['val_loss']
+                          for n in (1000, 1300, 800))
+    assert first == more and first == pytest.approx(fewer, rel=0.01) and first != fewer
+
+
+@pytest.mark.parametrize('row', [
+    replace(ROW, combo_epochs=0), replace(ROW, solo_epochs=0),
+    replace(ROW, solo_epochs=0, step='shared'),
+    replace(EXPERIMENTS['ConvDecoder_ResNet_on_anime/512_32_200'], vae_base_channels=1,
+            n_latent=2, disc='ConvDisc', disc_base_channels=1, combo_epochs=1, batch_size=8),
+    *(replace(EXPERIMENTS['VAEGAN_on_MNIST/paper_5_3_400_1_200_50'], n_latent=2, n_hlayers=1,
+              n_hnodes=4, disc_hnodes=3, batch_size=8, combo_epochs=1, routing=routing)
+      for routing in ('separate', 'accumulated'))],
+    ids=['solo', 'published', 'shared', 'gan', 'vaegan', 'accumulated'])
+def test_a_short_batch_is_trained_as_a_whole_one_of_its_size(row):
+    """Its losses are means over its images, and its gradients those of such means."""
+    shape = SHAPE if row.data == 'MNIST' else (3, 64, 64)
+    x = np.random.default_rng(2).random((5, *shape)).astype(np.float32)
+    found = []
+    for size in (8, 5):
+        of_size = replace(row, batch_size=size)
+        vae, disc, similarity = build_nets(of_size, shape)
+        nets = make_networks(of_size, vae, disc, shape, cpu(), feature_disc=similarity)
+        record, = loop.train(nets, x, x, of_size, cpu())
+        found.append(({k: v for k, v in record.items() if k != 'seconds'},
+                      {k: v.asnumpy().tolist() for k, v in nets.arrays().items()}))
+    assert found[0] == found[1]
 
 
 def test_more_pictures_begin_with_the_same_ten():

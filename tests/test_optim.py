@@ -1,9 +1,12 @@
 """The fused Adam against MXNet's own, on the same gradients."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mxnet import autograd, gluon, nd, optimizer
 
-from training.steps import kernels
+from training.experiments.registry import EXPERIMENTS
+from training.steps import kernels, optim
 from training.steps.optim import FusedAdam, FusedRMSProp, Trainer
 
 SHAPES = ((3, 5), (7,), (2 * kernels.CHUNK + 11,), (1,))
@@ -53,6 +56,25 @@ def test_same_weights_and_state_to_the_bit_after_100_steps(options):
     before = values_of(parameters())
     assert all((a == b).all() for a, b in zip(*results, strict=True))
     assert all((a != b).any() for a, b in zip(results[0][:len(SHAPES)], before, strict=True))
+
+
+def test_optimizer_is_the_one_that_a_row_says():
+    """After steps of changing size, which show each of Adam's two decay rates."""
+    row = replace(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100'], lr=0.02, adam_beta1=0.5,
+                  adam_beta2=0.9)
+    results = []
+    for trains, of_row in (
+            (Trainer, optim.optimizer(row)),
+            (gluon.Trainer, optimizer.Adam(learning_rate=0.02, beta1=0.5, beta2=0.9)),
+            (Trainer, optim.optimizer(replace(row, optimizer='rmsprop'))),
+            (Trainer, FusedRMSProp(learning_rate=0.02))):
+        weight_dict = parameters()
+        trainer = trains(weight_dict, of_row)
+        for number in range(5):
+            step(trainer, weight_dict, number)
+        results.append(np.concatenate([v.ravel() for v in values_of(weight_dict)]))
+    assert (results[0] == results[1]).all() and (results[2] == results[3]).all()
+    assert (results[0] != results[2]).any()
 
 
 def test_learning_rates_of_single_parameters_and_of_later():

@@ -2,13 +2,18 @@
 import csv
 import os
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mxnet import cpu, nd
 from PIL import Image
 
+from data.images import Images
+from models.vae import VAE
 from training.evaluation import metrics
-from training.evaluation.trained_net import path
+from training.evaluation.trained_net import TrainedNet, path
+from training.experiments.registry import EXPERIMENTS
 from training.storage import run_folder
 
 DIGITS = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -67,6 +72,31 @@ def test_pictures_are_drawn_again_and_measured(cli, finished, mine, tmp_path):
     error = ((np.asarray(square, float) - again) ** 2).mean()
     assert float(lines[5]['psnr']) == pytest.approx(10 * np.log10(255 ** 2 / error), abs=0.05)
     assert read(out / 'sheet.png').ndim == (2 if side == 28 else 3)
+
+
+def test_latent_is_sampled_with_its_standard_deviation():
+    """Of an encoder that says 0.5 and log 0.01, and a decoder that draws the latent."""
+    vae = SimpleNamespace(encoder=lambda x: nd.array(np.full((len(x), 2), (0.5, np.log(0.01)))),
+                          split=VAE.split, decoder=lambda z: z.reshape((-1, 1, 1, 1)))
+    net = TrainedNet(EXPERIMENTS[DIGITS], vae, cpu(), Images)
+    pictures = np.zeros((4000, 1, 1, 1), np.uint8)
+    drawn, mean, logvar = net.reconstruct(pictures, seed=1)
+    assert (drawn / 255).std() == pytest.approx(0.1, rel=0.05)
+    assert (drawn / 255).mean() == pytest.approx(0.5, abs=0.01) == mean.mean()
+    assert (net.reconstruct(pictures, seed=1)[0] == drawn).all()
+    assert (net.reconstruct(pictures, seed=2)[0] != drawn).mean() > 0.9
+    assert np.ptp(net.reconstruct(pictures, seed=None)[0]) == 0
+
+
+def test_seed_says_which_latent_is_drawn(cli, finished, mine, tmp_path):
+    run, where, _ = finished
+    drawn = {}
+    for name, options in (('a', ['--seed', '1']), ('b', ['--seed', '1']), ('c', ['--seed', '2']),
+                          ('d', ['--mean'])):
+        assert cli(['reconstruct', run, str(mine / '00.png'), '--out', str(tmp_path / name),
+                    *options, *where])[0] == 0
+        drawn[name] = next((tmp_path / name).glob('0000_*')).read_bytes()
+    assert drawn['a'] == drawn['b'] and len(set(drawn.values())) == 3
 
 
 def test_what_becomes_of_a_picture_hangs_on_nothing_else(cli, finished, mine, tmp_path):
