@@ -1,6 +1,6 @@
 """Wrong code, one fault at a time, that the tests have to notice.
 
-    python -m tests.mutants            # all of them, about ten minutes
+    python -m tests.mutants            # all of them, about twenty minutes
     python -m tests.mutants GLOB       # those whose file and fault match
 
 Each fault is made in a copy of the project, in which the tests named beside it run. Exit status 1
@@ -20,6 +20,9 @@ STEPS, CONV, VAEGAN, NETS, SCHEDULES, METRICS, EVALUATE, KERNELS, OPTIM, LOSSES,
     f'tests/test_{name}.py' for name in (
         'steps', 'conv_step', 'vaegan', 'nets', 'schedules', 'metrics', 'evaluate', 'kernels',
         'optim', 'losses', 'loop', 'resume'))
+DRAWS, CLASSIFIERS, DEVICES, ROWS, OWN, EXPLORE, GALLERY = (
+    f'tests/test_{name}.py' for name in (
+        'draws', 'classifiers', 'devices', 'several_rows', 'own_pictures', 'explore', 'gallery'))
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,59 @@ MUTANTS = [
     *_in('training/steps/networks.py', (STEPS, CONV),
          ('F.concat(*others, dim=0)', 'F.concat(*others[::-1], dim=0)'),
          ('len(others) * [array]', 'len(others) * [0 * array]')),
+    *_in('training/steps/networks.py', (DRAWS, DEVICES),
+         ('random.seed(row.seed)', 'random.seed(0)'),
+         ('copy[:] = arrays[own if own in arrays', 'copy[:] = arrays[own if False'),
+         ("p in net.collect_params().values() if p.grad_req != 'null']\n    return optim",
+          'p in net.collect_params().values()]\n    return optim')),
+    *_in('training/steps/solo_combo.py', (LOOP,),
+         ("{'val_loss': total / n_images}", "{'val_loss': total / len(images)}"),
+         ('N_HELD_OUT = 1000 ', 'N_HELD_OUT = 10000 ')),
+    *_in('training/run/loop.py', (LOOP, DRAWS),
+         ('n_images=len(indices)', 'n_images=row.batch_size'),
+         ('rng.seed(row.seed, epoch, batch, workers.rank)',
+          'rng.seed(row.seed, 0, batch, workers.rank)')),
+    *_in('training/run/samples.py', (ROWS,),
+         ("if line['epoch'] < n_epochs]", "if line['epoch'] <= n_epochs]")),
+    *_in('training/run/train.py', (DEVICES,), ('if len(ctx) > 1:', 'if False:')),
+    *_in('training/commands/train.py', (ROWS,),
+         ('row.image_size, row.layout, row.shuffle_seed\n', 'row.image_size, row.layout\n'),
+         ('row.image_size, row.layout, row.shuffle_seed\n',
+          'row.image_size, row.shuffle_seed\n')),
+    *_in('training/commands/gallery.py', (GALLERY,),
+         ("table.get(run, {}) | (evaluation['measures'] if evaluation else {})",
+          "(evaluation['measures'] if evaluation else {}) | table.get(run, {})")),
+    *_in('training/commands/wiring.py', (CLASSIFIERS,),
+         ('labelled(dataset.train, dataset.labels[0])',
+          'labelled(dataset.test, dataset.labels[1])'),
+         ("rotated(dataset.train.with_layout('transpose'))",
+          "rotated(dataset.test.with_layout('transpose'))"),
+         ("rotated(dataset.train.with_layout('transpose'))", 'rotated(dataset.train)'),
+         ('if row.shuffle_seed != 0:', 'if False:')),
+    *_in('training/evaluation/classifier.py', (CLASSIFIERS,),
+         ('-{VERSION}-{sha256[:16]}.params', '-{VERSION}.params'),
+         ('transpose(0, 3, 1, 2) / np.float32(255)', 'transpose(0, 3, 1, 2) * np.float32(1)'),
+         ('EPOCHS, BATCH, LR = 4, 128, 1e-3', 'EPOCHS, BATCH, LR = 4, 128, 1e-2'),
+         ('EPOCHS, BATCH, LR = 4, 128, 1e-3', 'EPOCHS, BATCH, LR = 1, 128, 1e-3'),
+         ('LR * 0.3 ** (i + 1)', 'LR * 0.3 ** i')),
+    *_in('training/evaluation/inference.py', (DRAWS,),
+         ('nd.array(noise[indices], ctx)', 'nd.array(noise[:len(indices)], ctx)'),
+         ('nd.array(held_out[indices], ctx)', 'nd.array(held_out[indices % AT_ONCE], ctx)'),
+         ('for part in np.split(eps, range(AT_ONCE, n, AT_ONCE))])',
+          'for part in -(-n // AT_ONCE) * [eps[:AT_ONCE]]])[:n]'),
+         ('FOR_GRID, FOR_CLASSES = 1, 2', 'FOR_GRID, FOR_CLASSES = 1, 1'),
+         ('FOR_GRID, FOR_CLASSES = 1, 2', 'FOR_GRID, FOR_CLASSES = 0, 2')),
+    *_in('training/evaluation/explore.py', (EXPLORE,),
+         ('n_train = phases.n_used(len(run.dataset.train), row)',
+          'n_train = len(run.dataset.train)')),
+    *_in('training/evaluation/trained_net.py', (OWN,),
+         ('np.exp(0.5 * logvar)', 'np.exp(logvar)')),
+    *_in('training/storage/parameters.py', (DEVICES,),
+         ('else np.mean(copies, axis=0)', 'else copies[0]')),
+    *_in('training/runtime/memory.py', (DEVICES,),
+         ('if wanted > free:', 'if wanted > 10 * free:')),
     *_in('training/steps/optim.py', (OPTIM, STEPS),
+         ('beta1=row.adam_beta1, beta2=row.adam_beta2', 'beta1=row.adam_beta1'),
          ('and all(weight._fresh_grad for weight in weights)', 'and True'),
          ('weight._fresh_grad = False', 'weight._fresh_grad = True'),
          ('math.sqrt(1 - self.beta2 ** t)', '(1 - self.beta2 ** t)'),
@@ -133,6 +188,9 @@ MUTANTS = [
          ("(nn.BatchNorm(), activation) if norm == 'before'",
           "(activation, nn.BatchNorm()) if norm == 'before'"),
          ("decoder.add(nn.Activation('tanh'), Shaped(shape))", 'decoder.add(Shaped(shape))')),
+    *_in('models/vaegan.py', (DRAWS,),
+         ('init.Uniform(n_in ** -0.5)', 'init.Uniform(1 / n_in)'),
+         ('bias_initializer=uniform', "bias_initializer='zeros'")),
     *_in('models/resnet.py', (NETS,),
          ("return F.Activation(x, act_type='relu')", 'return x'),
          ('nn.MaxPool2D(3, 2, 1)', 'nn.AvgPool2D(3, 2, 1)'),
