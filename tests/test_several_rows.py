@@ -9,7 +9,9 @@ from training.reporting.statistics import read_classes
 from training.storage import checkpoints
 
 
-@pytest.mark.parametrize('pattern, least', [('*ConvVAE_on_anime/*', 3), ('Dense*_200*', 4)])
+@pytest.mark.parametrize('pattern, least', [
+    ('ConvVAE_on_anime/*', 3), ('Dense*_200*', 4),
+    ('*N*_on_anime/*_200', 2)])  # of one split in two layouts
 def test_every_row_is_trained_on_its_own_images(cli, data_root, tmp_path, monkeypatch, pattern,
                                                 least):
     """In its own split and layout, whichever row came before."""
