@@ -18,7 +18,7 @@ from training.evaluation import classifier, inference, trained_net
 from training.experiments.registry import EXPERIMENTS
 from training.run import loop
 from training.runtime import parallel
-from training.steps import rng
+from training.steps import rng, vaegan
 from training.steps.networks import make_networks
 
 NETS = {row.nets: replace(row, disc_base_channels=2) if row.disc == 'ResNet' else row
@@ -67,6 +67,39 @@ def test_initial_weights_are_xaviers_and_of_b_pytorchs(row):
             assert np.abs(values).max() > 0.85 * bound, name
             assert values.std() == pytest.approx(bound / 3 ** 0.5, rel=0.25), name
     assert n_checked >= (7 if of_b else 3)
+
+
+def test_every_epoch_of_every_seed_sees_each_image_once_in_an_order_of_its_own():
+    class Seen:
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, indices):
+            order.extend(indices.tolist())
+            return IMAGES[indices]
+    orders = []
+    for seed in (0, 1):
+        order, row = [], replace(ROW, solo_epochs=2, combo_epochs=1, seed=seed)
+        nets = make_networks(row, models.build_vae(row, SHAPE), models.build_discriminator(row),
+                             SHAPE, [cpu()])
+        assert len([*loop.train(nets, Seen(), IMAGES, row, [cpu()])]) == 3
+        orders += [tuple(order[i:i + 20]) for i in (0, 20, 40)]
+    assert all(sorted(one) == [*range(20)] for one in orders) and len(set(orders)) == 6
+
+
+@pytest.mark.parametrize('optimizer', ['adam', 'rmsprop'])
+def test_nets_step_by_the_rates_of_their_schedules(optimizer):
+    """Each optimizer has its own, by its net's losses so far."""
+    row = replace(shrunk(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100']), schedule='lr2', lr=0.5,
+                  n_validation=9, optimizer=optimizer)
+    vae, disc, feature_disc = build_nets(row, (1, 28, 28))
+    nets = make_networks(row, vae, disc, (1, 28, 28), [cpu()], feature_disc=feature_disc)
+    records = [{'val_enc_loss': 1.0, 'val_dec_loss': -epoch, 'val_disc_loss': 9 * (epoch < 9)}
+               for epoch in range(11)]
+    rates = vaegan.set_rates(nets, row, records)
+    expected = {'encoder': 0.5 * 0.85, 'decoder': 0.5, 'disc': 0.5}
+    assert {name: trainer.learning_rate for name, trainer in nets.trainers.items()} == expected
+    assert [*rates.values()] == [*expected.values()]
 
 
 class Watched(nn.Dropout):
