@@ -62,7 +62,7 @@ class Networks:
                 copies = parameter.list_data()
                 for i, copy in enumerate(copies if parameter.grad_req == 'null' else copies[:1]):
                     arrays[f'{whose}/{name}' + (f'@{i}' if i else '')] = copy
-                state = trainer._updaters[0].states.get(trainer._param2idx.get(parameter.name))
+                state = trainer._updaters[0].states.get(trainer._param2idx[parameter.name])
                 if state is not None:
                     arrays[f'{whose}.mean/{name}'], arrays[f'{whose}.variance/{name}'] = state
         return arrays
@@ -72,7 +72,7 @@ class Networks:
         return {f'{whose}/{name}': trainer._optimizer._index_update_count[index]
                 for whose, net, trainer in self._nets()
                 for name, parameter in net._collect_params_with_prefix().items()
-                for index in [trainer._param2idx.get(parameter.name)]
+                for index in [trainer._param2idx[parameter.name]]
                 if index in trainer._updaters[0].states}
 
     def restore(self, arrays: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> None:
@@ -230,8 +230,5 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
 
 
 def _trainer(row: Row, net: gluon.Block, workers: parallel.Workers) -> gluon.Trainer:
-    # Without running statistics: its first step gives all devices the first one's values, of a run
-    # that goes on too
-    trained = [p for p in net.collect_params().values() if p.grad_req != 'null']
-    return optim.Trainer(trained, optim.optimizer(row), kvstore=workers.store(),
+    return optim.Trainer(net.collect_params(), optim.optimizer(row), kvstore=workers.store(),
                          update_on_kvstore=False)
