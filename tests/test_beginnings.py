@@ -212,6 +212,7 @@ def a_run_of(row, root) -> SimpleNamespace:
         'run': naming.run_name(row), 'name': row.name, 'caption': '', 'command': '',
         'row': row.configuration(), 'n_train': 1, 'n_held_out': 1, 'device': 'cpu',
         'data': dict.fromkeys(run_folder.DATA_FIELDS, '')})
+    (folder / 'training_statistics.csv').write_text('')  # as a finished run has
     for net in ('vae', 'disc'):
         (folder / f'{net}.params').write_text(net)
     return SimpleNamespace(results_root=root, begin_from=naming.run_name(row))

@@ -97,6 +97,9 @@ def run() -> NoReturn:
         status = _main_in_a_job() if launch.ROLE in os.environ else main()
     except SystemExit as stop:  # of the parser
         status = stop.code
+        if isinstance(status, str):
+            print(status, file=sys.stderr)
+            status = 1
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -51,7 +51,7 @@ class Passes:
     def train(self, parameters: list[gluon.Parameter], d_outputs: list[NDArray | None]) -> None:
         """Compute the gradients of the net's parameters, and of nothing else."""
         outputs, heads = self._heads(d_outputs)
-        weights = [p.data(heads[0].context) for p in parameters]
+        weights = [p.data(outputs[0].context) for p in parameters]
         gradients = autograd.grad(outputs, weights, heads, retain_graph=True)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad[:] = gradient
@@ -65,7 +65,7 @@ class Passes:
         `autograd.grad` is asked for that of its weights.
         """
         outputs, heads = self._heads(d_outputs)
-        gradients = [p.grad(heads[0].context) for p in parameters]
+        gradients = [p.grad(outputs[0].context) for p in parameters]
         before = []
         for output, head in zip(outputs, heads, strict=True):
             if before:
