@@ -737,8 +737,10 @@ def their_falls(name: str) -> list[int]:
 
 
 def our_falls(name: str) -> list[int]:
+    """How often each net's rate fell before an epoch that was trained with it."""
     lines = epochs(studied('vaegan')[f'{name}_as_logged']['run'])
-    return falls(name, [[line[f'val_{net}_loss'] for line in lines] for net in NETS])
+    return [sum(a[f'{net}_lr'] != b[f'{net}_lr'] for a, b in zip(lines, lines[1:], strict=False))
+            for net in NETS]
 
 
 @said(LEARNED,
