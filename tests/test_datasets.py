@@ -78,7 +78,7 @@ def test_first_line_of_a_run_says_where_its_data_came_from(cli, root, tmp_path, 
     status, _, err = cli(['run', SOLO, '--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8',
                           '--results-root', str(tmp_path / 'results')])
     assert status == 0 and err.splitlines()[0] == (
-        f'data: {root.stem} in {root}, 160 training and 20 held-out images')
+        f'data: MNIST (MNIST idx files) in {root}, 160 training and 20 held-out images')
 
 
 # The table

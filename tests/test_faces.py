@@ -507,7 +507,7 @@ def test_run_says_in_its_command_what_was_left_out(root, cli, tmp_path_factory):
                           '--skip-bad', '--data-root', str(root), '--results-root',
                           str(results)])
     assert status == 0 and err.splitlines()[0] == (
-        f'data: pictures of your own in {root}/anime_faces, 47 training and 12 held-out images '
+        f'data: anime (anime faces) in {root}/anime_faces, 47 training and 12 held-out images '
         '(broken images left out: 1)')
     config, = results.rglob('config.json')
     assert '--set batch_size=16 --skip-bad"' in config.read_text()
