@@ -17,6 +17,7 @@ from tests.benchmarks import (
 )
 from training.experiments import registry
 from training.reporting.statistics import read_csv
+from training.studies import learned_similarity
 
 SMALL = {'MNIST': {'n_hnodes': 8, 'disc_hnodes': 4, 'batch_size': 4},
          'anime': {'vae_base_channels': 2, 'n_latent': 4, 'batch_size': 4}}
@@ -47,6 +48,35 @@ def test_contenders_train_the_same_number_of_parameters(pair, kind):
         step()
         counts.append(n_parameters())
     assert len(set(counts)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('nets', contenders.VAE_GANS)
+def test_vae_gans_train_the_same_number_of_parameters(nets):
+    row = replace(contenders.row_of(nets), batch_size=4)
+    images = contenders.images_of(row)
+    step, n_parameters = ours.make(row, contenders.VAEGAN, images)
+    step()
+    try:
+        from tests.benchmarks import pytorch_vaegan
+    except ImportError:  # it has an environment of its own
+        pytest.skip('PyTorch is not there')
+    assert pytorch_vaegan.make(row, contenders.VAEGAN, images)[1]() == n_parameters()
+
+
+def test_report_shows_vae_gans_apart():
+    lines = lines_of({name: [i, 2 * i] for i, name in enumerate(contenders.OF_VAE_GANS, 1)},
+                     ('B', contenders.VAEGAN))
+    found = report.cases(lines)
+    assert '| B | 128 |' in report.vae_gan_table(found)
+    assert '| 2.00 (2.00 - 2.00) | 3.00' in report.vae_gan_table(found)
+
+
+def test_vae_gans_have_the_sizes_at_which_they_are_trained():
+    for sizes, trained in ((contenders.A_REDUCED, learned_similarity.FACES),
+                           (contenders.PAPER_REDUCED, learned_similarity.PAPER)):
+        assert sizes.items() <= trained.items()
+        assert {name for name in trained if 'hnodes' in name or 'channels' in name} < {*sizes}
 
 
 def test_work_is_that_of_the_layers():
@@ -128,8 +158,10 @@ def test_some_nets_measured_again_take_the_place_of_theirs_alone(tmp_path):
 
 def test_solo_steps_are_measured_once_a_vae():
     solos = [nets for nets, kind in contenders.CASES if kind == 'solo']
-    assert len(solos) == len({*solos}) == 4 and len(contenders.CASES) == 14
-    assert all(contenders.row_of(nets).vae == nets.split()[0] for nets, _ in contenders.CASES)
+    assert len(solos) == len({*solos}) == 4
+    assert len(contenders.CASES) == 14 + len(contenders.VAE_GANS)
+    assert all(contenders.row_of(nets).vae == nets.split()[0] for nets, kind in contenders.CASES
+               if kind != contenders.VAEGAN)
 
 
 VERBOSE = """dnnl_verbose,info,oneDNN v2.4.4
@@ -158,8 +190,8 @@ def test_images_are_one_batch():
 def test_committed_measurement_is_of_all_nets_in_rounds_of_all_contenders():
     found = report.cases(read_csv(report.RESULTS / 'throughput.csv'))
     assert [*found] == [*contenders.CASES]
-    for case in found.values():
-        assert {*case} == {*contenders.CONTENDERS}
+    for (_, kind), case in found.items():
+        assert {*case} == {*contenders.contenders_of(kind)}
         for lines in case.values():
             assert len(lines) >= 5 and len(report.steps(lines)) >= 20
 

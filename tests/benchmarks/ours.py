@@ -1,24 +1,23 @@
 """This project's steps, as the loop calls them."""
-from training.commands.wiring import set_up_process
+from training.commands.wiring import build_nets, set_up_process
 
 set_up_process()  # before anything imports MXNet
 
 # isort: split
 import itertools
 
-from mxnet import cpu, nd
+from mxnet import cpu, nd, random
 
-import models
 from tests.benchmarks import contenders
-from training.steps import rng, solo_combo
+from training.steps import rng, solo_combo, vaegan
 from training.steps.networks import make_networks
 
 
 def make(row, kind, images):
     """A step of that kind, and how many parameters it trains."""
     shape = images.shape[1:]
-    networks = make_networks(row, models.build_vae(row, shape),
-                                models.build_discriminator(row), shape, cpu())
+    vae, disc, feature_disc = build_nets(row, shape)
+    networks = make_networks(row, vae, disc, shape, cpu(), feature_disc=feature_disc)
 
     def n_parameters():
         return sum(p.data().size for net in (networks.vae, networks.disc)
@@ -28,14 +27,20 @@ def make(row, kind, images):
 
 def step_of(networks, row, kind, images):
     """A function that does a step on those images with new noise, and waits for it."""
-    x, weights = nd.array(images), solo_combo.Weights(row.pbp_weight, row.disc_weight)
-    step = solo_combo.solo if kind == 'solo' else solo_combo.COMBO_STEPS[kind]
+    x = nd.array(images)
+    if kind == contenders.VAEGAN:
+        step, weights = vaegan.step_of(row), solo_combo.Weights(1.0, 1.0)
+    else:
+        step = solo_combo.solo if kind == 'solo' else solo_combo.COMBO_STEPS[kind]
+        weights = solo_combo.Weights(row.pbp_weight, row.disc_weight)
     batches = itertools.count()
 
     def one():
         batch = next(batches)
-        step(networks, x, lambda which: nd.from_numpy(rng.noise(
-            0, rng.TRAINING, 0, batch, which, (len(images), row.n_latent))), weights)
+        if networks.has_dropout:
+            random.seed(rng.seed(0, 0, batch, 0))
+        step(networks, x, lambda which, width=row.n_latent: nd.from_numpy(rng.noise(
+            0, rng.TRAINING, 0, batch, which, (len(images), width))), weights)
         nd.waitall()
     return one
 

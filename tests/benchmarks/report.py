@@ -1,12 +1,13 @@
 """What throughput.csv says: medians with their quartiles, ratios with their range, a chart."""
 import math
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from data import table as data_table
-from tests.benchmarks.contenders import CONTENDERS, OTHERS, row_of
+from tests.benchmarks.contenders import CONTENDERS, OF_VAE_GANS, OTHERS, VAEGAN, row_of
 from tests.benchmarks.work import bytes_needed, work_of
 from training.reporting import tables
 from training.reporting.statistics import read_csv
@@ -19,7 +20,7 @@ TIMED_CASES = {('ConvVAE 512-32', 'solo'): ('published', 'solo'),
                ('ConvVAE 512-32 + ResNet', 'shared'): ('shared', 'combo')}
 
 
-def cases(lines: list[dict]) -> dict[tuple[str, str], dict[str, list[dict]]]:
+def cases(lines: Iterable[dict]) -> dict[tuple[str, str], dict[str, list[dict]]]:
     """(nets, kind) -> contender -> its lines, a round each."""
     found = {}
     for line in lines:
@@ -46,7 +47,8 @@ def ratios(theirs: list[dict], ours: list[dict]) -> list[float]:
 
 def over_pytorch(case: dict[str, list[dict]]) -> list[float]:
     """The time of PyTorch, eager or compiled, whichever has the smaller median, over ours."""
-    better = min(OTHERS[1:], key=lambda name: quartiles(case[name])[1])
+    better = min((name for name in case if name.startswith('PyTorch')),
+                 key=lambda name: quartiles(case[name])[1])
     return ratios(case[better], case['ours'])
 
 
@@ -67,8 +69,12 @@ def with_range(of_rounds: list[float]) -> str:
 def markdown(lines: list[dict]) -> str:
     """The README's part about speed: what was measured on what, three tables, where we miss."""
     found = cases(lines)
-    parts = (head(lines), times_table(found), misses(found), totals_table(found),
-             timing_table(found))
+    pairs = {case: of for case, of in found.items() if case[1] != VAEGAN}
+    vae_gans = {case: of for case, of in found.items() if case[1] == VAEGAN}
+    parts = [head(lines), times_table(pairs), misses(pairs), totals_table(pairs),
+             timing_table(pairs)]
+    if vae_gans:
+        parts[3:3] = [vae_gan_table(vae_gans), misses(vae_gans)]
     return '\n\n'.join(part.strip() for part in parts)
 
 
@@ -104,10 +110,22 @@ def times_table(found: dict) -> str:
     return tables.markdown_table(table)
 
 
+def vae_gan_table(found: dict) -> str:
+    """A line a VAE/GAN: times and ratios."""
+    table = [('VAE/GAN', 'batch', *(f'{name}, ms' for name in OF_VAE_GANS),
+              *(f'{name} / ours' for name in OF_VAE_GANS[1:]))]
+    for (nets, _), case in found.items():
+        table.append((nets, str(row_of(nets).batch_size),
+                      *(in_words(case[name]) for name in OF_VAE_GANS),
+                      *(with_range(ratios(case[name], case['ours']))
+                        for name in OF_VAE_GANS[1:])))
+    return tables.markdown_table(table)
+
+
 def misses(found: dict) -> str:
     """Where ours is not faster than another, and where not by the factor that we want."""
-    slow = [f'{name}: {nets}, {kind}' for (nets, kind), case in found.items() for name in OTHERS
-            if min(ratios(case[name], case['ours'])) <= 1]
+    slow = [f'{name}: {nets}, {kind}' for (nets, kind), case in found.items() for name in case
+            if name != 'ours' and min(ratios(case[name], case['ours'])) <= 1]
     below = [f'{nets}, {kind} ({statistics.median(of_rounds):.2f})'
              for (nets, kind), case in found.items()
              if statistics.median(of_rounds := over_pytorch(case)) < BAR]
@@ -152,7 +170,7 @@ def timing_table(found: dict) -> str:
 def draw(path: Path, lines: list[dict]) -> None:
     """Draw their time in units of ours, a panel for each kind of step, with the rounds' range."""
     from matplotlib.figure import Figure
-    found = cases(lines)
+    found = cases(line for line in lines if line['kind'] != VAEGAN)
     kinds = list(dict.fromkeys(kind for _, kind in found))
     figure = Figure((5 * len(kinds), 4.2))
     axes = figure.subplots(1, len(kinds), squeeze=False)

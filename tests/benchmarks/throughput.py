@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.benchmarks import report
-from tests.benchmarks.contenders import CASES, CONTENDERS
+from tests.benchmarks.contenders import CASES, VAEGAN, contenders_of
 from tests.benchmarks.work import ceilings
 from training.reporting.statistics import read_csv, write_csv
 
@@ -30,6 +30,7 @@ COMMANDS = {  # of each contender: module, its options, the environment
     'ours': ('ours', (), {}),
     'original': ('original', (), {'MXNET_ENGINE_TYPE': 'ThreadedEnginePerDevice'}),
     'PyTorch': ('pytorch', (), {}),
+    'PyTorch, channels last': ('pytorch', ('channels_last',), {}),
     'PyTorch, compiled': ('pytorch', ('compile',), {}),
 }
 # PyTorch has an environment of its own: GluonCV refuses to be imported beside it
@@ -37,6 +38,7 @@ PYTHONS = {'pytorch': ROOT / '.venv/benchmarks/bin/python'}
 ROUNDS = 5
 STEPS = {'DenseVAE 5-3-400': 200, 'DenseVAE 512-5-1024': 12}  # a round, by VAE
 STEPS_CONV = 4
+STEPS |= {'A on digits': 10, 'A on faces, reduced': 30, 'B': 20, 'paper on digits': 100}
 FIELDS = ('nets', 'kind', 'contender', 'round', 'milliseconds', 'parameters', 'peak_mb',
           'library_mb', 'processor', 'gflops', 'gb_per_second')
 
@@ -59,8 +61,9 @@ def run(contender: str, nets: str, kind: str) -> dict:
     """One process: seconds of each step, parameters, peak memory."""
     module, options, environment = COMMANDS[contender]
     steps = STEPS.get(nets.split(' + ')[0], STEPS_CONV)
-    command = [PYTHONS.get(module, sys.executable), '-m', f'tests.benchmarks.{module}', nets,
-               kind, str(steps), *options]
+    suffix = '_vaegan' * (module == 'pytorch' and kind == VAEGAN)
+    command = [PYTHONS.get(module, sys.executable), '-m', f'tests.benchmarks.{module}{suffix}',
+               nets, kind, str(steps), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
                           env=os.environ | {'OMP_NUM_THREADS': THREADS} | environment)
     if done.returncode:
@@ -70,10 +73,10 @@ def run(contender: str, nets: str, kind: str) -> dict:
 
 def measure(nets: str, kind: str, rounds: int) -> list[dict]:
     """A line of throughput.csv for each round and contender, without the machine's columns."""
-    lines = []
+    lines, contenders = [], contenders_of(kind)
     for number in range(rounds):
-        first = number % len(CONTENDERS)
-        for contender in CONTENDERS[first:] + CONTENDERS[:first]:
+        first = number % len(contenders)
+        for contender in contenders[first:] + contenders[:first]:
             found = run(contender, nets, kind)
             milliseconds = [1e3 * seconds for seconds in found['seconds']]
             lines.append({
@@ -104,7 +107,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument('--rounds', type=int, default=ROUNDS)
     options.add_argument('--match', metavar='GLOB', default='*',
-                         help='nets to measure: pairs, or VAEs alone for their solo step')
+                         help='nets to measure: pairs, VAEs alone for their solo step, VAE/GANs')
     options.add_argument('--out', metavar='DIR', type=Path, default=ROOT / 'results')
     options.add_argument('--markdown', action='store_true', help='print the last run as tables')
     args = options.parse_args()
