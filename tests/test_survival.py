@@ -168,6 +168,7 @@ def test_reader_that_goes_away_is_no_traceback(words, closed, unbuffered):
 def test_reader_that_goes_away_leaves_a_run_that_goes_on(tmp_path, data_root):
     run = Run([SOLO, *SMALL, '--epochs', '200'], tmp_path, data_root)
     process = run.start()
+    wait_for_checkpoints(run)
     process.stdout.close()
     assert process.wait() == 141 and checkpoints_of(run)
 
