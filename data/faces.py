@@ -88,7 +88,11 @@ def _cached(path: Path, skip_bad: bool, side: int) -> tuple[np.ndarray, int]:
     The cache has them under the checksum of what was decoded, and their size if it is not the
     usual one.
     """
-    folder, key = fetch.cache_dir() / 'faces', _content_key(path)
+    try:
+        folder = fetch.cache_dir() / 'faces'
+    except DataError as error:
+        return _decoded(error, path, skip_bad, side)
+    key = _content_key(path)
     name = key if side == decoding.SIDE else f'{key}-{side}px'
 
     def find_stored() -> Path | None:
@@ -103,14 +107,17 @@ def _cached(path: Path, skip_bad: bool, side: int) -> tuple[np.ndarray, int]:
                                                    side)
         faces = np.memmap(stored, np.uint8, 'r')
     except OSError as error:
-        print(f'{folder}: cannot be written ({error.strerror}); decoding into memory',
-              file=sys.stderr)
-        file = io.BytesIO()
-        n_left_out = decoding.decode_into(file, path, skip_bad, side)
-        faces = np.frombuffer(file.getbuffer(), np.uint8)
-    else:
-        n_left_out = int(stored.stem.partition('-without-')[2] or 0)
+        return _decoded(f'{folder}: cannot be written ({error.strerror})', path, skip_bad, side)
+    n_left_out = int(stored.stem.partition('-without-')[2] or 0)
     return faces.reshape(-1, side, side, 3), n_left_out
+
+
+def _decoded(reason: object, path: Path, skip_bad: bool, side: int) -> tuple[np.ndarray, int]:
+    """Return the faces at a path, in memory, and how many were left out; says why on stderr."""
+    print(f'{reason}; decoding into memory', file=sys.stderr)
+    file = io.BytesIO()
+    n_left_out = decoding.decode_into(file, path, skip_bad, side)
+    return np.frombuffer(file.getbuffer(), np.uint8).reshape(-1, side, side, 3), n_left_out
 
 
 def _store(stored: Path, key: str, path: Path, skip_bad: bool, side: int) -> Path:

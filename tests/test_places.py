@@ -86,6 +86,33 @@ def test_results_that_may_not_be_written_are_refused_before_the_work(tmp_path, m
     assert len(data_lines) == 2 * (command[0] == 'run')
 
 
+@pytest.mark.parametrize('command', [
+    ['reconstruct', SOLO, 'none.png', '--out', 'DIR/new'], ['sample', SOLO, '--out', 'DIR/new'],
+    ['interpolate', SOLO, 'a.png', 'b.png', '--out', 'DIR/way.gif'],
+    ['encode', SOLO, 'none.png', '--out', 'DIR/new/z.npz'],
+    ['export', SOLO, '--format', 'safetensors', '--out', 'DIR/vae.safetensors']],
+    ids=lambda command: command[0])
+def test_place_that_may_not_be_written_is_refused_before_pictures_are_read(tmp_path, command):
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    done = subprocess.run(
+        [sys.executable, '-m', 'training', *(word.replace('DIR', str(tmp_path))
+                                             for word in command)],
+        cwd=ROOT, capture_output=True, text=True, preexec_fn=bound_by_permissions)
+    tmp_path.chmod(stat.S_IRWXU)
+    assert done.returncode == 2
+    assert done.stderr == f'error: {tmp_path}: Permission denied\n' and not [*tmp_path.iterdir()]
+
+
+def test_faces_without_a_home_are_decoded_into_memory(data_root, monkeypatch, capsys):
+    kept = load('anime', data_root)
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.setattr(Path, 'home', lambda: (_ for _ in ()).throw(RuntimeError('no home')))
+    found = load('anime', data_root)
+    assert 'decoding into memory' in capsys.readouterr().err
+    assert found.source == kept.source
+    assert (found.test[:10] == kept.test[:10]).all()
+
+
 @pytest.mark.parametrize('mask, mode', [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_files_of_the_cache_are_open_to_whom_the_user_lets_in(tmp_path, mask, mode):
     before = os.umask(mask)

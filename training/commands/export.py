@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from data import table
-from training.commands.own_pictures import load_net, refuse_existing
+from training.commands.own_pictures import check_out, load_net
 from training.commands.wiring import set_up_process
 from training.experiments.row import ExperimentError, Row
 from training.storage import files, finding, run_folder
@@ -21,6 +21,7 @@ def export_command(args) -> None:
     from training.storage import exported
     if args.format == 'onnx':
         exported.check_package()
+    files.check_writable(args.out.parent)
     folder = finding.named(args.results_root, args.run)
     parts = nets_of(folder, args)
     paths = _paths(args.out, args.format, [part.name for part in parts], args.force)
@@ -49,7 +50,7 @@ def _paths(out: Path, suffix: str, names: list[str], force: bool) -> list[Path]:
     for path in paths:
         if path.is_dir():
             raise ExperimentError(f'{path}: a folder, expected the name of a file')
-        refuse_existing(path, force)
+        check_out(path, force)
     return paths
 
 

@@ -16,8 +16,8 @@ MAX_STEM_BYTES = 200  # of a picture's name in what is drawn of it
 
 def reconstruct_command(args) -> None:
     """`reconstruct`: draw pictures again, each beside its original, with what is lost."""
+    check_out(args.out, args.force)
     net, pixels, names = _with_pictures(args)
-    refuse_existing(args.out, args.force)
     drawn, mean, logvar = net.reconstruct(pixels, None if args.mean else args.seed)
     from skimage.metrics import peak_signal_noise_ratio
 
@@ -38,8 +38,8 @@ def reconstruct_command(args) -> None:
 
 def sample_command(args) -> None:
     """`sample`: draw new pictures, of latents from the prior."""
+    check_out(args.out, args.force)
     net = load_net(args, encoder=False)
-    refuse_existing(args.out, args.force)
     drawn = net.sample(args.n, args.seed)
     for i, picture in enumerate(drawn):
         pictures.write_picture(args.out / f'{i:04d}.png', picture)
@@ -51,11 +51,11 @@ def interpolate_command(args) -> None:
     """`interpolate`: draw the way from one picture to another."""
     if args.out.suffix.lower() not in ('.png', '.gif'):
         raise ExperimentError(f'--out {args.out}: expected a name that ends in .png or .gif')
+    check_out(args.out, args.force)
     args.pictures = [args.first, args.last]
     net, pixels, _ = _with_pictures(args)
     if len(pixels) != 2:
         raise ExperimentError(f'{args.first} and {args.last}: {len(pixels)} pictures, expected 2')
-    refuse_existing(args.out, args.force)
     steps = net.interpolate(pixels, args.steps, args.spherical)
     if args.out.suffix.lower() == '.gif':
         pictures.write_animation(args.out, steps)
@@ -69,8 +69,8 @@ def encode_command(args) -> None:
     import numpy as np
     if args.out.suffix.lower() not in ('.npz', '.csv'):
         raise ExperimentError(f'--out {args.out}: expected a name that ends in .npz or .csv')
+    check_out(args.out, args.force)
     net, pixels, names = _with_pictures(args)
-    refuse_existing(args.out, args.force)
     mean, logvar = net.encode(pixels)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.out.suffix.lower() == '.npz':
@@ -97,10 +97,15 @@ def _with_pictures(args) -> tuple:
     return net, pixels, names
 
 
-def refuse_existing(out: Path, force: bool) -> None:
-    """Raise ExperimentError for a file, or a folder with something in it, unless forced."""
+def check_out(out: Path, force: bool) -> None:
+    """Raise an error for a place that cannot be written to, before what takes long.
+
+    ExperimentError for a file, or a folder with something in it, unless forced; OSError, naming
+    it, for a folder without permission.
+    """
     if not force and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ExperimentError(f'{out}: there already; --force writes over it')
+    files.check_writable(out if out.is_dir() else out.parent)
 
 
 def load_net(args, encoder: bool):
