@@ -160,6 +160,9 @@ def make(row: VaeGan, kind: str, images, *options):
     encoder, decoder, before, after = NETS[row.vae](row, shape)
     disc, x = Disc(before, after), torch.from_numpy(images)              # x: (b, c, h, w)
     nets = {'encoder': encoder, 'decoder': decoder, 'disc': disc}
+    if 'compile' in options:  # or no graph could be gone through twice
+        from torch._functorch import config
+        config.donated_buffer = False
     if 'channels_last' in options:
         x = x.to(memory_format=torch.channels_last)
         nets = {name: net.to(memory_format=torch.channels_last) for name, net in nets.items()}
