@@ -7,7 +7,7 @@ keeps both from moving them.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mxnet import autograd, gluon
+from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
 MOMENTUM = 0.9  # Gluon's default, and the original's
@@ -18,15 +18,23 @@ class RunningStatistics:
 
     def __init__(self, parameters: list[gluon.Parameter], ctx):
         self._arrays = [p.data(ctx) for p in parameters]
+        self._on_cpu = ctx.device_type == 'cpu'
         self._before = self._copies()
         self._kept_back = []  # what forward passes would have changed, in their order
 
+    def _wait(self) -> None:
+        """Wait for backward passes, of whose moves MXNet's engine on the CPU does not know."""
+        if self._on_cpu:
+            nd.waitall()
+
     def _copies(self) -> list[NDArray]:
+        self._wait()
         with autograd.pause():
             return [array.copy() for array in self._arrays]
 
     def count(self, passes: int) -> None:
         """Move them as far as that many equal passes would, where one has been made since."""
+        self._wait()
         further = sum(MOMENTUM ** i for i in range(1, passes))
         for array, old in zip(self._arrays, self._before, strict=True):
             array += further * (array - old)
@@ -36,6 +44,7 @@ class RunningStatistics:
         """Let nothing within move them."""
         before = self._copies()
         yield
+        self._wait()
         self._set(before)
 
     @contextmanager
@@ -43,6 +52,7 @@ class RunningStatistics:
         """Let the forward pass within move them only in `move_on`."""
         before = self._copies()
         yield
+        self._wait()
         with autograd.pause():
             self._kept_back.append([array - old for array, old in
                                     zip(self._arrays, before, strict=True)])
