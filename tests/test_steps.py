@@ -1,14 +1,17 @@
 """One step of each kind against a plain NumPy computation in float64, gradients by hand."""
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mxnet import autograd, cpu, gluon, nd
+from mxnet import cpu, nd
 
 import models  # noqa: F401  before MXNet
 from training.experiments import kinds
 from training.experiments.registry import Experiment
-from training.steps import losses, solo_combo
+from training.steps import losses, reference, solo_combo
 from training.steps.networks import make_networks
 
 SHAPE, BATCH, Z = (1, 4, 4), 6, 3
@@ -133,22 +136,22 @@ class Reference:
         return self.encoder.adam(gradients[:n]) + self.decoder.adam(gradients[n:])
 
 
-def reference_combo(reference, x, draws, shared: bool, kl_weight=1):
-    runs = [reference.generate(x, draws[0 if shared else which]) for which in range(3)]
-    loss_disc, real, fake, disc = reference.disc_step(x, runs[solo_combo.FOR_DISC].x_hat)
-    fooled, d_fooled = reference.adversarial_term(runs[solo_combo.FOR_ADVERSARIAL])
-    kl, bce, d_bce = reference.pixel_terms(runs[solo_combo.FOR_PIXELS], x)
+def reference_combo(by_hand, x, draws, shared: bool, kl_weight=1):
+    runs = [by_hand.generate(x, draws[0 if shared else which]) for which in range(3)]
+    loss_disc, real, fake, disc = by_hand.disc_step(x, runs[solo_combo.FOR_DISC].x_hat)
+    fooled, d_fooled = by_hand.adversarial_term(runs[solo_combo.FOR_ADVERSARIAL])
+    kl, bce, d_bce = by_hand.pixel_terms(runs[solo_combo.FOR_PIXELS], x)
     gradients = add(
-        reference.vae_gradients(runs[solo_combo.FOR_ADVERSARIAL], ADVERSARIAL * d_fooled, 0),
-        reference.vae_gradients(runs[solo_combo.FOR_PIXELS], PIXEL * d_bce, kl_weight))
+        by_hand.vae_gradients(runs[solo_combo.FOR_ADVERSARIAL], ADVERSARIAL * d_fooled, 0),
+        by_hand.vae_gradients(runs[solo_combo.FOR_PIXELS], PIXEL * d_bce, kl_weight))
     total = kl_weight * kl + PIXEL * bce + ADVERSARIAL * fooled
     return ([total, loss_disc, kl, bce, fooled, real, fake], gradients,
-            reference.updated_vae(gradients), disc)
+            by_hand.updated_vae(gradients), disc)
 
 
 def assert_close(ours, expected):
-    for mine, reference in zip(ours, expected, strict=True):
-        assert np.abs(mine - reference).max() <= TOLERANCE * np.abs(reference).max() + 1e-12
+    for mine, other in zip(ours, expected, strict=True):
+        assert np.abs(mine - other).max() <= TOLERANCE * np.abs(other).max() + 1e-12
 
 
 def arrays(net, what='data'):
@@ -159,10 +162,10 @@ def arrays(net, what='data'):
 @pytest.mark.parametrize('step', ['published', 'shared'])
 def test_combo_step_is_the_one_computed_by_hand(step, kl_weight):
     nets, x = networks(row(step=step)), batch()
-    reference = Reference(nets)
+    by_hand = Reference(nets)
     draws = [draw(which).asnumpy().astype(np.float64) for which in range(3)]
     terms, gradients, vae, disc = reference_combo(
-        reference, x.reshape(BATCH, -1).astype(np.float64), draws, shared=step == 'shared',
+        by_hand, x.reshape(BATCH, -1).astype(np.float64), draws, shared=step == 'shared',
         kl_weight=kl_weight)
     ours = solo_combo.COMBO_STEPS[step](nets, nd.array(x), draw,
                                         solo_combo.Weights(PIXEL, ADVERSARIAL, kl=kl_weight))
@@ -183,16 +186,16 @@ def test_published_and_shared_step_differ():
 @pytest.mark.parametrize('kl_weight', [1, 0, 4.5])
 def test_solo_step_has_pixel_weight_one_and_leaves_the_discriminator_alone(kl_weight):
     nets, x = networks(row()), batch()
-    reference, before = Reference(nets), arrays(nets.disc)
+    by_hand, before = Reference(nets), arrays(nets.disc)
     flat = x.reshape(BATCH, -1).astype(np.float64)
-    run = reference.generate(flat, draw(0).asnumpy())
-    kl, bce, d_bce = reference.pixel_terms(run, flat)
-    gradients = reference.vae_gradients(run, d_bce, kl_weight)
+    run = by_hand.generate(flat, draw(0).asnumpy())
+    kl, bce, d_bce = by_hand.pixel_terms(run, flat)
+    gradients = by_hand.vae_gradients(run, d_bce, kl_weight)
     ours = solo_combo.solo(nets, nd.array(x), draw,
                            solo_combo.Weights(PIXEL, ADVERSARIAL, kl=kl_weight))
     np.testing.assert_allclose(ours.asnumpy().ravel(), [kl_weight * kl + bce, kl, bce],
                                rtol=TOLERANCE)
-    assert_close(arrays(nets.vae), reference.updated_vae(gradients))
+    assert_close(arrays(nets.vae), by_hand.updated_vae(gradients))
     assert all((a == b).all() for a, b in zip(arrays(nets.disc), before, strict=True))
 
 
@@ -233,54 +236,6 @@ def train_mode_images(vae, x):
         return vae(x, draw(0))[0]
 
 
-def plain_gan(nets, x) -> tuple[float, float, list[np.ndarray]]:
-    """A GAN's step in plain Gluon. Returns both losses, and the discriminator's gradients."""
-    cross_entropy = gluon.loss.SigmoidBinaryCrossEntropyLoss()
-    ones, zeros = nd.ones((BATCH, 1)), nd.zeros((BATCH, 1))
-    on_vae, on_disc = (gluon.Trainer(net.collect_params(), 'adam', {'learning_rate': LR})
-                       for net in (nets.vae, nets.disc))
-    with autograd.record():
-        fakes = nets.vae(draw(solo_combo.FOR_DISC))
-    fakes.backward(nd.zeros_like(fakes))  # moves its running statistics
-    summed, disc_loss = None, 0.0
-    for images, labels in ((x, ones), (fakes, zeros)):
-        with autograd.record():
-            loss = cross_entropy(nets.disc(images.detach()), labels)
-        loss.backward()
-        summed = add(summed, gradients(nets.disc)) if summed else gradients(nets.disc)
-        disc_loss += loss.mean().asscalar()
-    for p, gradient in zip((p for p in nets.disc.collect_params().values()
-                            if p.grad_req != 'null'), summed, strict=True):
-        p.grad()[:] = nd.array(gradient)
-    on_disc.step(BATCH)
-    with autograd.record():
-        fooled = cross_entropy(nets.disc(nets.vae(draw(solo_combo.FOR_ADVERSARIAL))), ones)
-    fooled.backward()
-    on_vae.step(BATCH)
-    return fooled.mean().asscalar(), disc_loss, summed
-
-
-def test_plain_gan_step_is_that_of_separate_passes():
-    gan, faces = row(**CONV | {'vae': 'ConvDecoder', 'pixel_loss': None, 'lr': LR}), (3, 64, 64)
-    x = nd.array(batch(faces))
-    ours, theirs = (networks(gan, faces) for _ in range(2))
-    terms = solo_combo.gan(ours, x, draw, solo_combo.Weights(1.0, 1.0)).asnumpy().ravel()
-    of_disc = gradients(ours.disc)
-    fooled, disc_loss, expected = plain_gan(theirs, x)
-    named = dict(zip(kinds.GAN.phases[0].terms, terms, strict=True))
-    assert named['vae_loss'] == named['adversarial'] == pytest.approx(fooled, rel=1e-4)
-    assert named['disc_loss'] == pytest.approx(disc_loss, rel=1e-5)
-    assert {named['disc_real_accuracy'], named['disc_fake_accuracy']} <= {
-        np.float32(i / BATCH) for i in range(BATCH + 1)}
-    for mine, others in ((of_disc, expected), (gradients(ours.vae), gradients(theirs.vae))):
-        for own, other in zip(mine, others, strict=True):
-            np.testing.assert_allclose(own, other / BATCH, rtol=0,
-                                       atol=1e-4 * np.abs(other).max() / BATCH)
-    for net, reference in ((ours.vae, theirs.vae), (ours.disc, theirs.disc)):
-        for own, other in zip(arrays(net), arrays(reference), strict=True):
-            np.testing.assert_allclose(own, other, atol=0.02 * LR)
-
-
 STEPS = {'solo': solo_combo.solo, **solo_combo.COMBO_STEPS, 'gan': solo_combo.gan}
 
 
@@ -299,53 +254,51 @@ def test_on_a_gpu_autograd_takes_the_place_of_the_kernels(kind, monkeypatch):
     assert_close(*results)
 
 
-def plain_published(nets, x, weights) -> None:
-    """The published step in plain Gluon: every pass by itself, terms go back one by one."""
-    cross_entropy = gluon.loss.SigmoidBinaryCrossEntropyLoss()
-    ones, zeros = nd.ones((BATCH, 1)), nd.zeros((BATCH, 1))
-    on_vae, on_disc = (gluon.Trainer(net.collect_params(), 'adam', {'learning_rate': LR})
-                       for net in (nets.vae, nets.disc))
-    for net in (nets.vae, nets.disc):
-        net.collect_params().setattr('grad_req', 'add')
-    with autograd.record():
-        fakes = nets.vae(x, draw(solo_combo.FOR_DISC))[0]
-    fakes.backward(nd.zeros_like(fakes))  # moves its running statistics
-    for images, labels in ((x, ones), (fakes, zeros)):
-        with autograd.record():
-            loss = cross_entropy(nets.disc(images.detach()), labels)
-        loss.backward()
-    on_disc.step(BATCH)
-    nets.vae.collect_params().zero_grad()
-    with autograd.record():
-        fooled = cross_entropy(nets.disc(nets.vae(x, draw(solo_combo.FOR_ADVERSARIAL))[0]), ones)
-        loss = weights.adversarial * fooled
-    loss.backward()
-    with autograd.record():
-        x_hat, mean, logvar = nets.vae(x, draw(solo_combo.FOR_PIXELS))
-        loss = losses.kl_divergence(mean, logvar) + weights.pixel * losses.bce(x_hat, x)
-    loss.backward()
-    on_vae.step(BATCH)
+FACES = (3, 64, 64)
+SMALL_CONV = CONV | {'lr': LR}
+PLAIN = {'solo': reference.solo, 'published': reference.combo_published,
+         'shared': reference.combo_shared, 'gan': reference.gan}
 
 
-def test_published_conv_step_is_that_of_separate_passes():
-    faces, weights = (3, 64, 64), solo_combo.Weights(PIXEL, ADVERSARIAL)
-    x = nd.array(batch(faces))
-    ours, theirs = (networks(row(**CONV | {'lr': LR}), faces) for _ in range(2))
-    solo_combo.combo_published(ours, x, draw, weights)
-    plain_published(theirs, x, weights)
-    for net, reference in ((ours.vae, theirs.vae), (ours.disc, theirs.disc)):
-        for mine, other in zip(net.collect_params().values(), reference.collect_params().values(),
+@pytest.mark.parametrize('kind, fields, shape', [
+    *((kind, fields, shape) for kind in ('solo', 'published', 'shared')
+      for fields, shape in (({}, SHAPE), (SMALL_CONV, FACES))),
+    ('gan', SMALL_CONV | {'vae': 'ConvDecoder', 'pixel_loss': None}, FACES)],
+    ids=lambda value: value.get('vae', 'DenseVAE') if isinstance(value, dict) else None)
+def test_step_is_that_of_its_equations(kind, fields, shape):
+    x, weights = nd.array(batch(shape)), solo_combo.Weights(PIXEL, ADVERSARIAL, kl=1.5)
+    ours, theirs = (networks(row(**fields), shape) for _ in range(2))
+    terms = STEPS[kind](ours, x, draw, weights).asnumpy().ravel()
+    losses_of = PLAIN[kind](theirs, x, draw, weights)
+    names = next(phase.terms for kind_of_run in (kinds.GAN, kinds.SOLO_COMBO)
+                 for phase in kind_of_run.phases if len(phase.terms) == len(terms))
+    named = dict(zip(names, terms, strict=True))
+    *disc_loss, vae_loss = losses_of if isinstance(losses_of, tuple) else [losses_of]
+    assert named['vae_loss'] == pytest.approx(vae_loss.asscalar(), rel=1e-4)
+    if disc_loss:
+        assert named['disc_loss'] == pytest.approx(disc_loss[0].asscalar(), rel=1e-5)
+        assert {named['disc_real_accuracy'], named['disc_fake_accuracy']} <= {
+            np.float32(i / BATCH) for i in range(BATCH + 1)}
+    largest = max(np.abs(gradient).max() for gradient in gradients(theirs.vae))
+    for mine, other in zip(gradients(ours.vae), gradients(theirs.vae), strict=True):
+        assert np.abs(mine - other).max() <= 1e-4 * np.abs(other).max() + 1e-7 * largest
+    for net, plain in ((ours.vae, theirs.vae), (ours.disc, theirs.disc)):
+        for mine, other in zip(net.collect_params().values(), plain.collect_params().values(),
                                strict=True):
             if mine.grad_req == 'null':  # running statistics
                 np.testing.assert_allclose(mine.data().asnumpy(), other.data().asnumpy(),
                                            rtol=1e-4, atol=1e-7)
-    sums = gradients(theirs.vae)
-    largest = max(np.abs(gradient).max() for gradient in sums) / BATCH
-    for mine, other in zip(gradients(ours.vae), sums, strict=True):
-        other = other / BATCH
-        assert np.abs(mine - other).max() <= 1e-4 * np.abs(other).max() + 1e-7 * largest
     for mine, other in zip(arrays(ours.disc), arrays(theirs.disc), strict=True):
-        np.testing.assert_allclose(mine, other, atol=0.02 * LR)
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=0.02 * LR)
+
+
+def test_step_is_that_of_its_equations_by_the_engine_of_several_threads():
+    """It runs on while Python reads what it has not yet moved."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:xdist', '-p', 'no:cacheprovider',
+         __file__, '-k', 'its_equations and published'], capture_output=True, text=True,
+        env=os.environ | {'MXNET_ENGINE_TYPE': 'ThreadedEnginePerDevice'})
+    assert done.returncode == 0 and '2 passed' in done.stdout, done.stdout
 
 
 def gradients(net):

@@ -19,7 +19,7 @@ from training.experiments.registry import EXPERIMENTS, ExperimentError
 from training.experiments.row import VaeGan
 from training.reporting import pictures
 from training.reporting.statistics import read_classes, read_csv, read_statistics
-from training.steps import losses, rng, vaegan, vaegan_losses
+from training.steps import losses, reference, rng, vaegan, vaegan_losses
 from training.steps.networks import make_networks
 from training.steps.solo_combo import Weights
 from training.storage import run_folder
@@ -200,6 +200,23 @@ def test_step_is_that_of_a_plain_computation(changes, hybrid):
         fresh = Reference(row, networks_of(row), x)
         assert_near([p.data().asnumpy() for p in parameters],
                     getattr(fresh, name).adam(gradients[name]))
+
+
+@pytest.mark.parametrize('changes', [
+    {}, {'similarity': 'logit', 'likelihood': 'mean_square', 'gan_term': 'saturating'},
+    {'vae': 'VAE_B', 'disc': 'Disc_B', 'similarity': 'logit', 'kl_normaliser': 'pixels',
+     'fakes': 'samples'}], ids=['paper', 'other losses', 'B'])
+def test_step_is_that_of_its_equations(changes):
+    row, x = replace(DENSE, **changes), nd.array(batch())
+    ours, theirs = networks_of(row), networks_of(row)
+    terms = vaegan.step_of(row)(ours, x, draw, Weights(1, 1, BATCH)).asnumpy()
+    losses_of_nets = reference.vaegan(row, theirs, x, draw)
+    np.testing.assert_allclose(terms[:3], [loss.asscalar() for loss in losses_of_nets], rtol=1e-5)
+    for name, parameters in ours.parameters.items():
+        for own, plain in zip(parameters, theirs.parameters[name], strict=True):
+            expected = plain.grad().asnumpy()
+            np.testing.assert_allclose(own.grad().asnumpy(), expected, rtol=0,
+                                       atol=TOLERANCE * np.abs(expected).max())
 
 
 NETS = {  # of each kind, small; images of 28 or 64 pixels a side
