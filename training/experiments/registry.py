@@ -116,7 +116,7 @@ WITHOUT_FLAWS = {'layout': 'transpose', 'encoder': 'strided', 'latent_head': 'li
 SMALLER = {'n_latent': 128, 'vae_base_channels': 16}
 # The paper's losses, with those nets and a discriminator of the course project
 _PAPER_REPAIRED = VaeGan(name='', data='anime', vae='ConvVAE', disc='ConvDisc',
-                         disc_base_channels=8, combo_epochs=16, similarity='act2', gamma=0.1,
+                         disc_base_channels=8, combo_epochs=16, similarity='act2', gamma=1.0,
                          disc_batches='together', similarity_pass='own',
                          **WITHOUT_FLAWS | SMALLER)
 _OURS = [  # not published: a name, a base row and what differs
