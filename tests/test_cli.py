@@ -2,6 +2,7 @@
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from PIL import Image
 
 from data import table
+from tests.processes import ROOT
 from training.commands import errors
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import pictures
-from training.reporting.statistics import read_statistics, write_statistics
+from training.reporting.statistics import read_statistics, write_csv, write_statistics
 from training.run import progress_bar
 from training.storage import run_folder
 
@@ -219,6 +221,30 @@ def test_list_shows_published_and_our_numbers_under_both_names(cli, tmp_path):
     assert [lines[name]['our_vae_loss'] for name in twins] == [6900.25] * 2
     assert lines[twins[1]]['published_vae_loss'] == pytest.approx(6829.60254)
     assert '6900.25' in cli(['list', '--results-root', str(tmp_path)])[1]
+
+
+@pytest.mark.parametrize('run', ['DenseVAE_on_MNIST/5_3_400_bce_50',
+                                 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50'])
+def test_runs_from_before_a_column_was_added_are_listed(cli, tmp_path, run):
+    """As are those that have one of which this version knows nothing."""
+    folder = shutil.copytree(ROOT / 'results' / 'images' / run, tmp_path / run)
+    path = folder / 'training_statistics.csv'
+    before = read_statistics(folder)
+    with open(path, newline='') as file:
+        lines = [{name: value for name, value in line.items()
+                  if name not in ('disc_fake_accuracy', 'val_loss')} | {'of_tomorrow': '1'}
+                 for line in csv.DictReader(file)]
+    write_csv(path, tuple(lines[0]), lines)
+    for line, old in zip(read_statistics(folder), before, strict=True):
+        assert line['of_tomorrow'] == 1 and line['disc_fake_accuracy'] is None
+        assert {name: value for name, value in line.items() if name in lines[0]
+                and name in old} == {name: old[name] for name in lines[0] if name in old}
+    outputs = [cli(['list', '--match', run, '--json', '--results-root', str(root)])
+               for root in (ROOT / 'results' / 'images', tmp_path)]
+    assert [status for status, *_ in outputs] == [0, 0]
+    whole, old = (next(one for one in json.loads(out) if one['name'] == run)
+                  for _, out, _ in outputs)
+    assert old | {'variants': whole['variants']} == whole and whole['our_seconds'] > 0
 
 
 @pytest.mark.parametrize('columns', [None, 60, 200])

@@ -3,7 +3,6 @@
 Said here once for solo and combo epochs, the plain GAN and VAE/GANs. What a batch of a phase
 does is in training/steps/phases.py, by the phase's name.
 """
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 _VAL_LOSS = '`val_loss` is KL + pixel loss on the first {n_held_out} held-out images.'
@@ -91,7 +90,10 @@ VAEGAN = Kind(
 KINDS = (SOLO_COMBO, GAN, VAEGAN)
 
 
-def with_columns(columns: Iterable[str]) -> Kind | None:
-    """Return the kind whose statistics have these columns; solo and combo epochs for a GAN's."""
-    wanted = {*columns}
-    return next((kind for kind in KINDS if {*kind.columns} == wanted), None)
+def of_phase(name: str | None) -> Kind | None:
+    """Return the kind of training that has epochs of that name, if there is one.
+
+    Of an epoch that diverged too: 'combo, diverged'.
+    """
+    name = (name or '').partition(',')[0]
+    return next((kind for kind in KINDS for phase in kind.phases if phase.name == name), None)

@@ -50,7 +50,7 @@ def our_numbers(folder: Path, row: Row, curve: list[dict]) -> dict:
     ours, published = both[-1] if both else (
         statistics[early_stopping.kept_epoch(row, statistics)], {})
     seconds = sum(line['seconds'] for line in statistics)
-    losses = kinds.with_columns(ours).losses
+    losses = kinds.of_phase(ours['phase']).losses
     return {'our_epoch': int(ours['epoch']), **{f'our_{loss}': ours[loss] for loss in losses},
             **{f'published_{loss}': published[loss] and float(published[loss])
                for loss in losses if published},

@@ -17,7 +17,8 @@ class TableError(ValueError):
 def read_statistics(folder: Path) -> list[dict]:
     """Return the lines of training_statistics.csv as dicts of numbers, None where empty.
 
-    TableError unless every epoch has its numbers.
+    A column that a file does not have, because it is older, is None too. TableError unless every
+    epoch has its losses and seconds.
     """
     path = folder / STATISTICS
     try:
@@ -29,10 +30,11 @@ def read_statistics(folder: Path) -> list[dict]:
     if not lines:
         raise TableError(f'{path}: no epochs')
     for epoch, line in enumerate(lines):
-        kind = kinds.with_columns(line)
-        if kind is None or line['epoch'] != epoch or None in map(
+        kind = kinds.of_phase(line.get('phase'))
+        if kind is None or line.get('epoch') != epoch or None in map(
                 line.get, [*kind.always, 'seconds']):
             raise TableError(f'{path}: line {epoch + 2} is not that of epoch {epoch}')
+        lines[epoch] = dict.fromkeys(kind.columns) | line
     return lines
 
 

@@ -111,7 +111,7 @@ def number(value, digits: int = 2) -> str:
 def losses_table(statistics: list[dict], curve: list[dict], kept: int = -1) -> str:
     """Return every tenth, the kept and the last epoch of ours, published ones below those of ours.
     """
-    kind, always = kinds.with_columns(statistics[0]), (statistics[kept], statistics[-1])
+    kind, always = kinds.of_phase(statistics[0]['phase']), (statistics[kept], statistics[-1])
     published = {ours['epoch']: line for ours, line in pairs(statistics, curve)}
     table = [['epoch', 'phase', *kind.shown]]
     for line in statistics:
