@@ -158,10 +158,11 @@ def _grid(setting: Setting, compared: dict[str, tuple[Row, dict]]) -> str:
 
 def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
-    """Draw each seed's measures by way, with means and intervals."""
+    """Draw each seed's measures by way, with means and intervals; the control is off the scale."""
     from training.reporting import study_charts  # slow to import
     study_charts.draw_seeds(path, {setting.title: {
-        measure: of for measure, of in values(setting, lines).items()
+        measure: {way: sample for way, sample in of.items() if way != CONTROL}
+        for measure, of in values(setting, lines).items()
         if measure not in sharpness.UNTESTED} for setting in SETTINGS}, seeds.interval)
 
 
