@@ -4,7 +4,7 @@ import sys
 if not (3, 10) <= sys.version_info[:2] <= (3, 13):  # in words that an old Python can read too
     UNFIT = ('this project needs Python 3.10 to 3.13 (MXNet 1.9.1 and its NumPy were run with no '
              'other); this is Python ' + '.'.join(map(str, sys.version_info[:2])))
-    if sys.argv[:1] != ['-m']:  # which stands there while Python looks for the module to run
+    if sys.argv[:1] not in (['-m'], ['-c']):  # as of `python -m training`, and of `vaegan`
         raise ImportError(UNFIT)
     sys.stderr.write('error: ' + UNFIT + '\n')
     raise SystemExit(2)
