@@ -118,7 +118,7 @@ class TrainedNet:
         as `encode`.
         """
         if len(pictures) != 2:
-            raise ShapeError(f'{len(pictures)} pictures, expected 2')
+            raise ShapeError(f'expected 2 pictures, found {len(pictures)}')
         (start, end), _ = self.encode(pictures)
         return self.decode(path(start.astype(np.float64), end.astype(np.float64), n_steps,
                                 spherical))
