@@ -181,6 +181,7 @@ def test_decoder_alone_draws_and_says_why_it_does_not_encode(run, message):
     (lambda net: net.encode(np.zeros((28, 28), np.uint8)), ShapeError,
      r'pictures \(28, 28\) uint8: expected \(n, 28, 28, 1\) uint8'),
     (lambda net: net.encode(np.zeros((2, 28, 28, 1))), ShapeError, 'float64: expected'),
+    (lambda net: net.encode(np.zeros((2, 27, 28, 1), np.uint8)), ShapeError, r'\(2, 27, 28, 1\)'),
     (lambda net: net.measure(np.zeros((0, 28, 28, 1), np.uint8)), ShapeError, 'n 1 or more'),
     (lambda net: net.interpolate(np.zeros((3, 28, 28, 1), np.uint8)), ShapeError,
      'expected 2 pictures, found 3'),

@@ -1,13 +1,18 @@
 """A finished run, opened: from Python (`training.open_run`), and by commands."""
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data import table
 from training.experiments.row import Row
 from training.reporting.published import RESULTS
 from training.storage import finding, run_folder
 
+if TYPE_CHECKING:  # it imports MXNet
+    from training.evaluation.trained_net import TrainedNet
 
-def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images', ctx: str = 'cpu'):
+
+def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
+             ctx: str = 'cpu') -> 'TrainedNet':
     """Return the `TrainedNet` of a finished run: it draws, encodes and measures. It needs no data.
 
     run: its name, or its folder. results_root: where names are looked up; by default in the
