@@ -142,7 +142,7 @@ def test_measures_are_of_the_pictures_that_are_given(net, digits):
         metrics.edge_sharpness(drawn / 255) / metrics.edge_sharpness(digits / 255))
     assert {'psnr', 'ssim', 'noise', 'active_latents', 'sample_sharpness'} < measured.keys()
     assert not [name for name in measured if name.startswith(('frechet', 'accuracy'))]
-    assert net.measure(digits[:1])['psnr'] != net.measure(digits[1:2])['psnr']
+    assert net.measure([*digits[:1]])['psnr'] != net.measure(digits[1:2])['psnr']
     json.dumps(measured)
 
 

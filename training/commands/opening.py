@@ -29,7 +29,7 @@ def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
     from training.evaluation.trained_net import TrainedNet
     from training.runtime import device
     context = device.resolve_all(ctx)[0]
-    folder = finding.named(Path(results_root).expanduser(), str(run))
+    folder = finding.named(Path(results_root), str(run))
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     shape = table.get(row.data).sized(row.image_size).shape

@@ -51,7 +51,7 @@ class TrainedNet:
         Of pictures, folders and zips of them. Each is turned upright, cut to the square in its
         middle and scaled. DataError for what is not there or cannot be read.
         """
-        return self.read_files([Path(one).expanduser() for one in (path, *others)])
+        return self.read_files([Path(one) for one in (path, *others)])
 
     def encode(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and log variance (n, z) float32 of pictures (n, h, w, c) uint8.
@@ -59,8 +59,7 @@ class TrainedNet:
         NoEncoderError if the encoder is not here; ShapeError for other arrays.
         """
         self.check_encoder()
-        self._check_pictures(pictures)
-        images = self.as_images(pictures)
+        images = self.as_images(self._checked(pictures))
 
         def one(indices: np.ndarray) -> list[np.ndarray]:
             x = nd.array(images[indices], self.ctx)
@@ -132,7 +131,7 @@ class TrainedNet:
         the seed, and of as many samples from the prior. Of a net without an encoder only those
         of samples. Those are missing that are no finite number. ShapeError for other arrays.
         """
-        self._check_pictures(pictures)
+        pictures = self._checked(pictures)
         samples = self.sample(len(pictures), seed or 0)
         if self.no_encoder:
             drawn = None if self.row.encodes else samples
@@ -141,12 +140,13 @@ class TrainedNet:
         mean, logvar = (part.astype(np.float64) for part in latents)
         return measures.take(measures.Outputs(pictures, drawn, samples, drawn, mean, logvar))
 
-    def _check_pictures(self, pictures: np.ndarray) -> None:
+    def _checked(self, pictures: np.ndarray) -> np.ndarray:
         channels, *size = self.shape
         expected, pictures = (*size, channels), np.asarray(pictures)
         if pictures.dtype != np.uint8 or pictures.shape[1:] != expected or not len(pictures):
             raise ShapeError(f'pictures {pictures.shape} {pictures.dtype}: expected '
                              f'(n, {", ".join(map(str, expected))}) uint8, n 1 or more')
+        return pictures
 
     def _in_batches(self, one: Callable, n: int, what: str) -> list[np.ndarray]:
         """Return the arrays that `one` gives for all n indices, put together."""
