@@ -70,6 +70,24 @@ def removed_names() -> Iterator[None]:
             delattr(np, name)
 
 
+@contextlib.contextmanager
+def kept_environment() -> Iterator[None]:
+    """Undo what happens within to environment variables.
+
+    MXNet imports OpenCV, which names its own fonts and plugins to Qt, and its libraries to all
+    programs that are started: those of a notebook, too.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
+
 def import_mxnet() -> None:
     """Import MXNet; ImportError with one line on what to do, where that fails."""
     if _is_cuda_build():
@@ -77,7 +95,7 @@ def import_mxnet() -> None:
         roots = {Path(path) for path in (*site.getsitepackages(), *sys.path) if path}
         load_all([folder for root in sorted(roots) for folder in root.glob('nvidia/*/lib')])
     try:
-        with removed_names():
+        with removed_names(), kept_environment():
             import mxnet  # noqa: F401
     except ModuleNotFoundError as error:
         raise ImportError(f'MXNet cannot be imported ({error}): '

@@ -20,9 +20,10 @@ STEPS, CONV, VAEGAN, NETS, SCHEDULES, METRICS, EVALUATE, KERNELS, OPTIM, LOSSES,
     f'tests/test_{name}.py' for name in (
         'steps', 'conv_step', 'vaegan', 'nets', 'schedules', 'metrics', 'evaluate', 'kernels',
         'optim', 'losses', 'loop', 'resume'))
-DRAWS, CLASSIFIERS, DEVICES, ROWS, OWN, EXPLORE, GALLERY = (
+DRAWS, CLASSIFIERS, DEVICES, ROWS, OWN, EXPLORE, GALLERY, PYTHON = (
     f'tests/test_{name}.py' for name in (
-        'draws', 'classifiers', 'devices', 'several_rows', 'own_pictures', 'explore', 'gallery'))
+        'draws', 'classifiers', 'devices', 'several_rows', 'own_pictures', 'explore', 'gallery',
+        'python_api'))
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,9 @@ MUTANTS = [
           'n_train = len(run.dataset.train)')),
     *_in('training/evaluation/trained_net.py', (OWN,),
          ('np.exp(0.5 * logvar)', 'np.exp(logvar)')),
+    *_in('training/evaluation/trained_net.py', (PYTHON,),
+         ('drawn = None if self.row.encodes else samples', 'drawn = samples'),
+         ('pictures.shape[1:] != expected', 'pictures.shape[2:] != expected[1:]')),
     *_in('training/storage/parameters.py', (DEVICES,),
          ('else np.mean(copies, axis=0)', 'else copies[0]')),
     *_in('training/runtime/memory.py', (DEVICES,),

@@ -2,7 +2,7 @@
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -204,8 +204,8 @@ def test_a_run_begins_with_anothers_parameters(run):
         'from-')[1]
 
 
-def a_run_of(row, root) -> SimpleNamespace:
-    """The arguments that begin with its parameters: a configuration, and files in their place."""
+def a_run_of(row, root) -> Path:
+    """The folder of a run to begin with: a configuration, and files in place of parameters."""
     folder = root / naming.run_name(row)
     folder.mkdir(parents=True)
     run_folder.write_config(folder, {
@@ -215,7 +215,7 @@ def a_run_of(row, root) -> SimpleNamespace:
     (folder / 'training_statistics.csv').write_text('')  # as a finished run has
     for net in ('vae', 'disc'):
         (folder / f'{net}.params').write_text(net)
-    return SimpleNamespace(results_root=root, begin_from=naming.run_name(row))
+    return folder
 
 
 def with_another(field, row):
@@ -236,20 +236,20 @@ BUILT_FROM = {  # a row of each net, by each field that the net is built from
 @pytest.mark.parametrize('net, name, field', BUILT_FROM)
 def test_every_field_of_a_net_makes_it_another(net, name, field, tmp_path, capsys):
     row = BUILT_FROM[net, name, field]
-    args, other = a_run_of(row, tmp_path), with_another(field, row)
-    assert initial.files_of(row, args).keys() == {'vae', 'disc'} - (
+    folder, other = a_run_of(row, tmp_path), with_another(field, row)
+    assert initial.files_of(row, folder).keys() == {'vae', 'disc'} - (
         set() if row.combo_epochs else {'disc'})
-    initial.begun(row, args)
+    initial.begun(row, folder)
     assert capsys.readouterr().err == ''
     reason = f'({field} {getattr(row, field) or 64} there, {getattr(other, field)} here)'
     if field in models.VAES[row.vae].fields:
         with pytest.raises(registry.ExperimentError) as refused:
-            initial.begun(other, args)
-        assert str(refused.value) == (f'--from {tmp_path / args.begin_from}: parameters of '
+            initial.begun(other, folder)
+        assert str(refused.value) == (f'--from {folder}: parameters of '
                                       f'another net {reason}')
         return
-    assert initial.files_of(other, args).keys() == {'vae'}
-    assert initial.begun(other, args).initial != initial.begun(row, args).initial
+    assert initial.files_of(other, folder).keys() == {'vae'}
+    assert initial.begun(other, folder).initial != initial.begun(row, folder).initial
     assert f'the VAE only, the discriminator begins anew {reason}' in capsys.readouterr().err
 
 
@@ -259,16 +259,16 @@ def test_every_field_of_a_net_makes_it_another(net, name, field, tmp_path, capsy
     (COMBO, {'lr': 0.5, 'disc_weight': 7.0, 'step': 'shared', 'mirror': 'yes'})])
 def test_what_changes_no_net_leaves_them_alike(name, change, tmp_path):
     row = registry.EXPERIMENTS[name]
-    args = a_run_of(row, tmp_path)
-    assert initial.files_of(replace(row, **change), args).keys() == {'vae', 'disc'}
+    folder = a_run_of(row, tmp_path)
+    assert initial.files_of(replace(row, **change), folder).keys() == {'vae', 'disc'}
 
 
 @pytest.mark.parametrize('change', [{'vae': 'ConvVAE', 'vae_base_channels': 8}, {'n_latent': 6}])
 def test_another_vae_is_refused(change, tmp_path):
     row = registry.EXPERIMENTS[COMBO]
-    args = a_run_of(row, tmp_path)
+    folder = a_run_of(row, tmp_path)
     with pytest.raises(registry.ExperimentError, match=f'another net .{[*change][0]} .* there, '):
-        initial.begun(replace(row, **change), args)
+        initial.begun(replace(row, **change), folder)
 
 
 def test_a_repeated_command_begins_with_the_same_parameters(run, cli):

@@ -1,6 +1,5 @@
 """Classifiers that measure pictures: on what they are trained, how, and for which data."""
 import itertools
-from argparse import Namespace
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +20,7 @@ FACES = EXPERIMENTS['ConvVAE_on_anime/512_32_200_seeded']
 
 def loaded(row, root, ctx=None):
     """The row's classifier, as `evaluate` gets it."""
-    args = Namespace(data_root=str(root), skip_bad=False)
-    return wiring.load_classifier(row, wiring.load_data(row, args), ctx or cpu(), args)
+    return wiring.load_classifier(row, wiring.load_data(row, root), ctx or cpu(), root)
 
 
 @pytest.fixture

@@ -164,7 +164,8 @@ def test_every_sample_is_of_noise_of_its_own():
             for row in (LATENTS, replace(LATENTS, seed=1))]
     grey = Images(np.full((260, 1, 12, 1), 128, np.uint8))
     sets += [rows_of(drawn_again(row, 250, grey)) for row in (LATENTS, replace(LATENTS, seed=1))]
-    net = trained_net.TrainedNet(LATENTS, SEES_NOISE, cpu(), lambda pixels: BLANK)
+    net = trained_net.TrainedNet(LATENTS, None, SEES_NOISE, cpu(), BLANK.shape,
+                                 lambda pixels: BLANK, None)
     sets += [rows_of(net.sample(250, seed)) for seed in (0, 1)]
     assert len({row for one in sets for row in one}) == len(sets) * 250
     for n in (10, 130):  # a set begins alike, however much of it is drawn

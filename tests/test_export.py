@@ -11,8 +11,9 @@ from mxnet import autograd, nd
 from safetensors import safe_open
 
 from training import __main__ as main
-from training.commands import export, parser
-from training.storage import finding, run_folder
+from training.commands import export
+from training.commands.opening import open_run
+from training.storage import run_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'training' / 'README.md').read_text()
@@ -67,9 +68,7 @@ def digits(trained, tmp_path):
 
 def nets(run: str, where: list[str]) -> dict:
     """Return what is exported of a run, by name."""
-    args = parser.parser().parse_args(['export', run, '--format', 'onnx', '--out', 'x', *where])
-    return {part.name: part for part in export.nets_of(
-        finding.named(args.results_root, run), args)}
+    return {part.name: part for part in export.nets_of(open_run(run, where[1]))}
 
 
 def outputs(part, values: np.ndarray) -> list[np.ndarray]:

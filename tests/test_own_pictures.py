@@ -2,6 +2,7 @@
 import csv
 import os
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -78,7 +79,8 @@ def test_latent_is_sampled_with_its_standard_deviation():
     """Of an encoder that says 0.5 and log 0.01, and a decoder that draws the latent."""
     vae = SimpleNamespace(encoder=lambda x: nd.array(np.full((len(x), 2), (0.5, np.log(0.01)))),
                           split=VAE.split, decoder=lambda z: z.reshape((-1, 1, 1, 1)))
-    net = TrainedNet(EXPERIMENTS[DIGITS], vae, cpu(), Images)
+    row = replace(EXPERIMENTS[DIGITS], n_latent=1)
+    net = TrainedNet(row, None, vae, cpu(), (1, 1, 1), Images, None)
     pictures = np.zeros((4000, 1, 1, 1), np.uint8)
     drawn, mean, logvar = net.reconstruct(pictures, seed=1)
     assert (drawn / 255).std() == pytest.approx(0.1, rel=0.05)

@@ -1,6 +1,6 @@
 """Committed numbers, computed again from committed parameters and the real sets."""
 import shutil
-from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from mxnet import cpu
 
 import models
 from data import mnist
-from training.commands import wiring
+from training.commands import runs, wiring
 from training.evaluation import evaluate, measures
 from training.experiments.registry import EXPERIMENTS
 from training.reporting.published import RESULTS
@@ -26,10 +26,10 @@ SLOW_TO_TAKE = ('ssim',)  # two seconds of 10,000 digits
 
 
 @pytest.fixture
-def digits(real_data_root) -> str:
+def digits(real_data_root) -> Path:
     if real_data_root is None or not mnist.find(real_data_root):
         pytest.skip('MNIST is not at hand: VAEGAN_DATA names no folder that has it')
-    return str(real_data_root)
+    return real_data_root
 
 
 def recorded(run: str) -> dict:
@@ -51,8 +51,7 @@ def agree(found: dict, wanted: dict) -> None:
 def test_losses_and_pixel_measures_come_again(digits, monkeypatch):
     for name in SLOW_TO_TAKE:
         monkeypatch.delitem(measures.MEASURES, name)
-    run = wiring.load_run(IMAGES / SOLO, cpu(), Namespace(
-        data_root=digits, skip_bad=False, results_root=IMAGES), whole=True)
+    run = runs.load_run(IMAGES / SOLO, cpu(), digits, whole=True)
     found = evaluate.evaluate(run)
     assert found['images'] == 10_000 and len(found['measures']) >= 10
     agree(found['measures'], recorded(SOLO))
@@ -71,7 +70,7 @@ def test_evaluations_come_again(digits, cli, tmp_path, whole_classifiers):
         shutil.copytree(IMAGES / run, tmp_path / run)
         (tmp_path / run / run_folder.EVALUATION).unlink()
     status, _, err = cli(['evaluate', '--match', '*', '--results-root', str(tmp_path),
-                          '--data-root', digits, '--ctx', 'cpu'])
+                          '--data-root', str(digits), '--ctx', 'cpu'])
     assert status == 0, err
     for run in (SOLO, COMBO):
         found = run_folder.read_evaluation(tmp_path / run)['measures']
@@ -84,11 +83,10 @@ def test_distances_of_faces_come_again(real_data_root, monkeypatch, whole_classi
     """Of a plain GAN's samples, which need its decoder alone, and of damaged faces."""
     if real_data_root is None or not (real_data_root / 'anime_faces.zip').exists():
         pytest.skip('the anime faces are not at hand')
-    args = Namespace(data_root=str(real_data_root), skip_bad=False, results_root=IMAGES)
     row = EXPERIMENTS[anime.TRANSPOSED]
-    dataset = wiring.load_data(row, args)
-    classifier = wiring.load_classifier(row, dataset, cpu(), args)
-    run = wiring.load_run(IMAGES / GAN, cpu(), args)
+    dataset = wiring.load_data(row, real_data_root)
+    classifier = wiring.load_classifier(row, dataset, cpu(), real_data_root)
+    run = runs.load_run(IMAGES / GAN, cpu(), real_data_root)
     agree(evaluate.evaluate(run, classifier)['measures'], recorded(GAN))
     monkeypatch.setattr(damage, 'DAMAGES', {'seams': damage.DAMAGES['seams']})
     wanted = {(line['damage'], line['strength']): line['frechet']

@@ -12,12 +12,12 @@ N_DRAWN = 2  # faces in the figure
 
 def damage_command(args) -> None:
     """`damage`: damage held-out faces in four ways, and measure how far that takes them."""
-    root = tables_root(args)
+    root = tables_root(args.results_root)
     files.check_writable(root)
-    ctx = resolve_devices(args)[0]
+    ctx = resolve_devices(args.ctx)[0]
     row = EXPERIMENTS[TRANSPOSED]
-    dataset = load_data(row, args)
-    classifier = load_classifier(row, dataset, ctx, args)
+    dataset = load_data(row, args.data_root, args.skip_bad)
+    classifier = load_classifier(row, dataset, ctx, args.data_root, args.skip_bad)
     pixels = dataset.test.pixels
     lines = damage.distances(pixels, lambda pictures: classifier(pictures)[0])
     root.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,11 @@ import json
 import sys
 from pathlib import Path
 
-from data import table
-from training.commands.own_pictures import check_out, load_net
+from training.commands.opening import open_run
+from training.commands.own_pictures import check_out
 from training.commands.wiring import set_up_process
 from training.experiments.row import ExperimentError, Row
-from training.storage import files, finding, run_folder
+from training.storage import files, run_folder
 
 FORMATS = ('onnx', 'safetensors')
 CHANNELS_FIRST = {  # by layout
@@ -22,10 +22,10 @@ def export_command(args) -> None:
     if args.format == 'onnx':
         exported.check_package()
     files.check_writable(args.out.parent)
-    folder = finding.named(args.results_root, args.run)
-    parts = nets_of(folder, args)
+    trained = open_run(args.run, args.results_root, args.ctx)
+    parts = nets_of(trained)
     paths = _paths(args.out, args.format, [part.name for part in parts], args.force)
-    config = run_folder.read_config(folder)
+    config = run_folder.read_config(trained.folder)
     metadata = {'run': config['run'], 'row': json.dumps(config['row'])}
     if args.format == 'onnx':
         contents = [[exported.onnx_file(part, metadata)] for part in parts]
@@ -54,23 +54,22 @@ def _paths(out: Path, suffix: str, names: list[str], force: bool) -> list[Path]:
     return paths
 
 
-def nets_of(folder: Path, args) -> list:
-    """Return the nets of the finished run `args.run`, with what each takes and gives.
+def nets_of(trained) -> list:
+    """Return the nets of a finished run, with what each takes and gives, as `exported.Part`.
 
-    Those whose parameters are not here are left out, and named on stderr. ParamsError if those
-    of the decoder are not here.
+    trained: its `TrainedNet`. Nets whose parameters are not here are left out, and named on
+    stderr.
     """
     from mxnet import sym
 
     import models
     from training.storage import parameters
     from training.storage.exported import Part, Tensor
-    trained = load_net(args, encoder=False)
-    row, vae = trained.row, models.as_plain_layers(trained.vae)
-    shape = table.get(row.data).sized(row.image_size).shape
+    row, folder, shape = trained.row, trained.folder, trained.shape
+    vae = models.as_plain_layers(trained.vae)
     image = Tensor('image', shape, f'pictures in [0, 1], {CHANNELS_FIRST[row.layout]}')
     parts, absent = [], []
-    if row.encodes and not (folder / run_folder.PARAMETERS).exists():
+    if row.encodes and trained.no_encoder:
         absent.append(('encoder', run_folder.PARAMETERS))
     elif row.encodes:
         parts.append(Part('encoder', vae.encoder, lambda x: vae.split(sym, vae.encoder(x)),

@@ -5,15 +5,8 @@ from pathlib import Path
 
 from data import DataError, table
 from training.commands import errors
-from training.commands.wiring import (
-    add_to_folder,
-    chosen_runs,
-    evaluate_run,
-    load_run,
-    published_rows,
-    resolve_devices,
-    tables_root,
-)
+from training.commands.runs import add_to_folder, chosen_runs, evaluate_run, load_run
+from training.commands.wiring import published_rows, resolve_devices, tables_root
 from training.evaluation.measures import on_few
 from training.experiments.row import ExperimentError
 from training.reporting import page, pictures, run_readme, tables, verify
@@ -24,7 +17,8 @@ from training.studies import compared
 def strips_command(args) -> None:
     """`strips`: draw pictures again from saved parameters, without training."""
     published = published_rows()
-    for run in chosen_runs(args):
+    for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
+                           args.data_root, args.skip_bad):
         pixels, originals = run.pictures()
         drawn = pictures.write_pictures(run.folder, pixels, originals)
         drawn += run_readme.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
@@ -35,8 +29,9 @@ def strips_command(args) -> None:
 def evaluate_command(args) -> None:
     """`evaluate`: measure all held-out images, into evaluation.json and the README."""
     evaluations = {}
-    for run in chosen_runs(args, whole=True):
-        evaluations[run.name] = evaluate_run(run, args)
+    for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
+                           args.data_root, args.skip_bad, whole=True):
+        evaluations[run.name] = evaluate_run(run, args.data_root, args.skip_bad)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
     for note in sorted({on_few(of['images']) for of in evaluations.values()} - {''}):
         print(note, file=sys.stderr)
@@ -46,7 +41,8 @@ def evaluate_command(args) -> None:
 def explore_command(args) -> None:
     """`explore`: draw samples, interpolations, traversals and nearest images."""
     from training.reporting import charts
-    for run in chosen_runs(args):
+    for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
+                           args.data_root, args.skip_bad):
         from training.evaluation.explore import explore  # MXNet: after the process is set up
         n = len(run.dataset.test)
         if run.row.encodes and max(args.between) >= n:
@@ -64,8 +60,8 @@ def explore_command(args) -> None:
 
 def report_command(args) -> None:
     """`report`: write one page of all finished runs."""
-    print(page.write(tables_root(args).resolve(), args.results_root.resolve(), compared(),
-                     published_rows(), table.kinds()))
+    print(page.write(tables_root(args.results_root).resolve(), args.results_root.resolve(),
+                     compared(), published_rows(), table.kinds()))
 
 
 def verify_command(args) -> None:
@@ -75,12 +71,12 @@ def verify_command(args) -> None:
         *run_folder.finished_runs(root).values()]
     if not chosen:
         raise verify.VerifyError(f'{root}: no finished runs; {finding.ELSEWHERE}')
-    ctx, n_wrong = resolve_devices(args)[0], 0
+    ctx, n_wrong = resolve_devices(args.ctx)[0], 0
     published = published_rows()
     for folder in chosen:
         findings = verify.check(folder, published)
         if not findings.problems:
-            _draw_again(folder, ctx, args, findings)
+            _draw_again(folder, ctx, args.data_root, args.skip_bad, findings)
         n_wrong += bool(findings.problems)
         print(f'{folder}: {findings}', flush=True)
     if n_wrong:
@@ -88,14 +84,15 @@ def verify_command(args) -> None:
                                  'recorded')
 
 
-def _draw_again(folder: Path, ctx, args, findings: verify.Findings) -> None:
+def _draw_again(folder: Path, ctx, data_root: Path | None, skip_bad: bool,
+                findings: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
     from training.evaluation.finished_run import OtherDataError
     if not run_folder.is_drawable(folder):
         findings.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
         return
     try:
-        run = load_run(folder, ctx, args)
+        run = load_run(folder, ctx, data_root, skip_bad)
     except (DataError, OtherDataError) as error:
         findings.notes.append(f'strip not drawn again: {errors.one_line(error)}')
         return

@@ -1,17 +1,12 @@
 """`gallery`: the runs of a study, trained, measured and compared."""
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from data import DataError
-from training.commands.wiring import (
-    load_data,
-    load_run,
-    measures_of,
-    resolve_devices,
-    tables_root,
-    train_row,
-)
+from training.commands.runs import evaluate_run, load_run
+from training.commands.wiring import load_data, resolve_devices, tables_root, train_row
 from training.experiments import early_stopping, naming
 from training.experiments.row import Row
 from training.reporting.statistics import TableError, read_csv, read_statistics, write_csv
@@ -22,18 +17,28 @@ from training.studies.study import Runs, Study
 
 def gallery_command(args) -> None:
     """`gallery`: train the rows of a study, measure them, write its table and figure."""
-    study, root = STUDIES[args.which], tables_root(args)
+    study, root = STUDIES[args.which], tables_root(args.results_root)
     path = root / study.table
     if args.markdown:
         print(_markdown(study, path, Runs(args.results_root, _prefix(args.results_root, root))))
         return
     for folder in {root, args.results_root}:
         files.check_writable(folder)
-    ctx, rows = resolve_devices(args), study.rows()
+    ctx, rows = resolve_devices(args.ctx), study.rows()
     kept = _kept(study, rows, path, args.results_root) if args.keep else {}
-    lines = [_line(study, row, ctx, args, kept) for row in rows]
+    from training.run.train import Options
+    options = Options(args.results_root, args.command_line, False, args.fresh,
+                      args.checkpoint_minutes)
+    lines = []
+    for row in rows:
+        measured = kept.get(naming.run_name(row))
+        if measured is None:
+            measured = _measured(row, ctx, options, args.data_root, args.skip_bad)
+        lines.append(_line(study, row, args.results_root, measured))
     write_csv(path, study.columns, lines)
-    _draw(study, root / study.figure, lines, ctx[0], args)
+    runs = Runs(args.results_root, load=lambda folder: load_run(
+        folder, ctx[0], args.data_root, args.skip_bad))
+    _draw(study, root / study.figure, lines, runs, args.keep)
 
 
 def _markdown(study: Study, path: Path, runs: Runs) -> str:
@@ -80,22 +85,25 @@ def _kept(study: Study, rows: list[Row], path: Path, root: Path) -> dict[str, di
     return kept
 
 
-def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dict:
-    """Return a run's line of the study's table, trained and measured where that is needed."""
-    run = naming.run_name(row)
-    folder = args.results_root / run
-    if run in kept:
-        measured = kept[run]
-    elif _has_parameters(folder):
-        measured = measures_of(load_run(folder, ctx[0], args), args)
+def _measured(row: Row, ctx: list, options, data_root: Path | None, skip_bad: bool) -> dict:
+    """Return the measures of a row's run, which is trained unless its parameters are here."""
+    folder = options.results_root / naming.run_name(row)
+    if _has_parameters(folder):
+        run = load_run(folder, ctx[0], data_root, skip_bad)
     else:
-        args.force = folder.exists()
-        dataset = load_data(row, args)
+        dataset = load_data(row, data_root, skip_bad)
         if dataset.images:
             raise DataError(f'{dataset.path}: other images than those of the shown results, with '
                             'which a study compares; `run` trains on them')
-        measured = measures_of(train_row(row, dataset, ctx, args), args)
-    statistics = read_statistics(folder)
+        run = train_row(row, dataset, ctx, replace(options, force=folder.exists()),
+                        data_root=data_root, skip_bad=skip_bad)
+    return evaluate_run(run, data_root, skip_bad)['measures']
+
+
+def _line(study: Study, row: Row, root: Path, measured: dict) -> dict:
+    """Return the line of a row's finished run in the study's table; measured: its measures."""
+    run = naming.run_name(row)
+    statistics = read_statistics(root / run)
     kept = statistics[early_stopping.kept_epoch(row, statistics)]
     last = {column: value for column, value in kept.items()
             if column not in study.measures}  # a training loss is no measure of the same name
@@ -104,12 +112,12 @@ def _line(study: Study, row: Row, ctx: list, args, kept: dict[str, dict]) -> dic
             'minutes': sum(line['seconds'] for line in statistics) / 60, **measured}
 
 
-def _draw(study: Study, path: Path, lines: list[dict], ctx, args) -> None:
+def _draw(study: Study, path: Path, lines: list[dict], runs: Runs, keep: bool) -> None:
+    """Draw a study's figure; keep: leave it as it is where parameters of runs are missing."""
     from training.storage.parameters import ParamsError
-    runs = Runs(args.results_root, load=lambda folder: load_run(folder, ctx, args))
     try:
         study.draw(path, study.comparisons(), lines, runs)
     except ParamsError as error:
-        if not args.keep:
+        if not keep:
             raise
         print(f'{path}: left as it was: {error}', file=sys.stderr)

@@ -10,19 +10,18 @@ from training.storage import files, finding, run_folder
 N_DIGITS = 8  # of a checksum, in the name of a run
 
 
-def folder_of(args) -> Path | None:
-    """Return the folder of the run that was named; ExperimentError if there is none."""
-    named = getattr(args, 'begin_from', None)
-    return named and finding.named(args.results_root, named)
+def folder_of(results_root: Path, name: str | None) -> Path | None:
+    """Return the folder of the run that `--from` named, if it did; ExperimentError: not there."""
+    return None if name is None else finding.named(results_root, name)
 
 
-def files_of(row: Row, args) -> dict[str, Path]:
+def files_of(row: Row, folder: Path | None) -> dict[str, Path]:
     """Return the files of parameters with which a row begins, by net.
 
-    The VAE's, and the discriminator's if the other run trained one like it. ExperimentError if
-    it trained another VAE; ParamsError if the VAE's file is not there.
+    folder: of the run that has them; none: there are none. The VAE's, and the discriminator's if
+    that run trained one like it. ExperimentError if it trained another VAE; ParamsError if the
+    VAE's file is not there.
     """
-    folder = folder_of(args)
     return {} if folder is None else _of_run(row, folder)[0]
 
 
@@ -58,13 +57,12 @@ def _unlike(net: str, row: Row, other: Row) -> str | None:
     return None
 
 
-def begun(row: Row, args) -> Row:
+def begun(row: Row, folder: Path | None) -> Row:
     """Return the row with the checksum of the parameters with which it begins.
 
-    A line says where its discriminator begins anew. ExperimentError if it is to begin with
-    others.
+    folder: of the run that has them, if there is one. A line says where its discriminator begins
+    anew. ExperimentError if it is to begin with others.
     """
-    folder = folder_of(args)
     found, unlike = _of_run(row, folder) if folder else ({}, None)
     if unlike:
         print(f'--from {folder}: the VAE only, the discriminator begins anew ({unlike})',

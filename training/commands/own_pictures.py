@@ -3,12 +3,12 @@ import math
 import sys
 from pathlib import Path
 
-from data import table
-from training.commands.wiring import resolve_devices
+from training.commands.opening import open_run
+from training.commands.wiring import set_up_process
 from training.experiments.row import ExperimentError
 from training.reporting import pictures
 from training.reporting.statistics import write_csv
-from training.storage import files, finding, run_folder
+from training.storage import files
 
 CSV, SHEET = 'pictures.csv', 'sheet.png'
 MAX_STEM_BYTES = 200  # of a picture's name in what is drawn of it
@@ -17,7 +17,8 @@ MAX_STEM_BYTES = 200  # of a picture's name in what is drawn of it
 def reconstruct_command(args) -> None:
     """`reconstruct`: draw pictures again, each beside its original, with what is lost."""
     check_out(args.out, args.force)
-    net, pixels, names = _with_pictures(args)
+    net = _encoder(args.run, args.results_root, args.ctx)
+    names, pixels = _read(net, args.pictures, args.skip_bad)
     drawn, mean, logvar = net.reconstruct(pixels, None if args.mean else args.seed)
     from skimage.metrics import peak_signal_noise_ratio
 
@@ -39,7 +40,8 @@ def reconstruct_command(args) -> None:
 def sample_command(args) -> None:
     """`sample`: draw new pictures, of latents from the prior."""
     check_out(args.out, args.force)
-    net = load_net(args, encoder=False)
+    set_up_process()
+    net = open_run(args.run, args.results_root, args.ctx)
     drawn = net.sample(args.n, args.seed)
     for i, picture in enumerate(drawn):
         pictures.write_picture(args.out / f'{i:04d}.png', picture)
@@ -52,8 +54,8 @@ def interpolate_command(args) -> None:
     if args.out.suffix.lower() not in ('.png', '.gif'):
         raise ExperimentError(f'--out {args.out}: expected a name that ends in .png or .gif')
     check_out(args.out, args.force)
-    args.pictures = [args.first, args.last]
-    net, pixels, _ = _with_pictures(args)
+    net = _encoder(args.run, args.results_root, args.ctx)
+    _, pixels = _read(net, [args.first, args.last], args.skip_bad)
     if len(pixels) != 2:
         raise ExperimentError(f'{args.first} and {args.last}: {len(pixels)} pictures, expected 2')
     steps = net.interpolate(pixels, args.steps, args.spherical)
@@ -70,7 +72,8 @@ def encode_command(args) -> None:
     if args.out.suffix.lower() not in ('.npz', '.csv'):
         raise ExperimentError(f'--out {args.out}: expected a name that ends in .npz or .csv')
     check_out(args.out, args.force)
-    net, pixels, names = _with_pictures(args)
+    net = _encoder(args.run, args.results_root, args.ctx)
+    names, pixels = _read(net, args.pictures, args.skip_bad)
     mean, logvar = net.encode(pixels)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if args.out.suffix.lower() == '.npz':
@@ -86,15 +89,21 @@ def encode_command(args) -> None:
     print(args.out)
 
 
-def _with_pictures(args) -> tuple:
-    """Return the net, the user's pictures (n, h, w, c) uint8 as it sees them, and their names."""
-    net = load_net(args, encoder=True)
+def _encoder(run: str, results_root: Path, ctx: str):
+    """Return the `TrainedNet` of a finished run, fast, and refuse one that only draws."""
+    set_up_process()
+    net = open_run(run, results_root, ctx)
+    net.check_encoder()
+    return net
+
+
+def _read(net, paths: list[Path], skip_bad: bool) -> tuple:
+    """Return the names of a user's pictures, and their pixels (n, h, w, c) uint8 for the net."""
     from data import own
-    shape = table.get(net.row.data).sized(net.row.image_size).shape
-    names, pixels, n_left_out = own.read(args.pictures, shape, args.skip_bad)
+    names, pixels, n_left_out = own.read(paths, net.shape, skip_bad)
     if n_left_out:
         print(f'pictures that cannot be read, left out: {n_left_out}', file=sys.stderr)
-    return net, pixels, names
+    return names, pixels
 
 
 def check_out(out: Path, force: bool) -> None:
@@ -106,33 +115,3 @@ def check_out(out: Path, force: bool) -> None:
     if not force and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ExperimentError(f'{out}: there already; --force writes over it')
     files.check_writable(out if out.is_dir() else out.parent)
-
-
-def load_net(args, encoder: bool):
-    """Return the net of the finished run `args.run`, without its data.
-
-    encoder: whether that is needed, which is not in pictures.safetensors.
-    """
-    ctx = resolve_devices(args)[0]
-    import models
-    from data import images
-    from training.evaluation import finished_run, trained_net
-    from training.storage import parameters, picture_file
-    folder = finding.named(args.results_root, args.run)
-    config = run_folder.read_config(folder)
-    row = run_folder.row_of(config, folder)
-    if encoder and not row.encodes:
-        raise ExperimentError(f'{args.run}: a plain GAN has no encoder')
-    vae = models.build_vae(row, table.get(row.data).sized(row.image_size).shape)
-    pictures_path = folder / run_folder.PICTURES
-    if encoder or (folder / run_folder.PARAMETERS).exists() or not pictures_path.exists():
-        parameters.load(vae, finished_run.parameters_of(config, folder), ctx)
-    else:
-        arrays, _ = picture_file.load(pictures_path)
-        parameters.give(vae.decoder if row.encodes else vae, arrays, pictures_path, ctx)
-    vae.hybridize(static_alloc=True)
-
-    def as_images(pixels):
-        return images.Images(pixels, row.layout)
-
-    return trained_net.TrainedNet(row, vae, ctx, as_images)

@@ -1,6 +1,7 @@
 """`time`: solo and combo epochs, and the published mixes of them, in seconds."""
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from data import table
 from training.commands.wiring import build_nets, resolve_devices, tables_root
@@ -15,12 +16,12 @@ from training.studies import mixes
 def time_command(args) -> None:
     """`time`: solo and combo epochs, and the published mixes of them, in seconds."""
     published = published_numbers()
-    lines = _times_of_runs(args, published) if args.from_runs else []
+    lines = _times_of_runs(args.results_root, published) if args.from_runs else []
     rows = [] if args.from_runs else registry.match(args.match)
-    path = tables_root(args) / 'timing.csv'
+    path = tables_root(args.results_root) / 'timing.csv'
     files.check_writable(path.parent)
     if rows:
-        ctx = resolve_devices(args)
+        ctx = resolve_devices(args.ctx)
         for row in rows:
             asked = row.STEPS if args.step == 'both' else (args.step,)
             steps = [step for step in row.STEPS if step in asked] or row.STEPS
@@ -38,10 +39,10 @@ def time_command(args) -> None:
     print(json.dumps(lines, indent=2) if args.json else mixes.table(lines))
 
 
-def _times_of_runs(args, published: dict) -> list[dict]:
+def _times_of_runs(root: Path, published: dict) -> list[dict]:
     finished = [(run_folder.row_of(run_folder.read_config(folder), folder),
                  read_statistics(folder))
-                for folder in run_folder.finished_runs(args.results_root).values()]
+                for folder in run_folder.finished_runs(root).values()]
     return mixes.from_runs(finished, published)
 
 

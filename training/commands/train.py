@@ -2,6 +2,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from data import MissingDataError, fetch
 from training.commands import initial
@@ -28,22 +29,29 @@ DEMO_EPOCHS, DEMO_IMAGES, DEMO_HELD_OUT = 8, 12_800, 1000
 
 def run_command(args) -> None:
     """`run`: train rows and write their result folders."""
-    chosen = _asked(args)
+    chosen = _asked(args.name, args.match, _changes(vars(args)), args.epochs, args.own_name,
+                    args.results_root, args.begin_from)
     if args.dry_run:
         print(json.dumps([{'run': run, 'published': row.name, **row.configuration()}
                           for run, row in chosen.items()], indent=2))
         return
-    ctx = resolve_devices(args)
+    ctx = resolve_devices(args.ctx)
     if args.tensorboard:
         args.tensorboard.mkdir(parents=True, exist_ok=True)
+    from training.run.train import Options
     from training.runtime import parallel
     workers = parallel.Workers(args.kvstore)
+    options = Options(args.results_root, args.command_line, args.force, args.fresh,
+                      args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
+                      own_name=args.own_name)
+    begin_from = initial.folder_of(args.results_root, args.begin_from)
     dataset, wanted = None, None
     for run, row in chosen.items():
         asked = row.data, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
             wanted = asked
-            dataset = _data_of(run, row, args)
+            is_needed = args.force or not (args.results_root / run).exists()
+            dataset = _data_of(row, is_needed, args.data_root, args.skip_bad, args.data_name)
         if dataset:
             row = on_data(row, dataset)
             run = naming.run_name(row, args.own_name)
@@ -54,34 +62,46 @@ def run_command(args) -> None:
                 raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
-        train_row(row, dataset, ctx, args, workers)
+        train_row(row, dataset, ctx, options, begin_from, args.data_root, args.data_name,
+                  args.skip_bad, workers)
 
 
-def _data_of(run: str, row: Row, args):
+def _data_of(row: Row, is_needed: bool, data_root: Path | None, skip_bad: bool,
+             data_name: str | None):
     """Return the row's data; none where they are missing and not needed, for it is finished."""
     try:
-        return load_data(row, args)
+        return load_data(row, data_root, skip_bad, data_name)
     except MissingDataError:
-        if not (args.results_root / run).exists() or args.force:
+        if is_needed:
             raise
         return None
 
 
-def _asked(args) -> dict[str, Row]:
+def _changes(options: dict) -> list[str]:
+    """Return what options by name change of a row, each as `--set` takes it."""
+    return [f'{field}={options[field]}' for field in naming.OPTIONS
+            if options[field] is not None] + options['set']
+
+
+def _asked(name: str | None, match: str | None, changes: list[str], epochs: str | None,
+           own_name: str | None, results_root: Path, begin_from: str | None) -> dict[str, Row]:
     """Return the rows that `run` is to train, by the names of their runs.
 
-    None has a change that does nothing: it would make a new name for the same training.
+    name: of a row; none: match is a pattern of several. changes: `field=value` each. epochs: of
+    `registry.changed`. own_name: the user's, of the run. begin_from: the run with whose
+    parameters they begin, in results_root. None has a change that does nothing: it would make a
+    new name for the same training.
     """
     set_up_process()
     import models
     chosen = {}
-    if args.own_name is not None:
-        naming.check_own_name(args.own_name)
-        if args.name is None:
-            raise ExperimentError(f'--name {args.own_name}: expected one NAME, found --match')
-    for row in (registry.match(args.match) if args.name is None
-                else [registry.get(args.name)]):
-        changed = initial.begun(_changed(registry.canonical(row), args), args)
+    if own_name is not None:
+        naming.check_own_name(own_name)
+        if name is None:
+            raise ExperimentError(f'--name {own_name}: expected one NAME, found --match')
+    for row in registry.match(match) if name is None else [registry.get(name)]:
+        changed = initial.begun(registry.changed(registry.canonical(row), changes, epochs),
+                                initial.folder_of(results_root, begin_from))
         check_data(changed)
         first = registry.canonical(_effective(changed))
         if first.name != row.name:
@@ -90,9 +110,9 @@ def _asked(args) -> dict[str, Row]:
         changed = naming.changes(first)
         first.check_changes(changed)
         models.check_row(first, changed)
-        run = naming.run_name(first, args.own_name)
-        if args.own_name is not None:
-            finding.check_free(args.results_root, run)
+        run = naming.run_name(first, own_name)
+        if own_name is not None:
+            finding.check_free(results_root, run)
         chosen[run] = first
     return chosen
 
@@ -120,7 +140,8 @@ def launch_command(args) -> None:
     job = parser.parser().parse_args(args.job)
     if job.dry_run:
         return run_command(job)
-    _asked(job)  # once, not by each
+    _asked(job.name, job.match, _changes(vars(job)), job.epochs, job.own_name, job.results_root,
+           job.begin_from)  # once, not by each
     for field in ('workers', 'servers'):
         if getattr(args, field) < 1:
             raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
@@ -128,29 +149,26 @@ def launch_command(args) -> None:
                   [host for host in args.hosts.split(',') if host], args.command_line)
 
 
-def _changed(row: Row, args) -> Row:
-    options = [f'{field}={getattr(args, field)}' for field in naming.OPTIONS
-               if getattr(args, field) is not None]
-    return registry.changed(row, [*options, *args.set], args.epochs)
-
-
 def demo_command(args) -> None:
     """`demo`: do the main job in short, and show what came out side by side."""
-    ctx = resolve_devices(args)
+    ctx = resolve_devices(args.ctx)
     from training.evaluation.evaluate import evaluate
+    from training.run.train import Options
     rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],
                                 str(DEMO_EPOCHS)) for name in DEMO_ROWS]
     try:
-        dataset = load_data(rows[0], args)
+        dataset = load_data(rows[0], args.data_root, args.skip_bad)
     except MissingDataError as error:
         if fetch.named(args.data_root):  # a place that is named is used or refused
             raise
         print(f'{error}\n-> training on drawn digits, NOT on MNIST', file=sys.stderr)
         rows = [registry.changed(row, ['data=sketch_digits']) for row in rows]
-        dataset = load_data(rows[0], args)
+        dataset = load_data(rows[0], args.data_root, args.skip_bad)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
-    args.force = True
-    finished = {title: train_row(on_data(row, dataset), dataset, ctx, args)
+    options = Options(args.results_root, args.command_line, True, args.fresh,
+                      args.checkpoint_minutes)
+    finished = {title: train_row(on_data(row, dataset), dataset, ctx, options,
+                                 data_root=args.data_root, skip_bad=args.skip_bad)
                 for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
                                    {title: evaluate(run, n_images=DEMO_HELD_OUT)['measures']

@@ -1,23 +1,22 @@
-"""What commands share: devices, data, nets and finished runs, wired together."""
+"""What commands share: devices, data, nets and their training, wired together."""
 import functools
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from data import DataError, MissingDataError, table
-from training.experiments import kinds, naming
+from data import DataError, table
+from training.experiments import kinds
 from training.experiments.registry import EXPERIMENTS
-from training.experiments.row import ExperimentError, Row
-from training.reporting import pictures, run_readme, tables
+from training.experiments.row import Row
+from training.reporting import tables
 from training.reporting.published import RESULTS, published_numbers
-from training.storage import files, finding, run_folder
+from training.storage import files
 
 
-def tables_root(args) -> Path:
+def tables_root(results_root: Path) -> Path:
     """Return where tables over many runs go: the project's results, or another results root."""
-    own = args.results_root.resolve() == RESULTS / 'images'
-    return RESULTS if own else args.results_root
+    own = results_root.resolve() == RESULTS / 'images'
+    return RESULTS if own else results_root
 
 
 @functools.cache
@@ -33,11 +32,14 @@ def set_up_process() -> None:
     process.run_in_calling_thread()
 
 
-def resolve_devices(args) -> list:
-    """Return the contexts of `--ctx`, before anything else is read or written."""
+def resolve_devices(spec: str) -> list:
+    """Return the contexts of a `--ctx` value, before anything else is read or written.
+
+    The process is set up for speed. DeviceError if one of them cannot be used.
+    """
     set_up_process()
     from training.runtime import device
-    return device.resolve_all(args.ctx)
+    return device.resolve_all(spec)
 
 
 def check_data(row: Row) -> None:
@@ -63,12 +65,17 @@ def idle_by_data(row: Row) -> dict[str, str]:
     return reasons
 
 
-def load_data(row: Row, args):
-    """Return the row's data set, and say on stderr where it came from."""
+def load_data(row: Row, data_root: Path | None = None, skip_bad: bool = False,
+              data_name: str | None = None):
+    """Return the row's `data.loading.Dataset`, and say on stderr where it came from.
+
+    data_root: where to look, and nowhere else; none: $VAEGAN_DATA, then the cache. skip_bad:
+    leave out images that cannot be read. data_name: what a user's own images are called.
+    DataError if the set is not there, damaged, or smaller than a batch.
+    """
     from data import loading
-    dataset = loading.load(row.data, args.data_root, row.layout, row.shuffle_seed, args.skip_bad,
-                           row.image_size)
-    dataset = dataset.called(getattr(args, 'data_name', None))
+    dataset = loading.load(row.data, data_root, row.layout, row.shuffle_seed, skip_bad,
+                           row.image_size).called(data_name)
     place = f' in {dataset.path}' if dataset.path else ''
     if len(dataset.train) < row.batch_size:
         raise DataError(f'{dataset.path or row.data}: {len(dataset.train)} training images, '
@@ -105,10 +112,12 @@ def published_rows() -> dict[str, dict]:
             for name, numbers in published_numbers().items()}
 
 
-def load_classifier(row: Row, dataset, ctx, args):
-    """Return the classifier whose features measure pictures of such data, or none.
+def load_classifier(row: Row, dataset, ctx, data_root: Path | None = None,
+                    skip_bad: bool = False):
+    """Return the `TrainedClassifier` whose features measure pictures of such data, or none.
 
-    It is trained if the cache has none, and kept there if that can be written.
+    It is trained if the cache has none, and kept there if that can be written. data_root and
+    skip_bad: of `load_data`, for faces that the row splits otherwise than the classifier does.
     """
     from data import fetch, loading
     from models.classifier import Classifier, RotationClassifier
@@ -118,7 +127,7 @@ def load_classifier(row: Row, dataset, ctx, args):
     elif table.get(row.data).kind == 'faces':
         net, task = RotationClassifier(), 'a net that tells how faces are rotated'
         if row.shuffle_seed != 0:  # one net for all runs, whatever they hold out
-            dataset = loading.load(row.data, args.data_root, skip_bad=args.skip_bad,
+            dataset = loading.load(row.data, data_root, skip_bad=skip_bad,
                                    image_size=row.image_size)
     else:
         return None
@@ -133,61 +142,6 @@ def load_classifier(row: Row, dataset, ctx, args):
     return classifier.fit(net, rounds, ctx, path)
 
 
-def load_run(folder: Path, ctx, args, whole: bool = False):
-    """Return a finished run with its data and parameters.
-
-    Where its parameters are not here it comes from pictures.safetensors, and then also without
-    its data, or with others in their usual place: strips need the ten validation images only,
-    which stand beside the results. whole: the encoder and the data are needed. An error if
-    something is missing, or the data are others.
-    """
-    import models
-    from training.evaluation import finished_run
-    from training.storage import parameters, picture_file
-    config = run_folder.read_config(folder)
-    row = run_folder.row_of(config, folder)
-    pictures_path, kept = folder / run_folder.PICTURES, None
-    from_pictures = not whole and pictures_path.exists() and not (
-        folder / run_folder.PARAMETERS).exists()
-    path = pictures_path if from_pictures else finished_run.parameters_of(config, folder)
-    try:
-        dataset = load_data(row, args)
-        finished_run.check_data(config, dataset, folder)
-    except (MissingDataError, finished_run.OtherDataError):
-        dataset = None
-        if from_pictures and not args.data_root:
-            dataset = _validation_images(row, config, folder.parent.parent)
-        if dataset is None:
-            raise
-    vae = models.build_vae(row, dataset.shape)
-    if from_pictures:
-        arrays, kept = picture_file.load(path)
-        parameters.give(vae.decoder if row.encodes else vae, arrays, path, ctx)
-    else:
-        parameters.load(vae, path, ctx)
-    vae.hybridize(static_alloc=True)
-    return finished_run.FinishedRun(folder, row, dataset, vae, ctx, kept)
-
-
-def _validation_images(row: Row, config: dict, root: Path):
-    """Return a data set of the ten validation images that stand beside results, if they do."""
-    import numpy as np
-
-    from data import images, loading
-    entry = table.get(row.data).sized(row.image_size)
-    channels, *size = entry.shape
-    stored = np.zeros((0, *size, channels), np.uint8)
-    if row.encodes:
-        stored = pictures.read_originals(
-            root / naming.originals_name(row), table.ORIGINALS[entry.kind],
-            config['data']['sha256'][:8], size)
-    if stored is None:
-        return None
-    test = images.Images(stored, row.layout)
-    return loading.Dataset(images.Images(stored[:0], row.layout), test, entry.shape, None,
-                           config['data'], None, table.ORIGINALS[entry.kind])
-
-
 def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
     """Return the VAE, the discriminator if epochs need one, and a VAE/GAN's with its features."""
     import models
@@ -200,67 +154,27 @@ def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
     return vae, disc, feature_disc
 
 
-def train_row(row: Row, dataset, ctx: list, args, workers=None):
-    """Build a row's nets and train them."""
+def train_row(row: Row, dataset, ctx: list, options, begin_from: Path | None = None,
+              data_root: Path | None = None, data_name: str | None = None,
+              skip_bad: bool = False, workers=None):
+    """Build a row's nets, train them, and return what `training.run.train.train` does.
+
+    ctx: the contexts that share every batch. options: `training.run.train.Options`, to which
+    comes what the row itself says. begin_from: the folder of the run with whose parameters it
+    begins. data_root, data_name, skip_bad: of `load_data`, as the dataset was loaded. workers: of
+    a job of several processes.
+    """
     from training.commands import initial, repeating
     from training.run import train
     from training.steps.networks import ALONE
-    files.check_writable(args.results_root)
+    files.check_writable(options.results_root)
     vae, disc, feature_disc = build_nets(row, dataset.shape)
     classifier = None
     if row.n_classified:
-        classifier = load_classifier(row, dataset, ctx[0], args)
-    options = train.Options(args.results_root, args.command_line, args.force, args.fresh,
-                           args.checkpoint_minutes, getattr(args, 'snapshot_every', None),
-                           initial.files_of(row, args), repeating.options_of(row, args),
-                           getattr(args, 'tensorboard', None),
-                           published_rows().get(row.name, {}), getattr(args, 'own_name', None))
+        classifier = load_classifier(row, dataset, ctx[0], data_root, skip_bad)
+    options = replace(
+        options, initial=initial.files_of(row, begin_from), published=published_rows().get(
+            row.name, {}), repeated_by=repeating.options_of(
+                row, options.results_root, begin_from, data_root, data_name))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
                       classifier)
-
-
-def chosen_runs(args, whole: bool = False) -> Iterator:
-    """Return the finished runs that a user named, or those of a pattern that can be drawn again.
-
-    whole: from their parameters, not from pictures.safetensors.
-    """
-    root = args.results_root
-    folders = ([finding.named(root, args.name)] if args.match is None else
-               finding.matching(root, args.match))
-    ctx, published, n_passed_over = resolve_devices(args)[0], published_rows(), 0
-    wanted = run_folder.PARAMETERS + ('' if whole else f' or {run_folder.PICTURES}')
-    for folder in folders:
-        if args.match is not None and not run_folder.is_drawable(folder, whole):
-            print(f'{folder}: passed over, it has no {wanted}', file=sys.stderr)
-            n_passed_over += 1
-            continue
-        # What cannot be read shows before anything is written
-        run_readme.readme(folder, published.get(run_folder.read_config(folder)['name'], {}))
-        if (folder / run_folder.SUMS).exists():
-            run_folder.read_checksums(folder)
-        files.check_writable(folder)
-        yield load_run(folder, ctx, args, whole)
-    if n_passed_over == len(folders):
-        raise ExperimentError(f'no finished run in {root} that matches {args.match!r} has a '
-                              f'{wanted}; make them with the command in its '
-                              f'{run_folder.CONFIG}')
-
-
-def add_to_folder(run, *names: str) -> None:
-    """Let a finished run's README and checksums know what else is in its folder now."""
-    run_readme.write_readme(run.folder, published_rows().get(run.row.name, {}))
-    run_folder.update_checksums(run.folder, 'README.md', *names)
-
-
-def evaluate_run(run, args) -> dict:
-    """Measure a finished run, and keep that in its folder."""
-    from training.evaluation.evaluate import evaluate
-    evaluation = evaluate(run, load_classifier(run.row, run.dataset, run.ctx, args))
-    run_folder.write_evaluation(run.folder, evaluation)
-    add_to_folder(run, run_folder.EVALUATION)
-    return evaluation
-
-
-def measures_of(run, args) -> dict[str, float]:
-    """Measure a finished run over all held-out images, keep that in its folder, return it."""
-    return evaluate_run(run, args)['measures']

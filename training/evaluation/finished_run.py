@@ -103,6 +103,11 @@ def parameters_of(config: dict, folder: Path) -> Path:
     """Return the file of a finished run's parameters; ParamsError if it is not there."""
     path = folder / run_folder.PARAMETERS
     if not path.exists():
-        raise parameters.ParamsError(f'{path}: not there (parameters of most runs are not kept '
-                                     f'in git); make them with: {config["command"]} --force')
+        raise parameters.ParamsError(absent(config, folder))
     return path
+
+
+def absent(config: dict, folder: Path) -> str:
+    """Return what to tell a user where a finished run's parameters are not there."""
+    return (f'{folder / run_folder.PARAMETERS}: not there (parameters of most runs are not kept '
+            f'in git); make them with: {config["command"]} --force')

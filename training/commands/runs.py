@@ -1,0 +1,114 @@
+"""Finished runs with their data: loaded, chosen by the names that a user gives, measured."""
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from data import MissingDataError, table
+from training.commands import opening
+from training.commands.wiring import (
+    load_classifier,
+    load_data,
+    published_rows,
+    resolve_devices,
+)
+from training.experiments import naming
+from training.experiments.row import ExperimentError, Row
+from training.reporting import pictures, run_readme
+from training.storage import files, finding, run_folder
+
+
+def load_run(folder: Path, ctx, data_root: Path | None = None, skip_bad: bool = False,
+             whole: bool = False):
+    """Return a `FinishedRun` with its data and parameters.
+
+    Where its parameters are not here it comes from pictures.safetensors, and then also without
+    its data, or with others in their usual place: strips need the ten validation images only,
+    which stand beside the results. data_root, skip_bad: of `load_data`. whole: the encoder and
+    the data are needed. FolderError, ParamsError, DataError or OtherDataError if something is
+    missing, or the data are others.
+    """
+    import models  # noqa: F401  imports MXNet
+    from training.evaluation import finished_run
+    config = run_folder.read_config(folder)
+    row = run_folder.row_of(config, folder)
+    path = opening.parameters_file(config, folder, whole)
+    from_pictures = path.name == run_folder.PICTURES
+    try:
+        dataset = load_data(row, data_root, skip_bad)
+        finished_run.check_data(config, dataset, folder)
+    except (MissingDataError, finished_run.OtherDataError):
+        dataset = None
+        if from_pictures and not data_root:
+            dataset = _validation_images(row, config, folder.parent.parent)
+        if dataset is None:
+            raise
+    vae, kept = opening.load_vae(row, dataset.shape, path, ctx)
+    return finished_run.FinishedRun(folder, row, dataset, vae, ctx, kept)
+
+
+def _validation_images(row: Row, config: dict, root: Path):
+    """Return a data set of the ten validation images that stand beside results, if they do."""
+    import numpy as np
+
+    from data import images, loading
+    entry = table.get(row.data).sized(row.image_size)
+    channels, *size = entry.shape
+    stored = np.zeros((0, *size, channels), np.uint8)
+    if row.encodes:
+        stored = pictures.read_originals(
+            root / naming.originals_name(row), table.ORIGINALS[entry.kind],
+            config['data']['sha256'][:8], size)
+    if stored is None:
+        return None
+    test = images.Images(stored, row.layout)
+    return loading.Dataset(images.Images(stored[:0], row.layout), test, entry.shape, None,
+                           config['data'], None, table.ORIGINALS[entry.kind])
+
+
+def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,
+                data_root: Path | None = None, skip_bad: bool = False,
+                whole: bool = False) -> Iterator:
+    """Yield the `FinishedRun` that a user named, or those of a pattern that can be drawn again.
+
+    root: the folder of results. match: a shell pattern; none: the name counts. ctx: a `--ctx`
+    value. data_root, skip_bad: of `load_data`. whole: from their parameters, not from
+    pictures.safetensors. ExperimentError if there is none.
+    """
+    folders = ([finding.named(root, name)] if match is None else
+               finding.matching(root, match))
+    device, published, n_passed_over = resolve_devices(ctx)[0], published_rows(), 0
+    wanted = run_folder.PARAMETERS + ('' if whole else f' or {run_folder.PICTURES}')
+    for folder in folders:
+        if match is not None and not run_folder.is_drawable(folder, whole):
+            print(f'{folder}: passed over, it has no {wanted}', file=sys.stderr)
+            n_passed_over += 1
+            continue
+        # What cannot be read shows before anything is written
+        run_readme.readme(folder, published.get(run_folder.read_config(folder)['name'], {}))
+        if (folder / run_folder.SUMS).exists():
+            run_folder.read_checksums(folder)
+        files.check_writable(folder)
+        yield load_run(folder, device, data_root, skip_bad, whole)
+    if n_passed_over == len(folders):
+        raise ExperimentError(f'no finished run in {root} that matches {match!r} has a '
+                              f'{wanted}; make them with the command in its '
+                              f'{run_folder.CONFIG}')
+
+
+def add_to_folder(run, *names: str) -> None:
+    """Let a finished run's README and checksums know what else is in its folder now."""
+    run_readme.write_readme(run.folder, published_rows().get(run.row.name, {}))
+    run_folder.update_checksums(run.folder, 'README.md', *names)
+
+
+def evaluate_run(run, data_root: Path | None = None, skip_bad: bool = False) -> dict:
+    """Measure a `FinishedRun` over all held-out images, keep that in its folder, return it.
+
+    data_root, skip_bad: of `load_data`, as its data were loaded.
+    """
+    from training.evaluation.evaluate import evaluate
+    evaluation = evaluate(run, load_classifier(run.row, run.dataset, run.ctx, data_root,
+                                               skip_bad))
+    run_folder.write_evaluation(run.folder, evaluation)
+    add_to_folder(run, run_folder.EVALUATION)
+    return evaluation
