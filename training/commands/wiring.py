@@ -156,7 +156,7 @@ def load_run(folder: Path, ctx, args, whole: bool = False):
     except (MissingDataError, finished_run.OtherDataError):
         dataset = None
         if from_pictures and not args.data_root:
-            dataset = _validation_images(row, config, folder.parent.parent)
+            dataset = validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
     vae = models.build_vae(row, dataset.shape)
@@ -169,7 +169,7 @@ def load_run(folder: Path, ctx, args, whole: bool = False):
     return finished_run.FinishedRun(folder, row, dataset, vae, ctx, kept)
 
 
-def _validation_images(row: Row, config: dict, root: Path):
+def validation_images(row: Row, config: dict, root: Path):
     """Return a data set of the ten validation images that stand beside results, if they do."""
     import numpy as np
 
