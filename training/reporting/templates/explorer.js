@@ -116,7 +116,7 @@ function paint(canvas, pixels, [channels, height, width]) {
     image.data[4 * i + c] = c === 3 ? 255 : pixels[channels * i + c % channels];
   }
   [canvas.width, canvas.height] = [width, height];
-  canvas.getContext('2d').putImageData(image, 0, 0);
+  canvas.getContext('2d', { willReadFrequently: true }).putImageData(image, 0, 0);
 }
 
 function made(tag, attributes = {}, ...children) {

@@ -188,7 +188,14 @@ function draw({ latents, original }) {  // latents: by net, none of a net that i
 
 // A picture of the user's: upright, the square in its middle, scaled as the project's commands do.
 
-const MIN_SIDE = 16;
+const MIN_SIDE = 16;  // pixels
+const LOBES = 3;       // of the Lanczos window
+
+function cut(length, edge, reach) {  // first pixel taken, their number, and where the square begins
+  const begin = (length - edge) / 2;
+  const first = Math.max(0, Math.floor(begin - reach));
+  return [first, Math.min(length, Math.ceil(begin + edge + reach)) - first, begin - first];
+}
 
 async function fit({ file, shape: [channels, side] }) {
   let bitmap;
@@ -200,18 +207,19 @@ async function fit({ file, shape: [channels, side] }) {
   const { width, height } = bitmap;
   if (Math.min(width, height) < MIN_SIDE) return { problem: `${width} x ${height} pixels, expected ${MIN_SIDE} or more a side` };
   const edge = Math.min(width, height);
-  const [left, top] = [(width - edge) / 2, (height - edge) / 2];
-  const [x, y] = [Math.floor(left), Math.floor(top)];  // half a pixel is left for the scaling
-  const [columns, rows] = [Math.ceil(left + edge) - x, Math.ceil(top + edge) - y];
+  const reach = Math.ceil(LOBES * Math.max(1, edge / side)) + 1;  // how far the scaling looks beyond
+  const [left, columns, x] = cut(width, edge, reach);
+  const [top, rows, y] = cut(height, edge, reach);
   const context = new OffscreenCanvas(columns, rows).getContext('2d', { willReadFrequently: true });
   context.fillStyle = '#ffffff';  // what is transparent shows white
   context.fillRect(0, 0, columns, rows);
-  context.drawImage(bitmap, -x, -y);
+  context.drawImage(bitmap, -left, -top);
   bitmap.close();
   const { data } = context.getImageData(0, 0, columns, rows);
   const pixels = channels === 1 ? greyOf(data) : data;
-  const across = resize(pixels, rows, columns, channels === 1 ? 1 : 4, channels, left - x, edge, side);
-  return { pixels: turned(resize(turned(across, rows, side, channels), side, rows, channels, channels, top - y, edge, side), side, side, channels), width, height };
+  const across = resize(pixels, rows, columns, channels === 1 ? 1 : 4, channels, x, edge, side);
+  const down = resize(turned(across, rows, side, channels), side, rows, channels, channels, y, edge, side);
+  return { pixels: turned(down, side, side, channels), width, height };
 }
 
 function greyOf(data) {  // ITU-R 601, in whole numbers
@@ -225,7 +233,7 @@ function greyOf(data) {  // ITU-R 601, in whole numbers
 function lanczos(x) {
   if (x === 0) return 1;
   const at = Math.PI * x;
-  return Math.abs(x) < 3 ? 3 * Math.sin(at) * Math.sin(at / 3) / at ** 2 : 0;
+  return Math.abs(x) < LOBES ? LOBES * Math.sin(at) * Math.sin(at / LOBES) / at ** 2 : 0;
 }
 
 // Rows of so many columns become rows of `side`, of `edge` columns from `start` on. step: values
@@ -236,9 +244,9 @@ function resize(pixels, rows, columns, step, channels, start, edge, side) {
   const wide = Math.max(1, ratio);
   for (let j = 0; j < side; j++) {
     const centre = start + (j + 0.5) * ratio;
-    const first = Math.max(0, Math.trunc(centre - 3 * wide + 0.5));
+    const first = Math.max(0, Math.trunc(centre - LOBES * wide + 0.5));
     const weights = [];
-    for (let k = first; k < Math.min(columns, Math.trunc(centre + 3 * wide + 0.5)); k++) {
+    for (let k = first; k < Math.min(columns, Math.trunc(centre + LOBES * wide + 0.5)); k++) {
       weights.push(lanczos((k - centre + 0.5) / wide));
     }
     const sum = weights.reduce((a, b) => a + b);
