@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from training.commands import (
     damage,
+    explorer,
     export,
     finished,
     gallery,
@@ -181,8 +182,9 @@ def _export(sub: argparse.ArgumentParser, images: Path) -> None:
                           'a.discriminator.onnx')
 
 
-def _report(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_results_root(sub, images)
+def _explorer(sub: argparse.ArgumentParser, images: Path) -> None:
+    options.add_page(sub)
+    options.add_places(sub, images)
 
 
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -211,10 +213,6 @@ def _time(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--json', action='store_true', help='print JSON, for programs')
     options.add_ctx(sub)
     options.add_results_root(sub, images)
-
-
-def _damage(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_places(sub, images)
 
 
 def _demo(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -256,14 +254,17 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'export': (export.export_command, _export,
                'write the nets of a finished run for other programs',
                'export DenseVAE_on_MNIST/5_3_400_bce_50 --format onnx --out digits.onnx'),
-    'report': (finished.report_command, _report,
+    'explorer': (explorer.explorer_command, _explorer,
+                 'write one page in which nets of finished runs draw, to play with in a browser',
+                 'explorer DenseVAE_on_MNIST/5_3_400_bce_50 --out digits.html'),
+    'report': (finished.report_command, options.add_results_root,
                'write index.html: all finished runs on one page', 'report'),
     'gallery': (gallery.gallery_command, _gallery,
                 'train the experiments of a study, and compare them', 'gallery anime'),
     'time': (timing.time_command, _time,
              'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
-    'damage': (damage.damage_command, _damage, 'damage faces on purpose, and see whether their '
-               'Frechet distance notices', 'damage'),
+    'damage': (damage.damage_command, options.add_places, 'damage faces on purpose, and see '
+               'whether their Frechet distance notices', 'damage'),
     'demo': (train.demo_command, _demo,
              'train a VAE alone, then a VAE against a discriminator, and compare them', 'demo'),
 }

@@ -39,14 +39,14 @@ def load_run(folder: Path, ctx, data_root: Path | None = None, skip_bad: bool = 
     except (MissingDataError, finished_run.OtherDataError):
         dataset = None
         if from_pictures and not data_root:
-            dataset = _validation_images(row, config, folder.parent.parent)
+            dataset = validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
     vae, kept = opening.load_vae(row, dataset.shape, path, ctx)
     return finished_run.FinishedRun(folder, row, dataset, vae, ctx, kept)
 
 
-def _validation_images(row: Row, config: dict, root: Path):
+def validation_images(row: Row, config: dict, root: Path):
     """Return a data set of the ten validation images that stand beside results, if they do."""
     import numpy as np
 

@@ -14,7 +14,7 @@ from training.experiments import kinds as row_kinds
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
-from training.reporting import pictures, tables
+from training.reporting import explorer, pictures, tables
 from training.reporting.published import our_numbers, published_seconds
 from training.reporting.statistics import read_csv
 from training.storage import files, finding, run_folder
@@ -58,6 +58,7 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
         choices={field: sorted({run[field] for run in runs if run[field]})
                  for field in ('data', 'net')},
         measures=glossary(),
+        explorer=explorer.NAME if (root / explorer.NAME).is_file() else None,
         timing=_timing(root))
     files.write_text(root / NAME, page)
     return root / NAME
