@@ -13,6 +13,7 @@ from data import table
 from tests.processes import ROOT
 from training.commands import errors
 from training.experiments.registry import EXPERIMENTS
+from training.experiments.row import Experiment, VaeGan
 from training.reporting import pictures
 from training.reporting.statistics import read_statistics, write_csv, write_statistics
 from training.run import progress_bar
@@ -462,6 +463,21 @@ def test_help_shows_an_example(capsys, command):
         main.main([command, '--help'])
     assert stop.value.code == 0
     assert f'example: python -m training {command}' in capsys.readouterr().out
+
+
+def test_help_of_run_explains_every_field_and_names_every_net(capsys):
+    from training import __main__ as main
+    with pytest.raises(SystemExit):
+        main.main(['run', '--help'])
+    words = ' '.join(capsys.readouterr().out.split())
+    for row in (Experiment, VaeGan):
+        for name, one in row.fields().items():
+            assert f'{name} {" ".join(one.metadata["meaning"].split())} (' in words, name
+    assert 'n_latent latents (a whole number from 1 to 1048576)' in words
+    assert '(reshape, transpose; default reshape)' in words
+    assert '(a number from 0; default 1.0)' in words
+    assert {net for row in EXPERIMENTS.values() for net in (row.vae, row.disc) if net} <= {
+        *words.replace(',', ' ').split()}
 
 
 @pytest.mark.parametrize('typed, stands, said', [

@@ -1,5 +1,6 @@
 """The options of every command."""
 import argparse
+import textwrap
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +16,9 @@ from training.commands import (
     timing,
     train,
 )
+from training.experiments.fields import allowed
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.row import Experiment, VaeGan
 from training.reporting.published import RESULTS
 from training.studies import STUDIES
 from training.studies.mixes import BASELINE
@@ -48,6 +52,25 @@ def parser(images: Path = RESULTS / 'images',
     return top
 
 
+def _fields_help() -> str:
+    """Return every field that --set takes: its meaning and bounds, and the nets that rows name."""
+    kinds = (Experiment, 'fields of all rows:'), (VaeGan, 'fields of VAE/GANs (VAEGAN_on_..):')
+    lines, said = [], set()
+    for row, title in kinds:
+        lines += [title]
+        for name, one in row.fields().items():
+            if name not in said:
+                text = f'{one.metadata["meaning"]} ({allowed(one)})'
+                lines += [f'  {name}', *textwrap.wrap(text, 74, initial_indent=6 * ' ',
+                                                      subsequent_indent=6 * ' ')]
+        said |= row.fields().keys()
+    for net in ('vae', 'disc'):
+        names = sorted({getattr(row, net) for row in EXPERIMENTS.values()} - {None})
+        lines += textwrap.wrap(f'names for {net}: {", ".join(names)}', 78,
+                               subsequent_indent='  ')
+    return '\n'.join(lines)
+
+
 def _list(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--match', metavar='GLOB', default='*',
                      help='show only experiments and finished runs whose names match a shell '
@@ -59,6 +82,8 @@ def _list(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
+    sub.formatter_class = argparse.RawDescriptionHelpFormatter
+    sub.epilog = f'{_fields_help()}\n\n{sub.epilog}'
     options.add_names(sub)
     options.add_own_name(sub)
     sub.add_argument('--epochs', metavar='N|S+C',

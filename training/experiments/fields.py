@@ -74,3 +74,21 @@ def _expected(one: Field, value: Any) -> str | None:
     if not value < math.inf or (value <= above if above is not None else value < least):
         return f'a finite number {f"not below {least}" if above is None else f"above {above}"}'
     return None
+
+
+def allowed(one: Field) -> str:
+    """Return in words which values a field may have, and which it has where a row says none."""
+    kind, may_be_none = kind_of(one)
+    choices, above, least, most = (one.metadata[k] for k in ('choices', 'above', 'least', 'most'))
+    if choices:
+        words = ', '.join(map(str, choices))
+    else:
+        words = {int: 'a whole number', float: 'a number', str: 'a name'}[kind]
+        if above is not None:
+            words += f' from {above + 1}' if kind is int else f' above {above}'
+        elif least is not None:
+            words += f' from {least}'
+        if most < math.inf:
+            words += f' to {most}'
+    default = '' if one.default is MISSING else f'; default {one.default}'.lower()
+    return f'{words}{" or none" * may_be_none}{default}'
