@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from training.reporting.statistics import STATISTICS
-from training.storage import checkpoints, run_folder
+from training.storage import run_folder
+from training.storage.unfinished import checkpoints_in
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -54,12 +55,12 @@ def test_foreign_files_stay_in_an_unfinished_run(train, tmp_path, monkeypatch, w
     unfinished, folder = tmp_path / f'{RUN}.unfinished', tmp_path / RUN
     add(unfinished)
     (unfinished / '.config.json.123.tmp').write_text('')
-    assert len(checkpoints.paths_in(unfinished)) == 2
+    assert len(checkpoints_in(unfinished)) == 2
     status, out, err = train(*words)
     assert status == 0, err
     assert ('going on' in out) == goes_on
     assert foreign_in(folder) == FOREIGN and not unfinished.exists()
-    assert not [*folder.glob('*.tmp'), *folder.glob('.lock'), *checkpoints.paths_in(folder)]
+    assert not [*folder.glob('*.tmp'), *folder.glob('.lock'), *checkpoints_in(folder)]
     assert not run_folder.read_checksums(folder).keys() & FOREIGN.keys()
 
 

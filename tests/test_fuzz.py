@@ -29,7 +29,8 @@ from training.commands import parser
 from training.experiments import registry
 from training.reporting import pictures
 from training.reporting.statistics import CLASS_COLUMNS, STATISTICS
-from training.storage import checkpoint_file, checkpoints, run_folder
+from training.storage import checkpoint_file, run_folder
+from training.storage.unfinished import checkpoints_in
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 FACES = 'DenseVAE_on_anime/512_5_1024_200_seeded'
@@ -286,7 +287,7 @@ EVALUATION = {'protocol': 'All.', 'images': 20, 'samples': 20, 'seed': 0, 'measu
 
 
 def checkpoint(box: Sandbox, content: bytes) -> list[str]:
-    for path in checkpoints.paths_in(box.unfinished):
+    for path in checkpoints_in(box.unfinished):
         path.write_bytes(content)
     return ['run', SOLO, '--epochs', '2', *SMALL, *box.where]
 
@@ -295,7 +296,7 @@ def state(box: Sandbox, case: tuple) -> list[str]:
     """Checkpoints whose checksum is right, and whose content is not."""
     new_state, name, change = case
     text = json.dumps(new_state)
-    *_, path = checkpoints.paths_in(box.unfinished)
+    *_, path = checkpoints_in(box.unfinished)
     with safe_open(path, 'numpy') as file:
         arrays = {key: file.get_tensor(key) for key in file.keys()}
     name = sorted(arrays)[name % len(arrays)]
@@ -313,7 +314,7 @@ def state(box: Sandbox, case: tuple) -> list[str]:
     path.unlink()
     digest = checkpoint_file.digest(text, arrays)
     save_file(arrays, path, {'state': text, 'sha256': digest})
-    for older in checkpoints.paths_in(box.unfinished)[:-1]:
+    for older in checkpoints_in(box.unfinished)[:-1]:
         older.unlink()
     return ['run', SOLO, '--epochs', '2', *SMALL, *box.where]
 
@@ -334,7 +335,7 @@ def kinds(box: Sandbox) -> dict:
     images, labels = (box.data / f'{name}-ubyte' for name in ('train-images-idx3',
                                                              't10k-labels-idx1'))
     config = json.loads((box.solo / run_folder.CONFIG).read_text())
-    *_, path = checkpoints.paths_in(box.unfinished)
+    *_, path = checkpoints_in(box.unfinished)
     with safe_open(path, 'numpy') as file:
         known = json.loads(file.metadata()['state'])
     readable = st.sampled_from([run_folder.CONFIG, STATISTICS, run_folder.SUMS, 'README.md',

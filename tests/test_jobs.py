@@ -23,6 +23,7 @@ from training.runtime import launch
 from training.steps import phases
 from training.steps.networks import make_networks
 from training.storage import checkpoints
+from training.storage.unfinished import checkpoints_in
 
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 A, B = 'VAEGAN_on_adult/A_2048_100_lr2', 'VAEGAN_on_MNIST/B_20_50'
@@ -82,7 +83,7 @@ def trained(row, monkeypatch, ranks, folder, go_on: bool = False) -> list[tuple]
     *(pytest.param(ROWS[name], 3, id=f'{name} on three') for name in ('published', 'B'))])
 def test_a_job_that_goes_on_ends_as_one_undisturbed(row, n_workers, tmp_path, monkeypatch):
     whole = trained(row, monkeypatch, range(n_workers), tmp_path)
-    *_, last = checkpoints.paths_in(tmp_path)
+    *_, last = checkpoints_in(tmp_path)
     last.unlink()  # of the finished run
     again = trained(row, monkeypatch, range(n_workers)[::-1], tmp_path, go_on=True)
     for (records, arrays), (ours, theirs) in zip(whole, again, strict=True):
@@ -303,12 +304,12 @@ def test_a_checkpoint_that_only_the_first_worker_sees_ends_the_job(tmp_path, dat
     process.communicate()
     while job.processes():  # they hear of it
         time.sleep(0.01)
-    for path in checkpoints.paths_in(job.unfinished()):
+    for path in checkpoints_in(job.unfinished()):
         path.write_bytes(path.read_bytes()[:-1])
     status, err = job.attempt()
     assert status == 2 and err.splitlines()[-1].startswith('error: worker ')
     assert err.endswith('--fresh starts over; the job was ended\n') and not job.processes()
-    assert len(checkpoints.paths_in(job.unfinished())) == checkpoints.KEPT
+    assert len(checkpoints_in(job.unfinished())) == checkpoints.KEPT
 
 
 @pytest.mark.slow

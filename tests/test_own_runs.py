@@ -1,4 +1,5 @@
 """Runs on a user's own pictures: what lets them go on, and which commands repeat them."""
+import json
 import shlex
 import shutil
 import zipfile
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from training.storage import checkpoints, run_folder
+from training.storage import run_folder
+from training.storage.unfinished import checkpoints_in
 
 FACES = 'DenseVAE_on_anime/512_5_1024_200'
 SMALL = ['--epochs', '2', '--set', 'n_hnodes=8', '--set', 'n_hlayers=1', '--set', 'n_latent=2',
@@ -61,9 +63,27 @@ def test_run_on_other_pictures_says_which_one_is_left(run, folder, stopped):
         stopped, Path(out.splitlines()[-1])))
     assert line == (f'{stopped}: left unfinished: it was begun with images {before}, and this is '
                     f'another run, with images {now}')
-    assert checkpoints.paths_in(stopped)
+    assert checkpoints_in(stopped)
     # One with other settings has nothing to do with it
     assert 'left unfinished' not in run(folder, '--seed', '1')[2]
+
+
+def test_list_says_how_an_unfinished_run_goes_on(cli, stopped):
+    root = stopped.parent.parent
+    status, out, err = cli(['list', '--results-root', str(root)])
+    line, = (line for line in out.splitlines() if line.startswith('unfinished: '))
+    said, _, command = line.partition('; go on with: ')
+    name = f'{stopped.parent.name}/{stopped.name.removesuffix(run_folder.UNFINISHED)}'
+    assert status == 0 and said == f'unfinished: {name}, 2 of 2 epochs'
+    _, out, _ = cli(['list', '--json', '--results-root', str(root)])
+    (one,), = filter(None, (row['unfinished'] for row in json.loads(out)))
+    assert one['command'] == command and (one['epochs_done'], one['epochs']) == (2, 2)
+    status, out, err = cli([*shlex.split(command)[3:], '--ctx', 'cpu'])
+    assert status == 0 and 'going on after 2 of 2 epochs' in out, err
+    assert 'unfinished: ' not in cli(['list', '--results-root', str(root)])[1]
+    (root / 'x' / 'y.unfinished').mkdir(parents=True)  # nothing that could go on
+    (root / 'x' / 'y.unfinished' / 'config.json').write_text('{')
+    assert 'unfinished: ' not in cli(['list', '--results-root', str(root)])[1]
 
 
 @pytest.mark.parametrize('by', ['option', 'variable'])

@@ -19,6 +19,7 @@ from training.run import loop
 from training.steps import phases
 from training.steps.networks import make_networks
 from training.storage import checkpoint_file, checkpoints
+from training.storage.unfinished import checkpoints_in
 
 SHAPE = (1, 6, 6)
 ROW = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=2,
@@ -128,7 +129,7 @@ def saved(folder, at: int = 5):
         if N_BATCHES * len(progress.records) + progress.batch in (at - 1, at):
             checkpoints.save(folder, nets, progress)
     train(nets, ROW, on_batch=on_batch)
-    return checkpoints.paths_in(folder)
+    return checkpoints_in(folder)
 
 
 def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path, capsys):
@@ -137,7 +138,7 @@ def test_the_last_two_are_kept_and_the_older_one_stands_in(tmp_path, capsys):
         for batch in range(1, 4):
             progress = phases.Progress(batch=batch, sums=np.ones(3, np.float32))
             checkpoints.save(tmp_path, nets, progress)
-    old, new = checkpoints.paths_in(tmp_path)
+    old, new = checkpoints_in(tmp_path)
     assert [p.name for p in tmp_path.iterdir() if p not in (old, new)] == []
     new.write_bytes(new.read_bytes()[:-1])
     assert checkpoints.last(tmp_path, nets, ROW, len(IMAGES)).batch == 2
@@ -252,7 +253,7 @@ def test_signal_writes_a_checkpoint_and_says_how_to_go_on(signum, status, tmp_pa
     last = output.splitlines()[-1]
     assert 'stopped after ' in last and ' epochs' in last and 'Traceback' not in output
     assert last.endswith(f'go on with: {shlex.join(run.command)}')  # as it was typed
-    assert checkpoints.paths_in(next(run.root.glob('*/*.unfinished')))
+    assert checkpoints_in(next(run.root.glob('*/*.unfinished')))
     run.finish()
     whole = Run(arguments, tmp_path / 'whole', data_root)
     whole.finish()

@@ -19,7 +19,8 @@ from tests.processes import ROOT, Run
 from training.reporting.statistics import STATISTICS
 from training.run import loop
 from training.steps import phases
-from training.storage import checkpoints, files, run_folder
+from training.storage import files, run_folder
+from training.storage.unfinished import checkpoints_in
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
@@ -27,7 +28,7 @@ SMALL = ['--set', 'n_hnodes=64', '--limit', '640']
 
 
 def checkpoints_of(run: Run) -> list[Path]:
-    return checkpoints.paths_in(next(run.root.glob('*/*.unfinished')))
+    return checkpoints_in(next(run.root.glob('*/*.unfinished')))
 
 
 def wait_for_checkpoints(run: Run, n: int = 2) -> None:
@@ -123,7 +124,7 @@ def test_vanished_folder_is_one_line(tmp_path, data_root):
     wait_for_checkpoints(run)
     shutil.move(next(run.root.glob('*/*.unfinished')), tmp_path / 'elsewhere')
     assert_one_line(process, 'No such file or directory')
-    assert len(checkpoints.paths_in(tmp_path / 'elsewhere')) == 2
+    assert len(checkpoints_in(tmp_path / 'elsewhere')) == 2
 
 
 def bound_by_permissions() -> None:
@@ -203,7 +204,7 @@ def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, data_root, mon
     status, _, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
     assert status == 2 and 'diverged in epoch 2 (solo, 3 of 4), batch 1' in err
     folder = next(tmp_path.glob('*/*.unfinished'))
-    assert [p.name for p in checkpoints.paths_in(folder)] == [
+    assert [p.name for p in checkpoints_in(folder)] == [
         'checkpoint-000001-000000.safetensors', 'checkpoint-000002-000000.safetensors']
     assert [line.split(',')[1] for line in (folder / STATISTICS).read_text().splitlines()
             ] == ['phase', 'solo', 'solo', '"solo']

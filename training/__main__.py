@@ -46,6 +46,7 @@ def _run(argv: list[str], called: str) -> None:
     except SystemExit:
         sys.stdout.flush()
         raise
+    args.called = called
     args.command_line = os.environ.get(launch.COMMAND) or (
         f'{CALLED} {shlex.join(word for word in argv if word != "--fresh")}')
     try:

@@ -1,15 +1,18 @@
 """`list`: the registry, with published numbers and ours."""
 import json
+import os
+import shlex
 import shutil
 import textwrap
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from data import table
 from training.experiments import naming, registry
 from training.experiments.row import ExperimentError
 from training.reporting import tables
-from training.reporting.published import published_numbers
-from training.storage import finding, run_folder
+from training.reporting.published import RESULTS, published_numbers
+from training.storage import finding, run_folder, unfinished
 
 
 def list_command(args) -> None:
@@ -17,7 +20,7 @@ def list_command(args) -> None:
     published = published_numbers()
     finished = run_folder.finished_runs(args.results_root)
     configs = {run: run_folder.read_config(folder) for run, folder in finished.items()}
-    lines = []
+    lines, stopped = [], _stopped(args.results_root)
     for name, row in registry.EXPERIMENTS.items():
         runs = [run for run, config in configs.items()
                 if run not in registry.EXPERIMENTS and config['name'] == name]
@@ -30,7 +33,8 @@ def list_command(args) -> None:
         variants = {run: (finished[run], own, naming.comparable_curve(own, numbers),
                           naming.labels(own, configs[run].get('own_name')))
                     for run, own in rows.items()}
-        lines.append(tables.listing(row, numbers, finished.get(first), variants))
+        lines.append(tables.listing(row, numbers, finished.get(first), variants)
+                     | {'unfinished': stopped.get(name, [])})
     if not lines:
         raise ExperimentError(f'no experiment or finished run matches {args.match!r} (`list` '
                               f'shows all; {finding.ELSEWHERE})')
@@ -42,10 +46,24 @@ def list_command(args) -> None:
         print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
     else:
         print(tables.text_list(lines, width))
+        for one in (one for line in lines for one in line['unfinished']):
+            command = one['command'].replace('python -m training', args.called, 1)
+            print(f'\nunfinished: {one["name"]}, {one["epochs_done"]} of {one["epochs"]} epochs; '
+                  f'go on with: {command}')
     for name, entry in table.SETS.items():
         if entry.note and any('our_epoch' in ours for line in lines if line['data'] == name
                               for ours in (line, *line['variants'])):
             print(f'\n{entry.note if args.markdown else textwrap.fill(entry.note, width)}')
+
+
+def _stopped(root: Path) -> dict[str, list[dict]]:
+    """Return the runs that can go on, by experiment, each with a command that finds it."""
+    found = {}
+    for one in unfinished.all_in(root):
+        if root.resolve() != RESULTS / 'images' and '--results-root' not in one['command']:
+            one['command'] += f' --results-root {shlex.quote(os.path.abspath(root))}'
+        found.setdefault(one.pop('experiment'), []).append(one)
+    return found
 
 
 def _matches(run: str, pattern: str) -> bool:

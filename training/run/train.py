@@ -78,7 +78,7 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
         except Exception as error:
             reserve.close()
             same_again = (checkpoints.CheckpointError, run_folder.FolderError, phases.Diverged)
-            if checkpoints.paths_in(folder) and not isinstance(error, same_again):
+            if unfinished.checkpoints_in(folder) and not isinstance(error, same_again):
                 error.__notes__ = ['the last checkpoint stays; go on with: '  # by 3.11: add_note
                                    f'{options.command_line}']
             raise
@@ -89,7 +89,8 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
 def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path,
                   config: dict, options: Options, workers, classifier) -> None:
     """Train all epochs that are still to be trained, with a checkpoint after each."""
-    merged = unfinished.merged_config(folder, config) if checkpoints.paths_in(folder) else config
+    goes_on = unfinished.checkpoints_in(folder)
+    merged = unfinished.merged_config(folder, config) if goes_on else config
     progress = checkpoints.last(folder, networks, row, len(dataset.train))
     run_folder.write_config(folder, merged)
     for line in [] if progress else unfinished.left_behind(folder, row):

@@ -11,11 +11,10 @@ from training.runtime.parallel import Workers
 from training.runtime.signals import Stopped
 from training.steps.networks import Networks
 from training.steps.phases import Phase, Progress, check_finite, n_batches, plan
-from training.storage import checkpoint_file
+from training.storage import checkpoint_file, unfinished
 from training.storage.checkpoint_file import CheckpointError
 
 KEPT = 2  # checkpoints of a run
-PATTERN = f'checkpoint-{"[0-9]" * 6}-{"[0-9]" * 6}.safetensors'
 
 
 def save(folder: Path, networks: Networks, progress: Progress) -> Path:
@@ -25,14 +24,9 @@ def save(folder: Path, networks: Networks, progress: Progress) -> Path:
     """
     path = folder / f'checkpoint-{len(progress.records):06d}-{progress.batch:06d}.safetensors'
     checkpoint_file.write(path, networks, progress)
-    for old in paths_in(folder)[:-KEPT]:
+    for old in unfinished.checkpoints_in(folder)[:-KEPT]:
         old.unlink()
     return path
-
-
-def paths_in(folder: Path) -> list[Path]:
-    """Return the checkpoints in a folder, the oldest first."""
-    return sorted(filter(Path.is_file, folder.glob(PATTERN)))
 
 
 class Keeper:
@@ -73,7 +67,7 @@ def last(folder: Path, networks: Networks, row: Row, n_train: int) -> Progress |
     n_train: images that are there.
     """
     damaged = None
-    for path in reversed(paths_in(folder)):
+    for path in reversed(unfinished.checkpoints_in(folder)):
         try:
             progress = checkpoint_file.load(path, networks, plan(row), n_batches(n_train, row))
         except CheckpointError as error:

@@ -6,6 +6,7 @@ from training.experiments.row import Row
 from training.storage import run_folder
 from training.storage.run_folder import CONFIG, UNFINISHED, FolderError
 
+CHECKPOINT = f'checkpoint-{"[0-9]" * 6}-{"[0-9]" * 6}.safetensors'  # epochs and batches done
 # Fields that are found and not set, and what they are without a checksum
 FOUND = {'images': 'those of the shown results', 'initial': 'drawn'}
 
@@ -36,6 +37,30 @@ def _difference(before, now) -> str:
         field = next(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
         before, now = f'{field} {before.get(field)}', now.get(field)
     return f'{before}, now {now}'
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the oldest first."""
+    return sorted(filter(Path.is_file, folder.glob(CHECKPOINT)))
+
+
+def all_in(root: Path) -> list[dict]:
+    """Return the unfinished runs below a root that can go on, with what `list` says of each.
+
+    What is damaged is passed over: it says so when it is to go on.
+    """
+    found = []
+    for path in sorted(root.glob(f'*/*{UNFINISHED}/{CONFIG}')):
+        try:
+            config = run_folder.read_config(path.parent)
+            row = run_folder.row_of(config, path.parent)
+        except (FolderError, OSError):
+            continue
+        for last in checkpoints_in(path.parent)[-1:]:
+            found.append({'name': config['run'], 'experiment': config['name'],
+                          'epochs_done': int(last.name.split('-')[1]), 'epochs': row.epochs,
+                          'command': config['command']})
+    return found
 
 
 def left_behind(final: Path, row: Row) -> list[str]:
