@@ -15,6 +15,7 @@ from models.vae import VAE
 from training.evaluation import metrics
 from training.evaluation.trained_net import TrainedNet, path
 from training.experiments.registry import EXPERIMENTS
+from training.reporting import latents
 from training.storage import run_folder
 
 DIGITS = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -140,6 +141,79 @@ def test_pictures_of_any_name_are_drawn_and_encoded(cli, finished, mine, tmp_pat
         assert line['picture'] == shown
     assert np.load(tmp_path / 'z.npz')['names'].tolist() == [shown]
     assert len([*(tmp_path / 'drawn').glob('0000_*.png')]) == 1
+
+
+@pytest.mark.parametrize('suffix', ['npz', 'csv'])
+def test_latents_out_of_a_file_are_drawn(cli, finished, mine, tmp_path, suffix):
+    run, where, folder = finished
+    file = tmp_path / f'z.{suffix}'
+    assert cli(['encode', run, str(mine), '--out', str(file), *where])[0] == 0
+    assert cli(['reconstruct', run, str(mine), '--mean', '--out', str(tmp_path / 'a'),
+                *where])[0] == 0
+    parameters = folder / run_folder.PARAMETERS
+    parameters.rename(tmp_path / 'kept')
+    try:  # the decoder alone will do
+        status, out, err = cli(['decode', run, str(file), '--out', str(tmp_path / 'b'), *where])
+    finally:
+        (tmp_path / 'kept').rename(parameters)
+    assert status == 0 and out.splitlines() == [str(tmp_path / 'b' / 'sheet.png')], err
+    for i in (0, 69):  # what encode wrote is drawn as reconstruct draws it
+        name = f'{i:04d}_{i:02d}.png'
+        assert (read(tmp_path / 'a' / name) == read(tmp_path / 'b' / name)).all()
+    # What a user made of them: the mean of two, called z and by no names
+    mean = latents.read(file, 5 if run.startswith('Dense') else 4)[1]
+    np.savez(tmp_path / 'own.npz', z=mean[:2].mean(axis=0, keepdims=True))
+    assert cli(['decode', run, str(tmp_path / 'own.npz'), '--out', str(tmp_path / 'c'),
+                *where])[0] == 0
+    assert read(tmp_path / 'c' / '0000.png').std() > 0
+
+
+def test_samples_come_with_their_latents(cli, finished, tmp_path):
+    run, where, _ = finished
+    assert cli(['sample', run, '--n', '5', '--out', str(tmp_path / 'a'), *where])[0] == 0
+    assert cli(['decode', run, str(tmp_path / 'a' / 'latents.csv'), '--out', str(tmp_path / 'b'),
+                *where])[0] == 0
+    for i in range(5):
+        drawn = read(tmp_path / 'b' / f'{i:04d}_{i:04d}.png')
+        assert (drawn == read(tmp_path / 'a' / f'{i:04d}.png')).all()
+
+
+def test_samples_around_a_picture_are_near_its_latent(cli, finished, mine, tmp_path):
+    run, where, _ = finished
+    z = {}
+    n = 5 if run.startswith('Dense') else 4
+    for spread in ('0.001', '2'):
+        assert cli(['sample', run, '--around', str(mine / '03.png'), '--spread', spread, '--n',
+                    '400', '--out', str(tmp_path / spread), *where])[0] == 0
+        z[spread] = latents.read(tmp_path / spread / 'latents.csv', n)[1]
+    assert cli(['encode', run, str(mine / '03.png'), '--out', str(tmp_path / 'z.csv'),
+                *where])[0] == 0
+    mean = latents.read(tmp_path / 'z.csv', n)[1][0]
+    np.testing.assert_allclose(z['0.001'], np.broadcast_to(mean, (400, n)), atol=0.006)
+    np.testing.assert_allclose(z['2'].mean(axis=0), mean, atol=0.4)
+    np.testing.assert_allclose(z['2'].std(axis=0), 2, rtol=0.15)
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda path: np.savez(path, z=np.zeros((3, 2))), 'latents of shape (3, 2), expected (n, '),
+    (lambda path: np.savez(path, mean=np.full((1, 5), np.nan)), 'a latent that is not finite'),
+    (lambda path: np.savez(path, logvar=np.zeros((1, 5))), 'expected latents called z or mean'),
+    (lambda path: np.savez(path, z=np.array([None])), 'cannot be read'),
+    (lambda path: path.write_bytes(b'no archive'), 'cannot be read'),
+    (lambda path: path.with_suffix('.csv').write_text('picture\n'), 'no latents'),
+    (lambda path: path.with_suffix('.csv').write_text('z_0,z_1\n1,x\n'), 'cannot be read'),
+    (lambda path: path.with_suffix('.csv').write_text('z_0\n1,2,3\n'), 'z'),
+    (lambda path: path.with_suffix('.txt').write_text('1'), 'ends in .npz or .csv')])
+def test_bad_latents_are_one_line(cli, finished, tmp_path, make, message):
+    run, where, _ = finished
+    if not run.startswith('Dense'):
+        pytest.skip('the same for all nets')
+    make(tmp_path / 'z.npz')
+    path, = tmp_path.glob('z.*')
+    status, _, err = cli(['decode', run, str(path), '--out', str(tmp_path / 'out'), *where])
+    line, = err.splitlines()
+    assert status == 2 and line.startswith(f'error: {path}: ') and message in line
+    assert not (tmp_path / 'out').exists()
 
 
 def test_samples_come_again_and_from_pictures_alone(cli, finished, tmp_path):

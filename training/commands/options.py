@@ -1,5 +1,6 @@
 """What options of the command line have in common: kinds of values, and groups of options."""
 import argparse
+import math
 import os
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ def add_checkpoints(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--fresh', action='store_true',
                      help='start an unfinished run over instead of going on from its last '
                           'checkpoint')
-    sub.add_argument('--checkpoint-minutes', metavar='M', type=minutes, default=10.0,
+    sub.add_argument('--checkpoint-minutes', metavar='M', type=positive, default=10.0,
                      help='also write a checkpoint every M minutes of a long epoch (default: 10)')
 
 
@@ -31,14 +32,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def minutes(text: str) -> float:
+def positive(text: str) -> float:
     try:
-        minutes = float(text)
+        number = float(text)
     except ValueError:
-        minutes = 0.0
-    if not minutes > 0:
+        number = 0.0
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f'{text!r}: expected a number above 0')
-    return minutes
+    return number
 
 
 def expanded(text: str) -> Path:

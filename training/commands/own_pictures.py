@@ -1,4 +1,4 @@
-"""A trained net and a user's own pictures: `reconstruct`, `sample`, `interpolate`, `encode`."""
+"""A trained net and a user's own pictures or latents: drawn, encoded, sampled."""
 import math
 import sys
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 from training.commands.opening import open_run
 from training.commands.wiring import set_up_process
 from training.experiments.row import ExperimentError
-from training.reporting import pictures
+from training.reporting import latents, pictures
 from training.reporting.statistics import write_csv
 from training.storage import files
 
-CSV, SHEET = 'pictures.csv', 'sheet.png'
+CSV, SHEET, LATENTS = 'pictures.csv', 'sheet.png', 'latents.csv'
+SPREAD = 0.5  # of samples around a picture; 1 is that of the prior
 MAX_STEM_BYTES = 200  # of a picture's name in what is drawn of it
 
 
@@ -25,8 +26,7 @@ def reconstruct_command(args) -> None:
     from training.evaluation import metrics
     lines = []
     for i, (name, original, again) in enumerate(zip(names, pixels, drawn, strict=True)):
-        stem = files.shortened(Path(name).stem, MAX_STEM_BYTES)
-        file = f'{i:04d}_{stem}.png'
+        file = _file_of(i, name)
         pictures.write_picture(args.out / file, again)
         psnr = (math.inf if (original == again).all() else
                 peak_signal_noise_ratio(original, again, data_range=255))
@@ -38,15 +38,49 @@ def reconstruct_command(args) -> None:
 
 
 def sample_command(args) -> None:
-    """`sample`: draw new pictures, of latents from the prior."""
+    """`sample`: draw new pictures, of latents from the prior, or around a picture's."""
+    if args.around is None and args.spread is not None:
+        raise ExperimentError(f'--spread {args.spread}: expected --around with it')
+    check_out(args.out, args.force)
+    if args.around is None:
+        set_up_process()
+        net = open_run(args.run, args.results_root, args.ctx)
+        z = net.latents(args.n, args.seed)
+    else:
+        net = _encoder(args.run, args.results_root, args.ctx)
+        _, pixels = _read(net, [args.around], skip_bad=False)
+        if len(pixels) != 1:
+            raise ExperimentError(f'--around {args.around}: {len(pixels)} pictures, expected 1')
+        spread = SPREAD if args.spread is None else args.spread
+        z = net.encode(pixels)[0] + spread * net.latents(args.n, args.seed)
+    _write_drawn(args.out, [f'{i:04d}.png' for i in range(len(z))], net.decode(z))
+    latents.write(args.out / LATENTS, [f'{i:04d}.png' for i in range(len(z))], {'z': z})
+    print(args.out / SHEET)
+
+
+def decode_command(args) -> None:
+    """`decode`: draw latents out of a file, such as `encode` writes."""
+    if args.latents.suffix.lower() not in latents.SUFFIXES:
+        raise ExperimentError(f'{args.latents}: expected a name that ends in .npz or .csv')
     check_out(args.out, args.force)
     set_up_process()
     net = open_run(args.run, args.results_root, args.ctx)
-    drawn = net.sample(args.n, args.seed)
-    for i, picture in enumerate(drawn):
-        pictures.write_picture(args.out / f'{i:04d}.png', picture)
-    pictures.write_sheet(args.out / SHEET, drawn)
+    names, z = latents.read(args.latents, net.row.n_latent)
+    _write_drawn(args.out, [_file_of(i, name) for i, name in enumerate(names)], net.decode(z))
     print(args.out / SHEET)
+
+
+def _write_drawn(out: Path, names: list[str], drawn) -> None:
+    """Write pictures (n, h, w, c) uint8 below those names, and all of them as a sheet."""
+    for name, picture in zip(names, drawn, strict=True):
+        pictures.write_picture(out / name, picture)
+    pictures.write_sheet(out / SHEET, drawn)
+
+
+def _file_of(i: int, name: str) -> str:
+    """Return what the picture that is drawn of one with a name is called."""
+    stem = files.shortened(Path(name).stem, MAX_STEM_BYTES)
+    return f'{i:04d}_{stem}.png' if stem else f'{i:04d}.png'
 
 
 def interpolate_command(args) -> None:
@@ -68,24 +102,13 @@ def interpolate_command(args) -> None:
 
 def encode_command(args) -> None:
     """`encode`: write the latents of pictures, for other programs."""
-    import numpy as np
-    if args.out.suffix.lower() not in ('.npz', '.csv'):
+    if args.out.suffix.lower() not in latents.SUFFIXES:
         raise ExperimentError(f'--out {args.out}: expected a name that ends in .npz or .csv')
     check_out(args.out, args.force)
     net = _encoder(args.run, args.results_root, args.ctx)
     names, pixels = _read(net, args.pictures, args.skip_bad)
     mean, logvar = net.encode(pixels)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    if args.out.suffix.lower() == '.npz':
-        with files.replacing(args.out) as temporary, open(temporary, 'wb') as file:
-            np.savez(file, names=np.array([files.printable(name) for name in names]), mean=mean,
-                     logvar=logvar)
-    else:
-        n = mean.shape[1]
-        columns = ('picture', *(f'mean_{i}' for i in range(n)), *(f'logvar_{i}' for i in range(n)))
-        write_csv(args.out, columns, [
-            dict(zip(columns, (name, *of_mean.tolist(), *of_logvar.tolist()), strict=True))
-            for name, of_mean, of_logvar in zip(names, mean, logvar, strict=True)])
+    latents.write(args.out, names, {'mean': mean, 'logvar': logvar})
     print(args.out)
 
 

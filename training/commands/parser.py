@@ -170,6 +170,20 @@ def _sample(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='number of samples (default: 16)')
     sub.add_argument('--seed', metavar='S', type=options.seed, default=0,
                      help="of the latents; a seed's first are the same for every N (default: 0)")
+    sub.add_argument('--around', metavar='PICTURE', type=options.expanded,
+                     help="near a picture's latent, and not anywhere in the prior")
+    sub.add_argument('--spread', metavar='S', type=options.positive,
+                     help='how far from it, 1 being the spread of the prior (default: '
+                          f'{own_pictures.SPREAD})')
+    sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
+                     help='where the PNG files, sheet.png and latents.csv go')
+
+
+def _decode(sub: argparse.ArgumentParser, images: Path) -> None:
+    options.add_run(sub, images)
+    options.add_ctx(sub)
+    sub.add_argument('latents', metavar='LATENTS', type=options.existing,
+                     help='.npz or .csv, as encode and sample write them: z or else mean is drawn')
     sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
                      help='where the PNG files and sheet.png go')
 
@@ -276,6 +290,8 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'encode': (own_pictures.encode_command, _encode,
                'write the latents of your own pictures to a file',
                'encode DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out latents.npz'),
+    'decode': (own_pictures.decode_command, _decode, 'draw latents out of a file',
+               'decode DenseVAE_on_MNIST/5_3_400_bce_50 latents.npz --out drawn'),
     'export': (export.export_command, _export,
                'write the nets of a finished run for other programs',
                'export DenseVAE_on_MNIST/5_3_400_bce_50 --format onnx --out digits.onnx'),

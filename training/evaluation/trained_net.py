@@ -102,11 +102,15 @@ class TrainedNet:
         return self.decode(z), mean, logvar
 
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
-        """Return n samples from the prior, (n, h, w, c) uint8.
+        """Return n samples from the prior, (n, h, w, c) uint8: the pictures of `latents`."""
+        return self.decode(self.latents(n, seed))
+
+    def latents(self, n: int, seed: int = 0) -> np.ndarray:
+        """Return n latents from the prior, (n, z) float32.
 
         A seed's first are the same for every n.
         """
-        return self.decode(rng.noise(seed, rng.PICTURES, 0, 0, FOR_OWN, (n, self.row.n_latent)))
+        return rng.noise(seed, rng.PICTURES, 0, 0, FOR_OWN, (n, self.row.n_latent))
 
     def interpolate(self, pictures: np.ndarray, n_steps: int = 10,
                     spherical: bool = False) -> np.ndarray:
