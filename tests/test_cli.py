@@ -456,6 +456,17 @@ def test_line_a_minute_says_where_an_epoch_is(run, monkeypatch, seconds, n_lines
                             r'\(2 of 2\)', lines[4])
 
 
+@pytest.mark.parametrize('seconds, epoch, left', [
+    (600.0, 0, ', 90 min left'), (600.0, 8, ', 10 min left'), (600.0, 9, ''), (5.0, 0, ''),
+    (7200.0, 3, ', 12.0 h left')])
+def test_line_of_an_epoch_says_how_long_the_rest_takes(capsys, seconds, epoch, left):
+    bar = progress_bar.ProgressBar(10)
+    bar.on_epoch({'epoch': epoch, 'phase': 'solo', 'vae_loss': 1.0, 'val_loss': None,
+                  'seconds': seconds})
+    assert capsys.readouterr().out == (
+        f'epoch {epoch} solo vae_loss 1.0000 {seconds} s ({epoch + 1} of 10{left})\n')
+
+
 @pytest.mark.parametrize('command', ['list', 'run', 'strips', 'demo', 'verify', 'launch'])
 def test_help_shows_an_example(capsys, command):
     from training import __main__ as main

@@ -51,13 +51,21 @@ class ProgressBar:
         shown = ' '.join(f'{k} {record[k]:.4f}' for k in record
                          if k.endswith('_loss') and record[k] is not None)
         tqdm.write(f'epoch {record["epoch"]} {record["phase"]} {shown} '
-                   f'{record["seconds"]:.1f} s ({self._count(record["epoch"])})')
+                   f'{record["seconds"]:.1f} s ({self._count(record["epoch"])}'
+                   f'{self._left(record)})')
         sys.stdout.flush()
         if not self.terminal:
             self.next_refresh = time.monotonic() + LINE_SECONDS
 
     def _count(self, epoch: int) -> str:
         return f'{epoch + 1} of {self.total_epochs}'
+
+    def _left(self, record: dict) -> str:
+        """Return how long the epochs to come take, if they are like the last one."""
+        minutes = (self.total_epochs - 1 - record['epoch']) * record['seconds'] / 60
+        if minutes < 1:
+            return ''
+        return f', {minutes:.0f} min left' if minutes < 100 else f', {minutes / 60:.1f} h left'
 
     def close(self) -> None:
         """Take the bar away."""
