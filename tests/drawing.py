@@ -74,7 +74,7 @@ def _random(parameter, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(0.5, 1.5, shape)
     if len(shape) == 1:
         return rng.normal(0, 0.3, shape)
-    n_in = shape[0] / 3 if 'transpose' in name else np.prod(shape[1:])  # that add to an output
+    n_in = np.prod(shape[1:]) / (1.5 if len(shape) == 4 else 1)  # roughly, that add to an output
     return rng.normal(0, (2 / n_in) ** 0.5, shape)
 
 

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.explorer [results/explorer.html]
 
 In headless Chromium (see tests/requirements-browser.txt). Each of 30 moves is drawn by all nets of
-a group; medians and the slowest are printed, and how long the page takes to open.
+a group; medians, the fastest and the slowest are printed, and how long the page takes to open.
 """
 import argparse
 import shutil
@@ -67,7 +67,8 @@ def report(driver, page: Path) -> None:
     for group in range(driver.execute_script('return groups.length')):
         title, n_nets, times = driver.execute_async_script(TIMED, group, MOVES)
         total += median(times)
-        print(f'{title}: {n_nets} nets in {median(times):.1f} ms (slowest {max(times):.1f})')
+        print(f'{title}: {n_nets} nets in {median(times):.1f} ms '
+              f'({min(times):.1f} to {max(times):.1f})')
     print(f'all nets: {total:.1f} ms')
 
 

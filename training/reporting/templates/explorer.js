@@ -195,8 +195,7 @@ function normal() {  // Box and Muller's
 const sample = () => ({ z: Float32Array.from({ length: state.group.latents }, normal) });
 const origin = () => ({ z: new Float32Array(state.group.latents) });
 
-function offer(picture, pixels) {  // a picture to begin with, and as an end of walks
-  const { thumbnails, ends, shape } = state.group;
+function offer({ thumbnails, ends, shape }, picture, pixels) {  // to begin with, and as an end of walks
   const value = String(picture);
   const index = thumbnails.findIndex(one => one.firstChild.value === value);
   const canvas = made('canvas', { ariaHidden: 'true' });
@@ -254,25 +253,30 @@ async function take(file) {
   const { group } = state;
   const nets = group.nets.filter(net => net.encodes);
   if (!nets.length) return;
-  status.textContent = `${file.name} is being read.`;
+  answer(`${file.name} is being read.`);
   try {
     const fitted = await ask('fit', { file, shape: group.shape });
     if (fitted.problem) {
-      status.textContent = `${file.name}: ${fitted.problem}.`;
+      answer(`${file.name}: ${fitted.problem}.`);
       return;
     }
     const codes = await Promise.all(nets.map(net => ask('encode', { net: net.place, pixels: fitted.pixels })));
     nets.forEach((net, i) => { net.own = codes[i]; });
     group.own = fitted;
-    if (group !== state.group) return;
-    offer(OWN, fitted.pixels);
+    offer(group, OWN, fitted.pixels);
+    const [, height, width] = group.shape;
+    answer(`${file.name}: ${fitted.width} x ${fitted.height} pixels, cut to a square and scaled to ${width} x ${height}.`);
+    if (group !== state.group) return;  // it is among its pictures when one comes back
     listPictures();
     begin({ picture: OWN });
-    const [, height, width] = group.shape;
-    status.textContent = `${file.name}: ${fitted.width} x ${fitted.height} pixels, cut to a square and scaled to ${width} x ${height}.`;
   } catch (error) {
-    status.textContent = `${file.name}: cannot be drawn (${error.message}).`;
+    answer(`${file.name}: cannot be drawn (${error.message}).`);
   }
+}
+
+function answer(text) {  // where a dropped picture's answer is seen
+  element('answer').textContent = text;
+  element('answer').scrollIntoView({ block: 'nearest' });
 }
 
 function save() {
@@ -294,7 +298,7 @@ function save() {
     const link = made('a', { href: URL.createObjectURL(blob), download: 'drawn.png' });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    status.textContent = `Saved as ${link.download}: ${shown.map(({ name }) => name.textContent).join(', ')}.`;
+    status.textContent = `Saved as ${link.download}.`;
   });
 }
 
@@ -315,6 +319,7 @@ function choose(group) {
   const { file } = element('own').elements;
   file.disabled = without.length === nets.length;
   file.value = '';
+  element('answer').textContent = '';
   element('fits').textContent = [file.disabled ? '' : `It is turned upright, cut to the square in its middle and scaled to ${shape[2]} x ${shape[1]} pixels${shape[0] === 1 ? '; digits are white on black' : ''}.`,
     ...without.map(net => `${net.figure.name.textContent} draws none: ${net.absent}.`)].join(' ').trim();
   makeSliders();
@@ -344,7 +349,7 @@ async function unpack() {
       if (i === 0) element('figures').append(net.figure.figure);
     }
     state.group = group;
-    for (let picture = 0; picture < group.pictures; picture++) offer(picture, pixelsOf(picture));
+    for (let picture = 0; picture < group.pictures; picture++) offer(group, picture, pixelsOf(picture));
   }
   const select = element('choice').elements.group;
   choose(groups[select.value]);  // a browser may have kept a choice
