@@ -46,7 +46,8 @@ DENSE = 'DenseVAE_on_anime/512_5_1024_90_seeded'
 LOGREG = 'DenseVAE_DenseLogReg_on_anime/512_5_1024_1_1024_30_10_seeded'
 NETS = 'enc', 'dec', 'disc'  # of a VAE/GAN, in its statistics
 FALLING = 'lr2', 'lr3', 'lr4'  # system A's rules for learning rates
-WORDS = 'no one two three four five six seven eight nine ten eleven twelve'.split()
+WORDS = ('no one two three four five six seven eight nine ten eleven twelve thirteen '
+         'fourteen').split()
 PARTS = {2: 'half', 3: 'third', 4: 'quarter', 5: 'fifth', 8: 'eighth', 10: 'tenth',
          20: 'twentieth'}
 ENTRIES = []
@@ -285,6 +286,13 @@ def faces_by_the_published_vae():
         'resnet': found['frechet_reconstructions']['ResNet']['seeds']}
 
 
+def seeds_needed(falls: np.ndarray, n_tests: int) -> int:
+    """How many settle a difference, if all have the mean and spread of those that there are."""
+    t = abs(falls.mean()) / falls.std(ddof=1)
+    return next(n for n in range(2, 1000)
+                if 2 * n_tests * stats.t.sf(t * n ** 0.5, n - 1) < 1 - CONFIDENCE)
+
+
 @said(README, 'against ConvDisc: a Frechet distance of {frechet[with]:.0f} in place of '
               '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB.',
       '`python -m training gallery claim`, {hours} hours of training',
@@ -305,6 +313,9 @@ def faces_by_the_published_vae():
       'with one of three the distance fell by {falls[ResNet][0]:.0f}, nearly as far as against '
       'ConvDisc ({falls[ConvDisc][0]:.0f}), with two by {falls[ResNet][1]:.0f} and '
       '{falls[ResNet][2]:.0f} ({falls[ConvDisc][1]:.0f} and {falls[ConvDisc][2]:.0f})',
+      'it takes {needed[frechet_reconstructions]} of them for the Frechet distance of '
+      'reconstructions, {needed[frechet_samples]} for that of samples, {needed[sharpness]} for '
+      'sharpness and {needed[psnr]} for PSNR (p below 0.05, corrected for {tests} tests)',
       'Without the flaws of ConvVAE [noise rises as much](#three-seeds-of-faces), but from '
       '{noise[alone]:.2f}.',
       '{of_faces:.0f} minutes of training for its {runs} runs')
@@ -315,6 +326,11 @@ def faces_by_a_vae_without_flaws():
     return against_convdisc(sharpness.SOUND) | {
         'seeds': word(len(lines) / 3), 'epochs': len(epochs(lines[0]['run'])),
         'falls': falls_of_distance(found), 'flawed': flawed['difference'],
+        'tests': word(sum(line['p'] is not None for of in found.values()
+                          for line in of.values())),
+        'needed': {measure: word(seeds_needed(of['ResNet']['falls'], 10)) for measure, of in found.items()
+                   if measure in ('frechet_reconstructions', 'frechet_samples', 'sharpness',
+                                  'psnr')},
         'from_flawed': flawed['alone'], 'runs': word(len(lines)),
         'hours': word(sum(line['minutes'] for line in table('claim').values()) / 60),
         'of_faces': sum(line['minutes'] for line in lines)}
@@ -636,7 +652,7 @@ def flaws_of_convvae_on_all_faces():
 
 # A learned similarity
 
-@said(LEARNED, 'compares all that follow ({hours:.1f} hours on 2 cores).')
+@said(LEARNED, 'compares all runs of this part ({hours:.1f} hours on 2 cores).')
 def all_vaegans():
     by_run = {line['run']: line['minutes'] for line in studied('vaegan').values()}
     return {'hours': sum(by_run.values()) / 60}
