@@ -328,9 +328,9 @@ def faces_by_a_vae_without_flaws():
         'falls': falls_of_distance(found), 'flawed': flawed['difference'],
         'tests': word(sum(line['p'] is not None for of in found.values()
                           for line in of.values())),
-        'needed': {measure: word(seeds_needed(of['ResNet']['falls'], 10)) for measure, of in found.items()
-                   if measure in ('frechet_reconstructions', 'frechet_samples', 'sharpness',
-                                  'psnr')},
+        'needed': {measure: word(seeds_needed(of['ResNet']['falls'], 10))
+                   for measure, of in found.items() if measure in (
+                       'frechet_reconstructions', 'frechet_samples', 'sharpness', 'psnr')},
         'from_flawed': flawed['alone'], 'runs': word(len(lines)),
         'hours': word(sum(line['minutes'] for line in table('claim').values()) / 60),
         'of_faces': sum(line['minutes'] for line in lines)}

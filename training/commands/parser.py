@@ -101,6 +101,12 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                           'the parameters of the lowest')
     sub.add_argument('--from', metavar='RUN', dest='begin_from',
                      help='begin with the parameters of a finished run of the same nets')
+    sub.add_argument('--more', metavar='N', type=options.count,
+                     help='let the finished run that these words name go on for N epochs, to the '
+                          'same bits as a run of so many at once')
+    sub.add_argument('--keep-checkpoint', action='store_true',
+                     help='keep the last checkpoint of the finished run, for --more: a file three '
+                          'times as large as its parameters')
     sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
                      help='set any other field of the row; may be repeated')
     sub.add_argument('--kvstore', metavar='dist_sync',

@@ -15,7 +15,7 @@ from training.commands.wiring import (
     set_up_process,
     train_row,
 )
-from training.experiments import naming, registry
+from training.experiments import early_stopping, naming, registry
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, tables
@@ -32,6 +32,10 @@ def run_command(args) -> None:
     chosen = _asked(args.name, args.match, _changes(vars(args)), args.epochs, args.own_name,
                     args.results_root, args.begin_from)
     if args.dry_run:
+        if args.more:
+            chosen = {naming.run_name(longer, args.own_name): longer for longer in (
+                _longer(row, args.more, args.results_root / naming.run_name(row))
+                for row in chosen.values())}
         print(json.dumps([{'run': run, 'published': row.name, **row.configuration()}
                           for run, row in chosen.items()], indent=2))
         return
@@ -43,7 +47,7 @@ def run_command(args) -> None:
     workers = parallel.Workers(args.kvstore)
     options = Options(args.results_root, args.command_line, args.force, args.fresh,
                       args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
-                      own_name=args.own_name)
+                      own_name=args.own_name, keep_checkpoint=args.keep_checkpoint)
     begin_from = initial.folder_of(args.results_root, args.begin_from)
     dataset, wanted = None, None
     for run, row in chosen.items():
@@ -55,6 +59,10 @@ def run_command(args) -> None:
         if dataset:
             row = on_data(row, dataset)
             run = naming.run_name(row, args.own_name)
+        if args.more:
+            options = replace(options, continued=args.results_root / naming.run_name(row))
+            row = _longer(row, args.more, options.continued)
+            run = naming.run_name(row, args.own_name)
         folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
             run_folder.remove_leftovers(folder)
@@ -64,6 +72,21 @@ def run_command(args) -> None:
             continue
         train_row(row, dataset, ctx, options, begin_from, args.data_root, args.data_name,
                   args.skip_bad, workers)
+
+
+def _longer(row: Row, more: int, folder: Path) -> Row:
+    """Return the row of a finished run with more epochs, of the kind that it ended with.
+
+    ExperimentError if it has not kept what they begin with.
+    """
+    if early_stopping.patience(row):
+        raise ExperimentError(f'--more {more}: expected a run without stop_after, which does not '
+                              'end with the parameters that it keeps')
+    if not (folder / run_folder.KEPT_CHECKPOINT).exists():
+        raise ExperimentError(f'{folder}: no {run_folder.KEPT_CHECKPOINT}, with which more epochs '
+                              'begin; train it with --keep-checkpoint')
+    last = 'combo_epochs' if row.combo_epochs else 'solo_epochs'
+    return replace(row, **{last: getattr(row, last) + more})
 
 
 def _data_of(row: Row, is_needed: bool, data_root: Path | None, skip_bad: bool,

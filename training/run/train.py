@@ -44,6 +44,8 @@ class Options:
     tensorboard: Path | None = None
     published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
     own_name: str | None = None        # of the run, if the user gave it one
+    continued: Path | None = None      # the folder of a finished run of fewer epochs
+    keep_checkpoint: bool = False
 
 
 def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
@@ -74,6 +76,9 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
                           classifier)
             reserve.close()
             _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, ctx, options)
+            if options.keep_checkpoint:
+                kept = unfinished.keep_last(folder)
+                print(f'{kept.name}: {kept.stat().st_size / 1e6:.0f} MB kept, for --more')
             run_folder.finish(folder, final)
         except Exception as error:
             reserve.close()
@@ -91,6 +96,8 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
     """Train all epochs that are still to be trained, with a checkpoint after each."""
     goes_on = unfinished.checkpoints_in(folder)
     merged = unfinished.merged_config(folder, config) if goes_on else config
+    if options.continued and not goes_on:
+        unfinished.continue_from(options.continued, folder)
     progress = checkpoints.last(folder, networks, row, len(dataset.train))
     run_folder.write_config(folder, merged)
     for line in [] if progress else unfinished.left_behind(folder, row):

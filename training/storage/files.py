@@ -2,6 +2,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -64,6 +65,16 @@ def shortened(name: str, n_bytes: int) -> str:
     while len(kept := name.encode(errors='surrogateescape')) > n_bytes:
         name = name[:-1]
     return os.fsdecode(kept)
+
+
+def copy(path: Path, to: Path) -> None:
+    """Give a file a second name, or copy it where the disk knows no such; whole or not at all."""
+    with replacing(to) as temporary:
+        try:
+            temporary.unlink(missing_ok=True)
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
 
 
 def check_writable(folder: Path) -> None:

@@ -26,6 +26,7 @@ GONE = [('step', 'vaegan'), ('pixel_loss', None), ('solo_epochs', 0), ('pbp_weig
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
 BEST = 'checkpoint-best.{}'  # parameters of the epoch of the lowest held-out loss, by net
+KEPT_CHECKPOINT = 'checkpoint.safetensors'  # of a finished run's last epoch, if it is kept
 SUMS = 'SHA256SUMS'         # of all other files of a finished run, as sha256sum writes and checks
 # All files that commands write into a run's folder; whatever else is there is the user's
 RECORDED = re.compile(
@@ -33,7 +34,8 @@ RECORDED = re.compile(
     r'pictures\.safetensors|(strip|inputs|losses|classes|explore_[a-z]+)\.png|\d+\.png|'
     r'(strip|samples)(_\d+\.png|\.gif)')
 TEMPORARY = re.compile(rf'\..+\.\d+{re.escape(files.TEMPORARY)}')
-UNRECORDED = re.compile(rf'checkpoint-(\d+-\d+\.safetensors|best\.(vae|disc))|{SUMS}|\{LOCK}|'
+UNRECORDED = re.compile(rf'checkpoint(-\d+-\d+)?\.safetensors|checkpoint-best\.(vae|disc)|'
+                        rf'{SUMS}|\{LOCK}|'
                         + TEMPORARY.pattern)
 
 
@@ -76,7 +78,8 @@ def remove_leftovers(final: Path) -> None:
     What is not ours in the folder of the run that it replaced stays, in this one.
     """
     for path in final.iterdir():
-        if _is_own(path) and UNRECORDED.fullmatch(path.name) and path.name != SUMS:
+        if _is_own(path) and UNRECORDED.fullmatch(path.name) and path.name not in (
+                SUMS, KEPT_CHECKPOINT):
             path.unlink()
     replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
     with contextlib.suppress(OSError):

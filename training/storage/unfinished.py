@@ -1,12 +1,14 @@
 """Unfinished runs: whether one may go on, and which one is left when another begins."""
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from training.experiments.row import Row
-from training.storage import run_folder
+from training.storage import files, run_folder
 from training.storage.run_folder import CONFIG, UNFINISHED, FolderError
 
 CHECKPOINT = f'checkpoint-{"[0-9]" * 6}-{"[0-9]" * 6}.safetensors'  # epochs and batches done
+ON_THE_WAY = re.compile(r'(samples|strip)_\d+\.png|classes\.csv')  # a run makes before its end
 # Fields that are found and not set, and what they are without a checksum
 FOUND = {'images': 'those of the shown results', 'initial': 'drawn'}
 
@@ -42,6 +44,26 @@ def _difference(before, now) -> str:
 def checkpoints_in(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, the oldest first."""
     return sorted(filter(Path.is_file, folder.glob(CHECKPOINT)))
+
+
+def keep_last(folder: Path) -> Path:
+    """Keep the last checkpoint of a run that is about to be finished; return where."""
+    kept = folder / run_folder.KEPT_CHECKPOINT
+    files.copy(checkpoints_in(folder)[-1], kept)
+    return kept
+
+
+def continue_from(finished: Path, folder: Path) -> None:
+    """Let the run in a folder go on where a finished one of fewer epochs ended.
+
+    With its checkpoint, and the pictures and numbers of samples that it made on the way.
+    """
+    row = run_folder.row_of(run_folder.read_config(finished), finished)
+    for path in sorted(finished.iterdir()):
+        if ON_THE_WAY.fullmatch(path.name):
+            files.copy(path, folder / path.name)
+    files.copy(finished / run_folder.KEPT_CHECKPOINT,
+               folder / f'checkpoint-{row.epochs:06d}-000000.safetensors')
 
 
 def all_in(root: Path) -> list[dict]:

@@ -1,0 +1,73 @@
+"""`run --more`: a finished run goes on."""
+import numpy as np
+import pytest
+
+from training.reporting.statistics import read_statistics
+from training.storage import run_folder
+
+CASES = {  # how a run is begun, with epochs; how many more
+    'solo': (['DenseVAE_on_MNIST/5_3_400_bce_50', '--epochs', '2', '--set', 'kl_warmup=3',
+              '--snapshot-every', '1', '--set', 'n_hnodes=8'], 2),
+    'combo': (['DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50', '--epochs', '1+1', '--set',
+               'n_hnodes=8', '--set', 'disc_hnodes=8'], 1),
+    'vaegan': (['VAEGAN_on_MNIST/paper_5_3_400_1_200_50', '--epochs', '2', '--set', 'n_hnodes=8',
+                '--set', 'disc_hnodes=8', '--set', 'grid_from=1', '--set', 'grid_every=1'], 1)}
+
+
+@pytest.fixture
+def run(cli, mnist_root, tmp_path):
+    def call(folder, *words):
+        return cli(['run', *words, '--limit', '96', '--ctx', 'cpu', '--data-root', str(mnist_root),
+                    '--results-root', str(tmp_path / folder)])
+    return call
+
+
+def contents(folder) -> dict:
+    """All that has to be the same: not times, nor what names the command."""
+    found = {path.name: path.read_bytes() for path in folder.iterdir()
+             if path.suffix not in ('.csv', '.md') and path.name not in (
+                 run_folder.SUMS, run_folder.KEPT_CHECKPOINT)}
+    found['epochs'] = [{name: value for name, value in line.items() if name != 'seconds'}
+                       for line in read_statistics(folder)]
+    return found
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_more_epochs_are_those_of_a_longer_run(run, tmp_path, case):
+    words, more = CASES[case]
+    epochs = words.index('--epochs') + 1
+    status, out, err = run('a', *words, '--keep-checkpoint')
+    assert status == 0 and 'checkpoint.safetensors: ' in out, err
+    status, out, err = run('a', *words, '--more', str(more))
+    assert status == 0 and f'going on after 2 of {2 + more} epochs' in out, err
+    longer = [*words]
+    longer[epochs] = f'1+{1 + more}' if case == 'combo' else str(2 + more)
+    assert run('b', *longer)[0] == 0
+    (name, once), = run_folder.finished_runs(tmp_path / 'b').items()
+    assert contents(once) == contents(tmp_path / 'a' / name)
+    assert len(run_folder.finished_runs(tmp_path / 'a')) == 2  # the shorter one stays
+    # Another time: from what the longer one has kept there is nothing
+    status, _, err = run('a', *longer, '--more', '1')
+    assert status == 2 and 'train it with --keep-checkpoint' in err
+
+
+def test_kept_checkpoint_is_replaced_with_its_run(run, tmp_path):
+    words = CASES['solo'][0]
+    assert run('a', *words, '--keep-checkpoint')[0] == 0
+    (_, folder), = run_folder.finished_runs(tmp_path / 'a').items()
+    before = (folder / run_folder.KEPT_CHECKPOINT).stat().st_size
+    assert before > 3 * sum(np.prod(shape) for shape in ((8, 784), (784, 8))) * 4
+    assert run('a', *words, '--force')[0] == 0
+    assert not (folder / run_folder.KEPT_CHECKPOINT).exists()
+
+
+def test_run_that_keeps_its_best_epoch_cannot_go_on(run):
+    words = [*CASES['solo'][0], '--stop-after', '1']
+    assert run('a', *words, '--keep-checkpoint')[0] == 0
+    status, _, err = run('a', *words, '--more', '1')
+    assert status == 2 and 'expected a run without stop_after' in err
+
+
+def test_what_goes_on_without_a_run_is_refused(run, tmp_path):
+    status, out, err = run('a', *CASES['solo'][0], '--more', '3', '--dry-run')
+    assert status == 2 and 'no checkpoint.safetensors' in err and not (tmp_path / 'a').exists()
