@@ -20,7 +20,7 @@ def list_command(args) -> None:
     published = published_numbers()
     finished = run_folder.finished_runs(args.results_root)
     configs = {run: run_folder.read_config(folder) for run, folder in finished.items()}
-    lines, stopped = [], _stopped(args.results_root)
+    lines, first_of, stopped = [], {}, _stopped(args.results_root)
     for name, row in registry.EXPERIMENTS.items():
         runs = [run for run, config in configs.items()
                 if run not in registry.EXPERIMENTS and config['name'] == name]
@@ -29,6 +29,7 @@ def list_command(args) -> None:
             if not runs:
                 continue
         first, numbers = registry.canonical(row).name, published.get(name, {})
+        first_of[name] = first
         rows = {run: run_folder.row_of(configs[run], finished[run]) for run in runs}
         variants = {run: (finished[run], own, naming.comparable_curve(own, numbers),
                           naming.labels(own, configs[run].get('own_name')))
@@ -39,6 +40,10 @@ def list_command(args) -> None:
         raise ExperimentError(f'no experiment or finished run matches {args.match!r} (`list` '
                               f'shows all; {finding.ELSEWHERE})')
     if args.json:
+        for ours in (one for line in lines for one in (line, *line['variants'])):
+            folder = finished.get(first_of.get(ours['name'], ours['name']))
+            evaluation = folder and run_folder.read_evaluation(folder)
+            ours['measures'] = evaluation and evaluation['measures']
         print(json.dumps(lines, indent=2))
         return
     width = shutil.get_terminal_size().columns

@@ -16,6 +16,7 @@ from training.commands import (
     timing,
     train,
 )
+from training.evaluation.measures import in_tables
 from training.experiments.fields import allowed
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Experiment, VaeGan
@@ -108,7 +109,14 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='keep the last checkpoint of the finished run, for --more: a file three '
                           'times as large as its parameters')
     sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
-                     help='set any other field of the row; may be repeated')
+                     help='set any other field of the row; may be repeated. Several values, '
+                          'separated by commas, here or of an option above, train all '
+                          'combinations, one after the other')
+    sub.add_argument('--sort', metavar='MEASURE', choices=tuple(in_tables()),
+                     default='frechet_reconstructions',
+                     help='of several values: the measure by which runs stand in the table at the '
+                          f'end, one of {", ".join(in_tables())} (default: '
+                          'frechet_reconstructions)')
     sub.add_argument('--kvstore', metavar='dist_sync',
                      help='train together with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')

@@ -1,11 +1,12 @@
 """`run`, `launch` and `demo`: commands that train."""
+import itertools
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from data import MissingDataError, fetch
-from training.commands import initial
+from training.commands import initial, runs
 from training.commands.wiring import (
     check_data,
     idle_by_data,
@@ -49,7 +50,7 @@ def run_command(args) -> None:
                       args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
                       own_name=args.own_name, keep_checkpoint=args.keep_checkpoint)
     begin_from = initial.folder_of(args.results_root, args.begin_from)
-    dataset, wanted = None, None
+    dataset, wanted, finished = None, None, {}
     for run, row in chosen.items():
         asked = row.data, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
@@ -63,15 +64,34 @@ def run_command(args) -> None:
             options = replace(options, continued=args.results_root / naming.run_name(row))
             row = _longer(row, args.more, options.continued)
             run = naming.run_name(row, args.own_name)
-        folder = args.results_root / run
+        finished[run] = folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
             run_folder.remove_leftovers(folder)
-            if args.name is not None:
+            if args.name is not None and len(chosen) == 1:
                 raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
         train_row(row, dataset, ctx, options, begin_from, args.data_root, args.data_name,
                   args.skip_bad, workers)
+    if args.name is not None and len(chosen) > 1 and workers.rank == 0:
+        print(_measured(finished, args.sort, ctx[0], args.data_root, args.skip_bad))
+
+
+def _measured(folders: dict[str, Path], sort: str, ctx, data_root: Path | None,
+              skip_bad: bool) -> str:
+    """Return a table of the measures of finished runs, by name; they are taken where they lack.
+
+    sort: the measure by which runs stand in it, the smallest first.
+    """
+    lines = []
+    for folder in folders.values():
+        evaluation = run_folder.read_evaluation(folder)
+        if evaluation is None:
+            evaluation = runs.evaluate_run(runs.load_run(folder, ctx, data_root, skip_bad,
+                                                         whole=True), data_root, skip_bad)
+        row = run_folder.row_of(run_folder.read_config(folder), folder)
+        lines.append((naming.labels(row), evaluation['measures']))
+    return tables.measured(lines, sort)
 
 
 def _longer(row: Row, more: int, folder: Path) -> Row:
@@ -100,6 +120,15 @@ def _data_of(row: Row, is_needed: bool, data_root: Path | None, skip_bad: bool,
         return None
 
 
+def _combinations(changes: list[str]) -> list[list[str]]:
+    """Return all choices of one value for each change: of `a=1,2` it is `a=1` or `a=2`."""
+    choices = []
+    for change in changes:
+        field, equals, values = change.partition('=')
+        choices.append([f'{field}{equals}{value}' for value in values.split(',')])
+    return [*map(list, itertools.product(*choices))]
+
+
 def _changes(options: dict) -> list[str]:
     """Return what options by name change of a row, each as `--set` takes it."""
     return [f'{field}={options[field]}' for field in naming.OPTIONS
@@ -110,7 +139,8 @@ def _asked(name: str | None, match: str | None, changes: list[str], epochs: str 
            own_name: str | None, results_root: Path, begin_from: str | None) -> dict[str, Row]:
     """Return the rows that `run` is to train, by the names of their runs.
 
-    name: of a row; none: match is a pattern of several. changes: `field=value` each. epochs: of
+    name: of a row; none: match is a pattern of several. changes: `field=value` each, or
+    `field=value,value ..` for a run of each. epochs: of
     `registry.changed`. own_name: the user's, of the run. begin_from: the run with whose
     parameters they begin, in results_root. None has a change that does nothing: it would make a
     new name for the same training.
@@ -120,10 +150,12 @@ def _asked(name: str | None, match: str | None, changes: list[str], epochs: str 
     chosen = {}
     if own_name is not None:
         naming.check_own_name(own_name)
-        if name is None:
-            raise ExperimentError(f'--name {own_name}: expected one NAME, found --match')
-    for row in registry.match(match) if name is None else [registry.get(name)]:
-        changed = initial.begun(registry.changed(registry.canonical(row), changes, epochs),
+        if name is None or len(_combinations(changes)) > 1:
+            raise ExperimentError(f'--name {own_name}: expected one NAME and one value a field, '
+                                  'found several runs')
+    rows = registry.match(match) if name is None else [registry.get(name)]
+    for row, changes_of_one in itertools.product(rows, _combinations(changes)):
+        changed = initial.begun(registry.changed(registry.canonical(row), changes_of_one, epochs),
                                 initial.folder_of(results_root, begin_from))
         check_data(changed)
         first = registry.canonical(_effective(changed))

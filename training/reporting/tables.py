@@ -144,6 +144,20 @@ def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
     return markdown_table([['', *runs], *lines])
 
 
+def measured(runs: list[tuple[list[str], dict]], sort: str) -> str:
+    """Return measures of runs, a line each; runs: in what one differs, and its measures.
+
+    sort: the measure whose smallest value comes first; runs without it come last.
+    """
+    shown = {name: of for name, of in in_tables().items()
+             if any(name in measures for _, measures in runs)}
+    ordered = sorted(runs, key=lambda run: (sort not in run[1], run[1].get(sort, 0)))
+    return markdown_table([['', *(of.header for of in shown.values())],
+                           *([', '.join(differs) or 'as published',
+                              *(measure(measures, name) for name in shown)]
+                             for differs, measures in ordered)])
+
+
 def measure(measures: dict, name: str) -> str:
     """Return one of a run's measures for a table."""
     of = MEASURES[name]
