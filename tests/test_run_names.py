@@ -126,7 +126,7 @@ def test_a_name_is_of_one_run(call, tmp_path, monkeypatch):
         status, _, err = call('run', *words, '--name', 'mine')
         assert status == 2 and said in err.splitlines()[-1]
     status, _, err = call('run', '--match', f'{SOLO[:-8]}*', *SMALL, '--name', 'mine')
-    assert status == 2 and 'expected one NAME, found --match' in err
+    assert status == 2 and 'expected one NAME and one value a field' in err
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)

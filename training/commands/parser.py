@@ -1,6 +1,5 @@
 """The options of every command."""
 import argparse
-import textwrap
 from pathlib import Path
 from typing import NoReturn
 
@@ -8,6 +7,7 @@ from training.commands import (
     damage,
     explorer,
     export,
+    field_help,
     finished,
     gallery,
     listing,
@@ -17,9 +17,6 @@ from training.commands import (
     train,
 )
 from training.evaluation.measures import in_tables
-from training.experiments.fields import allowed
-from training.experiments.registry import EXPERIMENTS
-from training.experiments.row import Experiment, VaeGan
 from training.reporting.published import RESULTS
 from training.studies import STUDIES
 from training.studies.mixes import BASELINE
@@ -53,25 +50,6 @@ def parser(images: Path = RESULTS / 'images',
     return top
 
 
-def _fields_help() -> str:
-    """Return every field that --set takes: its meaning and bounds, and the nets that rows name."""
-    kinds = (Experiment, 'fields of all rows:'), (VaeGan, 'fields of VAE/GANs (VAEGAN_on_..):')
-    lines, said = [], set()
-    for row, title in kinds:
-        lines += [title]
-        for name, one in row.fields().items():
-            if name not in said:
-                text = f'{one.metadata["meaning"]} ({allowed(one)})'
-                lines += [f'  {name}', *textwrap.wrap(text, 74, initial_indent=6 * ' ',
-                                                      subsequent_indent=6 * ' ')]
-        said |= row.fields().keys()
-    for net in ('vae', 'disc'):
-        names = sorted({getattr(row, net) for row in EXPERIMENTS.values()} - {None})
-        lines += textwrap.wrap(f'names for {net}: {", ".join(names)}', 78,
-                               subsequent_indent='  ')
-    return '\n'.join(lines)
-
-
 def _list(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--match', metavar='GLOB', default='*',
                      help='show only experiments and finished runs whose names match a shell '
@@ -84,7 +62,7 @@ def _list(sub: argparse.ArgumentParser, images: Path) -> None:
 
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
-    sub.epilog = f'{_fields_help()}\n\n{sub.epilog}'
+    sub.epilog = f'{field_help.text()}\n\n{sub.epilog}'
     options.add_names(sub)
     options.add_own_name(sub)
     sub.add_argument('--epochs', metavar='N|S+C',
@@ -106,17 +84,14 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='let the finished run that these words name go on for N epochs, to the '
                           'same bits as a run of so many at once')
     sub.add_argument('--keep-checkpoint', action='store_true',
-                     help='keep the last checkpoint of the finished run, for --more: a file three '
-                          'times as large as its parameters')
+                     help='keep its last checkpoint, for --more: three times its parameters')
     sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
-                     help='set any other field of the row; may be repeated. Several values, '
-                          'separated by commas, here or of an option above, train all '
-                          'combinations, one after the other')
+                     help='set any other field of the row; may be repeated. Several values here or '
+                          'above, separated by commas, train all combinations one by one')
     sub.add_argument('--sort', metavar='MEASURE', choices=tuple(in_tables()),
                      default='frechet_reconstructions',
-                     help='of several values: the measure by which runs stand in the table at the '
-                          f'end, one of {", ".join(in_tables())} (default: '
-                          'frechet_reconstructions)')
+                     help='of several values: the measure that orders the table at the end, one '
+                          f'of {", ".join(in_tables())} (default: frechet_reconstructions)')
     sub.add_argument('--kvstore', metavar='dist_sync',
                      help='train together with the other workers of a job (see launch)')
     sub.add_argument('--force', action='store_true', help='replace a finished run')
