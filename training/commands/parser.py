@@ -12,6 +12,7 @@ from training.commands import (
     gallery,
     listing,
     options,
+    own_options,
     own_pictures,
     timing,
     train,
@@ -86,8 +87,8 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--keep-checkpoint', action='store_true',
                      help='keep its last checkpoint, for --more: three times its parameters')
     sub.add_argument('--set', metavar='FIELD=VALUE', action='append', default=[],
-                     help='set any other field of the row; may be repeated. Several values here or '
-                          'above, separated by commas, train all combinations one by one')
+                     help='set any other field of the row; may be repeated. Several values here '
+                          'or above, separated by commas, train all combinations in turn')
     sub.add_argument('--sort', metavar='MEASURE', choices=tuple(in_tables()),
                      default='frechet_reconstructions',
                      help='of several values: the measure that orders the table at the end, one '
@@ -136,82 +137,6 @@ def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_names(sub)
     sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=options.place, default=(0, 1),
                      help='interpolate between these two held-out images (default: 0 1)')
-    options.add_places(sub, images)
-
-
-def _reconstruct(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_run(sub, images)
-    options.add_ctx(sub)
-    options.add_pictures(sub)
-    sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
-                     help='where a PNG file of each goes, sheet.png (originals above), and '
-                          'pictures.csv with PSNR and KL')
-    latent = sub.add_mutually_exclusive_group()
-    latent.add_argument('--mean', action='store_true', help="draw the latent's mean")
-    latent.add_argument('--seed', metavar='S', type=options.seed, default=0,
-                        help='of the latents that are sampled (default: 0)')
-
-
-def _sample(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_run(sub, images)
-    options.add_ctx(sub)
-    sub.add_argument('--n', metavar='N', type=options.count, default=16,
-                     help='number of samples (default: 16)')
-    sub.add_argument('--seed', metavar='S', type=options.seed, default=0,
-                     help="of the latents; a seed's first are the same for every N (default: 0)")
-    sub.add_argument('--around', metavar='PICTURE', type=options.expanded,
-                     help="near a picture's latent, and not anywhere in the prior")
-    sub.add_argument('--spread', metavar='S', type=options.positive,
-                     help='how far from it, 1 being the spread of the prior (default: '
-                          f'{own_pictures.SPREAD})')
-    sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
-                     help='where the PNG files, sheet.png and latents.csv go')
-
-
-def _decode(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_run(sub, images)
-    options.add_ctx(sub)
-    sub.add_argument('latents', metavar='LATENTS', type=options.existing,
-                     help='.npz or .csv, as encode and sample write them: z or else mean is drawn')
-    sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
-                     help='where the PNG files and sheet.png go')
-
-
-def _interpolate(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_run(sub, images)
-    options.add_ctx(sub)
-    options.add_skip_bad_pictures(sub)
-    sub.add_argument('first', metavar='A', type=options.expanded, help='a picture')
-    sub.add_argument('last', metavar='B', type=options.expanded, help='another')
-    sub.add_argument('--steps', metavar='N', type=options.count, default=10,
-                     help='number of pictures, both ends among them (default: 10)')
-    sub.add_argument('--spherical', action='store_true',
-                     help='on the great circle between the latents, not the straight line')
-    sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
-                     help='a .png with all of them, or a .gif')
-
-
-def _encode(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_run(sub, images)
-    options.add_ctx(sub)
-    options.add_pictures(sub)
-    sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
-                     help='.npz with names, mean and logvar (n, z), or .csv')
-
-
-def _export(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_run(sub, images)
-    sub.set_defaults(ctx='cpu')  # nothing is computed
-    sub.add_argument('--format', choices=export.FORMATS, required=True,
-                     help='onnx: a graph a net, which computes what the net does; safetensors: '
-                          'parameters of all nets by name')
-    sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
-                     help='a.onnx stands for a.encoder.onnx, a.decoder.onnx and '
-                          'a.discriminator.onnx')
-
-
-def _explorer(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_page(sub)
     options.add_places(sub, images)
 
 
@@ -268,23 +193,24 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'explore': (finished.explore_command, _explore, 'draw what a finished run has learned: '
                 'samples, interpolations, traversals of latents, nearest images',
                 'explore DenseVAE_on_MNIST/5_3_400_bce_50'),
-    'reconstruct': (own_pictures.reconstruct_command, _reconstruct,
+    'reconstruct': (own_pictures.reconstruct_command, own_options.reconstruct,
                     'draw your own pictures again, by a finished run',
                     'reconstruct DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out drawn'),
-    'sample': (own_pictures.sample_command, _sample, 'draw new pictures by a finished run',
+    'sample': (own_pictures.sample_command, own_options.sample,
+               'draw new pictures by a finished run',
                'sample DenseVAE_on_MNIST/5_3_400_bce_50 --n 20 --seed 1 --out samples'),
-    'interpolate': (own_pictures.interpolate_command, _interpolate,
+    'interpolate': (own_pictures.interpolate_command, own_options.interpolate,
                     'draw the way from one of your pictures to another',
                     'interpolate DenseVAE_on_MNIST/5_3_400_bce_50 a.png b.png --out way.gif'),
-    'encode': (own_pictures.encode_command, _encode,
+    'encode': (own_pictures.encode_command, own_options.encode,
                'write the latents of your own pictures to a file',
                'encode DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out latents.npz'),
-    'decode': (own_pictures.decode_command, _decode, 'draw latents out of a file',
+    'decode': (own_pictures.decode_command, own_options.decode, 'draw latents out of a file',
                'decode DenseVAE_on_MNIST/5_3_400_bce_50 latents.npz --out drawn'),
-    'export': (export.export_command, _export,
+    'export': (export.export_command, own_options.export,
                'write the nets of a finished run for other programs',
                'export DenseVAE_on_MNIST/5_3_400_bce_50 --format onnx --out digits.onnx'),
-    'explorer': (explorer.explorer_command, _explorer,
+    'explorer': (explorer.explorer_command, own_options.explorer,
                  'write one page in which nets of finished runs draw, to play with in a browser',
                  'explorer DenseVAE_on_MNIST/5_3_400_bce_50 --out digits.html'),
     'report': (finished.report_command, options.add_results_root,
