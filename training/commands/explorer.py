@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data import MissingDataError, table
 from training.commands.own_pictures import load_net, refuse_existing
-from training.commands.wiring import load_data, validation_images
+from training.commands.wiring import load_data, resolve_devices, validation_images
 from training.experiments import naming
 from training.experiments.row import ExperimentError, Row
 from training.reporting import explorer
@@ -21,6 +21,7 @@ def explorer_command(args) -> None:
     if args.out.is_dir():
         raise ExperimentError(f'--out {args.out}: a folder, expected the name of a file')
     refuse_existing(args.out, args.force)
+    resolve_devices(args)
     files.check_writable(args.out.parent)
     folders = {}  # each run once
     for name in args.runs:
@@ -72,7 +73,7 @@ def _held_out(row: Row, config: dict, folder: Path, args):
 def _net(folder: Path, config: dict, originals, args) -> explorer.Net:
     """Return the nets of the run `args.run`, as the page takes them."""
     trained = load_net(args, encoder=False)
-    from models import plain  # MXNet: after the process is set up
+    from models import plain
     from training.storage import picture_file
     row, vae = trained.row, trained.vae
     shape = table.get(row.data).sized(row.image_size).shape
