@@ -19,6 +19,7 @@ import models
 from models import plain
 from tests.drawing import NETS, RandomNet, pictures
 from tests.test_page import Parsed
+from training.commands import explorer as command
 from training.reporting import explorer, page
 from training.storage import run_folder
 
@@ -178,6 +179,13 @@ def test_command_writes_a_page_without_the_data(cli, tmp_path):
                                                                            (False, 100)]
     assert (digits['pictures'], faces['pictures']) == (10, 0)
     assert len(out.read_bytes()) < 6e6
+
+
+def test_large_encoder_stays_outside(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, 'MOST_VALUES', 1000)
+    status, _, err = cli(['explorer', SOLO, '--out', str(tmp_path / 'a.html'), '--ctx', 'cpu'])
+    assert status == 0 and 'its encoder is too large for a page (638,810 parameters)' in err
+    assert 'its encoder is too large' in (tmp_path / 'a.html').read_text()
 
 
 @pytest.mark.parametrize('words, message', [

@@ -309,7 +309,7 @@ ENTRIES = {name: ['-m', 'training', *shlex.split(example)]
            for name, (*_, example) in COMMANDS.items() if name not in ('list', 'report')} | {
     f'benchmarks.{path.stem}': ['-c', f'import tests.benchmarks.{path.stem}']
     for path in sorted((ROOT / 'tests' / 'benchmarks').glob('*.py'))
-    if path.stem not in ('__init__', 'contenders', 'pytorch')}
+    if path.stem not in ('__init__', 'contenders', 'explorer', 'pytorch')}  # without MXNet
 
 
 @pytest.mark.parametrize('entry', ENTRIES)
