@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from training.commands import (
+    compare,
     damage,
     explorer,
     export,
@@ -213,6 +214,10 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'explorer': (explorer.explorer_command, own_options.explorer,
                  'write one page in which nets of finished runs draw, to play with in a browser',
                  'explorer DenseVAE_on_MNIST/5_3_400_bce_50 --out digits.html'),
+    'compare': (compare.compare_command, own_options.compare,
+                'draw losses and strips of finished runs side by side, and print their measures',
+                'compare DenseVAE_on_MNIST/5_3_400_bce_50 DenseVAE_on_MNIST/5_3_400_l2_50 '
+                '--out both.png'),
     'report': (finished.report_command, options.add_results_root,
                'write index.html: all finished runs on one page', 'report'),
     'gallery': (gallery.gallery_command, _gallery,

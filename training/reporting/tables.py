@@ -144,6 +144,30 @@ def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
     return markdown_table([['', *runs], *lines])
 
 
+def side_by_side(runs: list[tuple[Row, list[dict], dict]], names: list[str]) -> str:
+    """Return runs side by side, a column each: fields that differ, last losses, measures.
+
+    Of runs of different kinds the fields are those that all of them have.
+
+    runs: row, statistics and measures of each.
+    """
+    configurations = [{'training': row.kind.name} | row.configuration() for row, *_ in runs]
+    lines = [[field, *(str(of[field]) for of in configurations)] for field in configurations[0]
+             if all(field in of for of in configurations)
+             and len({str(of[field]) for of in configurations}) > 1]
+    losses = {}
+    for row, *_ in runs:
+        losses |= row.kind.losses
+    shown = {loss: (of.label, of.digits) for loss, of in losses.items()}
+    for loss, (label, digits) in (shown | {'val_loss': ('KL + pixel, held out', 2)}).items():
+        if any(statistics[-1].get(loss) is not None for _, statistics, _ in runs):
+            lines.append([f'{label}, last epoch', *(number(statistics[-1].get(loss), digits)
+                                                    for _, statistics, _ in runs)])
+    lines += [[f'{of.header}, held out', *(measure(measures, name) for *_, measures in runs)]
+              for name, of in in_tables().items() if any(name in m for *_, m in runs)]
+    return markdown_table([['', *names], *lines])
+
+
 def measured(runs: list[tuple[list[str], dict]], sort: str) -> str:
     """Return measures of runs, a line each; runs: in what one differs, and its measures.
 
