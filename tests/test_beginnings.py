@@ -315,3 +315,11 @@ def test_names_say_beginnings_and_ends():
     row = replace(registry.EXPERIMENTS[SOLO], stop_after=5, initial='0123abcd', mirror='yes')
     assert naming.run_name(row) == f'{SOLO}_stop5_mirror-yes_from-0123abcd'
     assert '--stop-after 5' in naming.command(row)
+
+
+@pytest.mark.parametrize('losses, kept', [
+    ([5.0, None, 6.0], 0), ([None, 5.0], 1), ([None, None], 0), ([5.0, 5.0], 0)])
+def test_epoch_without_a_held_out_loss_is_never_the_best(losses, kept):
+    row = replace(registry.get('DenseVAE_on_MNIST/5_3_400_bce_50'), stop_after=2)
+    records = [{'val_loss': loss} for loss in losses]
+    assert early_stopping.kept_epoch(row, records) == kept
