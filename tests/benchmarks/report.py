@@ -71,10 +71,11 @@ def markdown(lines: list[dict]) -> str:
     found = cases(lines)
     pairs = {case: of for case, of in found.items() if case[1] != VAEGAN}
     vae_gans = {case: of for case, of in found.items() if case[1] == VAEGAN}
-    parts = [head(lines), times_table(pairs), misses(pairs), totals_table(pairs),
-             timing_table(pairs)]
+    parts = [head([line for line in lines if line['kind'] != VAEGAN]), times_table(pairs),
+             misses(pairs), totals_table(pairs), timing_table(pairs)]
     if vae_gans:
-        parts[3:3] = [vae_gan_table(vae_gans), misses(vae_gans)]
+        parts += [head([line for line in lines if line['kind'] == VAEGAN]),
+                  vae_gan_table(vae_gans), misses(vae_gans)]
     return '\n\n'.join(part.strip() for part in parts)
 
 
@@ -86,7 +87,7 @@ def head(lines: list[dict]) -> str:
         nets = dict.fromkeys(line['nets'].split(' + ')[0] for line in of_it)
         counts = [f'{len(steps(next(iter(case.values()))))} of {vae}' for vae in nets
                   for case in [cases([line for line in of_it
-                                      if line['nets'].startswith(vae)]).popitem()[1]]]
+                                      if line['nets'].split(' + ')[0] == vae]).popitem()[1]]]
         flops, moved = (statistics.median(float(line[field]) for line in of_it)
                         for field in ('gflops', 'gb_per_second'))
         parts.append(
