@@ -16,7 +16,7 @@ help:
 	@echo 'make slow   run the tests that take minutes'
 	@echo 'make lint   run the linter'
 	@echo 'make gallery   train every anime experiment at a reduced scale (14 hours as recorded, beside other work)'
-	@echo 'make benchmark   time a step: ours, the original'"'"'s, PyTorch'"'"'s (90 minutes)'
+	@echo 'make benchmark   time a step: ours, the original'"'"'s, PyTorch'"'"'s (two hours)'
 
 run: $(COMMAND)
 	.venv/bin/python -m training demo
