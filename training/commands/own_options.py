@@ -38,7 +38,7 @@ def sample(sub: argparse.ArgumentParser, images: Path) -> None:
 def decode(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_run(sub, images)
     options.add_ctx(sub)
-    sub.add_argument('latents', metavar='LATENTS', type=options.existing,
+    sub.add_argument('latents', metavar='LATENTS', type=options.expanded,
                      help='.npz or .csv, as encode and sample write them: z or else mean is drawn')
     sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
                      help='where the PNG files and sheet.png go')
