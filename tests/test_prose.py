@@ -998,7 +998,8 @@ def speed_beside_pytorch():
 
 @said(BENCHMARKS,
       'At full size ours is {of[A on faces]:.2f} (A) and {of[paper on faces]:.2f} times (the '
-      'paper) as fast as the fastest of these, every other step is slower: {of[A on digits]:.2f} of its '
+      'paper) as fast as the fastest of these, every other step is slower: '
+      '{of[A on digits]:.2f} of its '
       "pace for A on digits, {of[paper on faces, reduced]:.2f} for the paper's nets reduced, "
       "{of[B]:.2f} for B, {of[paper on digits]:.2f} for the paper's losses on the smallest dense "
       'nets, {of[A on faces, reduced]:.2f} for A reduced. None reaches 1.5.')

@@ -57,6 +57,13 @@ def folder(text: str) -> Path:
     return path
 
 
+def existing(text: str) -> Path:
+    path = expanded(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f'{text!r}: no such file or folder')
+    return path
+
+
 def add_names(sub: argparse.ArgumentParser) -> None:
     group = sub.add_mutually_exclusive_group(required=True)
     group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
