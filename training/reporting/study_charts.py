@@ -107,8 +107,10 @@ def draw_seeds(path: Path, comparisons: dict[str, dict[str, dict[str, np.ndarray
     parts = figure.subfigures(len(comparisons), 1, squeeze=False)[:, 0]
     for part, (title, values) in zip(parts, comparisons.items(), strict=True):
         part.suptitle(title, fontsize=10, fontweight='bold')
-        for axis, (measure, samples) in zip(part.subplots(1, n_columns), values.items(),
-                                            strict=False):
+        axes = part.subplots(1, n_columns)
+        for axis in axes[len(values):]:
+            axis.set_axis_off()
+        for axis, (measure, samples) in zip(axes, values.items(), strict=False):
             for i, sample in enumerate(samples.values()):
                 mean, width = interval(sample)
                 axis.plot(i + np.linspace(-0.15, 0.15, len(sample)), sample, 'o', color=f'C{i}',

@@ -141,9 +141,12 @@ def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
                                    lambda line: line['measure'])
     for measure, of_pairs in by_measure:
         header, digits = measured[measure]
-        apart.append([header, *('{} ({}), p {}'.format(*seeds.cells(line, digits))
-                                for line in of_pairs)])
+        apart.append([header, *(_difference(*seeds.cells(line, digits)) for line in of_pairs)])
     return f'{tables.markdown_table(means)}\n{tables.markdown_table(apart)}'
+
+
+def _difference(apart: str, interval: str, p: str) -> str:
+    return f'{apart} ({interval})' + (f', p {p}' if p != '-' else '')
 
 
 def _grid(setting: Setting, compared: dict[str, tuple[Row, dict]]) -> str:
