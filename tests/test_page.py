@@ -13,7 +13,7 @@ from data import table
 from training.commands import wiring
 from training.evaluation.measures import in_tables
 from training.experiments import naming
-from training.experiments.registry import EXPERIMENTS
+from training.experiments.registry import EXPERIMENTS, OURS
 from training.reporting import page, pictures
 from training.reporting.published import our_numbers, published_numbers
 from training.storage import run_folder
@@ -98,7 +98,7 @@ def test_runs_are_in_the_published_order_and_reduced_ones_follow(committed):
         assert order == sorted(order)
         published = [naming.changes(rows[cards.index(name)]).keys() - {
             'solo_epochs', 'combo_epochs', 'step'} - rows[cards.index(name)].of_pictures()
-            for name in names]
+            or rows[cards.index(name)].name in OURS for name in names]
         assert all(published) if 'reduced or changed' in section else not any(published)
 
 

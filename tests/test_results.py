@@ -67,7 +67,7 @@ def test_result_folder_is_whole(run):
         f'{i}.png' for i in range(10))}
     assert wanted <= {p.name for p in folder.iterdir()}
     statistics = read_statistics(folder)
-    assert len(statistics) == row['solo_epochs'] + row['combo_epochs']
+    assert len(statistics) == row.get('solo_epochs', 0) + row['combo_epochs']
     assert all(np.isfinite(line.get('vae_loss', line.get('enc_loss'))) for line in statistics)
 
 

@@ -305,11 +305,13 @@ def test_number_of_threads_that_is_none_is_one_line(tmp_path, data_root, text):
     assert not [*tmp_path.iterdir()]
 
 
+WITHOUT_MXNET = ('compare', 'list', 'report', 'contenders', 'explorer.py', 'pytorch',
+                 'pytorch_vaegan')
 ENTRIES = {name: ['-m', 'training', *shlex.split(example)]
-           for name, (*_, example) in COMMANDS.items() if name not in ('list', 'report')} | {
+           for name, (*_, example) in COMMANDS.items() if name not in WITHOUT_MXNET} | {
     f'benchmarks.{path.stem}': ['-c', f'import tests.benchmarks.{path.stem}']
     for path in sorted((ROOT / 'tests' / 'benchmarks').glob('*.py'))
-    if path.stem not in ('__init__', 'contenders', 'explorer', 'pytorch')}  # without MXNet
+    if path.stem not in ('__init__', *WITHOUT_MXNET) and path.name not in WITHOUT_MXNET}
 
 
 @pytest.mark.parametrize('entry', ENTRIES)

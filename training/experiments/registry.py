@@ -124,6 +124,7 @@ _OURS = [  # not published: a name, a base row and what differs
      WITHOUT_FLAWS | SMALLER | {'solo_epochs': 100}),
     ('VAEGAN_on_anime/paper_128_16_8_16_repaired', _PAPER_REPAIRED, {}),
 ]
+OURS = frozenset(name for name, *_ in _OURS)
 _TABLE = [*_PUBLISHED, *_VAE_GANS, *_OURS]
 EXPERIMENTS = {name: replace(base, name=name, **changes) for name, base, changes in _TABLE}
 if len(EXPERIMENTS) != len(_TABLE):

@@ -12,7 +12,7 @@ from training.evaluation import measures
 from training.evaluation.measures import glossary, in_tables
 from training.experiments import kinds as row_kinds
 from training.experiments import naming
-from training.experiments.registry import EXPERIMENTS
+from training.experiments.registry import EXPERIMENTS, OURS
 from training.experiments.row import Row
 from training.reporting import explorer, pictures, tables
 from training.reporting.published import our_numbers, published_seconds
@@ -83,7 +83,7 @@ def _columns(runs: list[dict]) -> list[str]:
 def _place(row: Row, name: str) -> tuple:
     """Return what runs are sorted by: as published, and each before what is changed of it."""
     changed = naming.changes(row).keys() - row.of_pictures()
-    whole = changed <= naming.EPOCHS | {'step'}
+    whole = changed <= naming.EPOCHS | {'step'} and row.name not in OURS
     section = next((i for i, other in enumerate(EXPERIMENTS.values())
                     if (other.data, other.kind) == (row.data, row.kind)), len(EXPERIMENTS))
     return section, not whole, [*EXPERIMENTS].index(row.name), len(changed), name
