@@ -86,7 +86,7 @@ async function redraw() {  // always with what holds now, not once for each move
 
 function show(drawn, picture, original) {
   const { nets, shape, figure } = state.group;
-  put(figure, original, shape, picture === undefined ? 'none: no one picture is drawn again' : '');
+  put(figure, original, shape, picture === undefined ? 'none: drawn from latents alone' : '');
   figure.name.textContent = picture === undefined ? 'original' : `original: ${nameOf(picture)}`;
   for (const net of nets) {
     const made = drawn[net.place];
