@@ -54,7 +54,7 @@ def test_all_are_added_as_the_readme_says(tmp_path):
     *code, (_, _, _, commands) = examples(README)
     for example in code:
         add(tmp_path, *example)
-    write_mnist(tmp_path, n_train=640)
+    write_mnist(tmp_path, n_train=700)
 
     def call(*words: str) -> str:
         done = subprocess.run([sys.executable, '-m', *words], cwd=tmp_path, text=True,

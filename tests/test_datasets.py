@@ -159,8 +159,8 @@ def test_set_is_added_as_the_readme_says(tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)[0]['data'] == 'letters', done.stderr
     done = call(*words, '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith(f'data: letters, handwritten letters in {tmp_path}/letters.npy, '
-                                  '180 training and 20 held-out images\n')
+    assert done.stderr.startswith('data: letters (handwritten letters) in '
+                                  f'{tmp_path}/letters.npy, 180 training and 20 held-out images\n')
     images = tmp_path / 'results' / 'images'
     assert len(list(images.glob('DenseVAE_on_letters/*/strip.png'))) == 1
     assert (images / 'letters_test_images' / '9.png').exists()
