@@ -71,3 +71,12 @@ def test_run_that_keeps_its_best_epoch_cannot_go_on(run):
 def test_what_goes_on_without_a_run_is_refused(run, tmp_path):
     status, out, err = run('a', *CASES['solo'][0], '--more', '3', '--dry-run')
     assert status == 2 and 'no checkpoint.safetensors' in err and not (tmp_path / 'a').exists()
+
+
+def test_more_epochs_without_the_data_are_one_line(cli, run, tmp_path, monkeypatch):
+    words = CASES['solo'][0]
+    assert run('a', *words, '--keep-checkpoint')[0] == 0
+    monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'none'))
+    status, _, err = cli(['run', *words, '--limit', '96', '--more', '1', '--ctx', 'cpu',
+                          '--results-root', str(tmp_path / 'a')])
+    assert status == 2 and 'no such file or folder' in err.splitlines()[-1]

@@ -91,11 +91,11 @@ def add_run(sub: argparse.ArgumentParser, results: Path) -> None:
     add_results_root(sub, results)
 
 
-def add_page(sub: argparse.ArgumentParser) -> None:
-    """Add the finished runs that a page is made of, and where it goes."""
+def add_runs(sub: argparse.ArgumentParser, suffix: str) -> None:
+    """Add the finished runs that a file is made of, and where it goes."""
     sub.add_argument('runs', metavar='RUN', nargs='+', help='a finished run')
     sub.add_argument('--out', metavar='FILE', type=expanded, required=True,
-                     help='the page: a name that ends in .html')
+                     help=f'the file: a name that ends in {suffix}')
     sub.add_argument('--force', action='store_true', help='write over what is there')
 
 

@@ -78,13 +78,10 @@ def export(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def explorer(sub: argparse.ArgumentParser, images: Path) -> None:
-    options.add_page(sub)
+    options.add_runs(sub, '.html')
     options.add_places(sub, images)
 
 
 def compare(sub: argparse.ArgumentParser, images: Path) -> None:
-    sub.add_argument('runs', metavar='RUN', nargs='+', help='a finished run')
-    sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
-                     help='the picture: a name that ends in .png')
-    sub.add_argument('--force', action='store_true', help='write over what is there')
+    options.add_runs(sub, '.png')
     options.add_results_root(sub, images)

@@ -55,7 +55,7 @@ def run_command(args) -> None:
         asked = row.data, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
             wanted = asked
-            is_needed = args.force or not (args.results_root / run).exists()
+            is_needed = args.force or args.more or not (args.results_root / run).exists()
             dataset = _data_of(row, is_needed, args.data_root, args.skip_bad, args.data_name)
         if dataset:
             row = on_data(row, dataset)
