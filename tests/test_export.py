@@ -147,7 +147,9 @@ def test_only_what_is_there_is_exported(cli, digits, tmp_path):
         f'the discriminator, for {folder}/disc.params is not there\n'))
     with safe_open(out, 'numpy') as file:
         assert set(file.keys()) == {name for name in whole if name.startswith('decoder/')}
-        assert all((file.get_tensor(name) == whole[name]).all() for name in file.keys())
+        for name in file.keys():  # rounded to 16 bits there
+            np.testing.assert_allclose(file.get_tensor(name), whole[name], rtol=2 ** -11,
+                                       atol=2 ** -25)
         assert 'image' not in file.metadata()
     before = out.read_bytes()
     (folder / run_folder.PICTURES).unlink()

@@ -1,4 +1,5 @@
 """pictures.safetensors: strips, samples, interpolations and traversals without the encoder."""
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from models.vae import VAE
 from training.evaluation import inference
 from training.reporting import pictures
-from training.storage import run_folder
+from training.storage import picture_file, run_folder
 
 CONV = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_200_10_seeded'
 GAN = 'ConvDecoder_ResNet_on_anime/512_32_200'
@@ -29,24 +30,44 @@ def images(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob('*.png')}
 
 
+def largest_difference(folder: Path, before: dict[str, bytes]) -> int:
+    """Of 255, in what a folder's pictures show; the nearest of all images may be another."""
+    assert images(folder).keys() == before.keys()
+    return max(int(np.abs(np.asarray(Image.open(folder / name), int)
+                          - np.asarray(Image.open(io.BytesIO(content)), int)).max())
+               for name, content in before.items() if name != 'explore_nearest.png')
+
+
 @pytest.mark.parametrize('name', [CONV, GAN])
-def test_pictures_come_again_to_the_bit_without_parameters_and_data(cli, tmp_path, data_root,
-                                                                     name):
+def test_pictures_come_again_without_parameters_and_data(cli, tmp_path, data_root, name):
     folder, where = train(cli, tmp_path, data_root, name)
     at_hand = [*where, '--data-root', str(data_root)]
     run = f'{folder.parent.name}/{folder.name}'
     assert cli(['explore', run, *at_hand])[0] == 0
-    before = images(folder)
+    trained = images(folder)
     for path in folder.glob('*.params'):
         path.unlink()
-    assert cli(['strips', run, *at_hand])[0] == 0 and images(folder) == before
-    assert cli(['explore', run, *at_hand])[0] == 0 and images(folder) == before
+    assert cli(['strips', run, *at_hand])[0] == 0
+    assert cli(['explore', run, *at_hand])[0] == 0
+    assert largest_difference(folder, trained) <= 1  # weights are rounded to 16 bits
+    before = images(folder)
     status, out, err = cli(['strips', run, *where])  # and without the data
     assert status == 0 and images(folder) == before, err
     status, out, err = cli(['explore', run, *where])
     assert status == 0 and 'no nearest images' in err and images(folder) == before, err
     status, out, _ = cli(['verify', run, *where])
     assert status == 0 and 'strip drawn again: largest difference 0/255' in out
+
+
+def test_weights_that_16_bits_cannot_hold_stay_as_they_are(tmp_path):
+    decoder = {'0.weight': np.array([[1 / 3, -2.0]], np.float32),
+               '1.weight': np.array([[1e5, 1 / 3]], np.float32),
+               '1.bias': np.array([1 / 3], np.float32)}
+    picture_file.save(tmp_path / 'file', decoder, {})
+    held, latents = picture_file.load(tmp_path / 'file')
+    assert {array.dtype for array in held.values()} == {np.dtype(np.float32)} and not latents
+    assert held['0.weight'].tolist() == [[1365 / 4096, -2.0]]  # eleven digits of 1/3
+    assert all((held[name] == decoder[name]).all() for name in ('1.weight', '1.bias'))
 
 
 def test_pictures_come_again_where_the_usual_data_are_others(cli, tmp_path, data_root,
@@ -62,7 +83,7 @@ def test_pictures_come_again_where_the_usual_data_are_others(cli, tmp_path, data
     assert status == 2 and 'trained on data with sha256' in err
     monkeypatch.setenv('VAEGAN_DATA', str(others))
     status, _, err = cli(['strips', run, *where])
-    assert status == 0 and images(folder) == before, err
+    assert status == 0 and largest_difference(folder, before) <= 1, err
 
 
 def test_changed_strip_is_noticed_without_parameters(cli, tmp_path, data_root):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-KINDS = {'float32': 'F32', 'float64': 'F64'}
+KINDS = {'float16': 'F16', 'float32': 'F32', 'float64': 'F64'}
 
 
 def pieces(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> Iterator:
