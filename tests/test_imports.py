@@ -1,5 +1,6 @@
 """Who may import whom, read from the sources: training/README.md says why."""
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,3 +97,11 @@ def test_loop_knows_no_experiment():
 
 def test_results_hold_no_python():
     assert not list((ROOT / 'results').rglob('*.py'))
+
+
+def test_list_waits_for_no_slow_library():
+    code = ('import sys; from training.__main__ import main; assert main(["list"]) == 0; '
+            'print({"mxnet", "scipy", "matplotlib", "numba", "skimage"} & set(sys.modules), '
+            'file=sys.stderr)')
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, 'set()\n')

@@ -3,7 +3,8 @@
 A row is one flat record; groups.py has its fields, with their meanings and bounds.
 """
 from collections.abc import Iterable
-from dataclasses import Field, asdict, dataclass, fields
+from dataclasses import Field, dataclass, fields
+from functools import cache
 from typing import ClassVar
 
 from training.experiments import kinds
@@ -52,9 +53,10 @@ class Row:
 
     def configuration(self) -> dict:
         """Return all fields but the name: rows with equal ones train the same thing."""
-        return {k: v for k, v in asdict(self).items() if k != 'name'}
+        return {k: v for k, v in vars(self).items() if k != 'name'}
 
     @classmethod
+    @cache
     def fields(cls) -> dict[str, Field]:
         """Return the fields of a configuration by name."""
         return {one.name: one for one in fields(cls) if one.name != 'name'}

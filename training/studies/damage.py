@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from training.evaluation import metrics
 
@@ -26,6 +25,7 @@ class Damage:
 
 def blur(pixels: np.ndarray, sigma: float) -> np.ndarray:
     """Return pictures through a Gaussian of so many pixels."""
+    from scipy import ndimage  # slow to import
     return _bytes(ndimage.gaussian_filter(pixels.astype(np.float32), (0, sigma, sigma, 0)))
 
 

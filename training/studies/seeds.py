@@ -1,6 +1,5 @@
 """Runs over several seeds: means with intervals, and differences between ways to train."""
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95  # as the figures say
 
@@ -12,6 +11,7 @@ def value(line: dict, measure: str) -> float:
 
 def interval(sample: np.ndarray) -> tuple[float, float]:
     """Return the mean of a sample (n,), and half its confidence interval (Student's t)."""
+    from scipy import stats  # slow to import
     width = stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1) * stats.sem(sample)
     return float(sample.mean()), float(width)
 
@@ -34,6 +34,7 @@ def paired(values: dict[str, dict[str, np.ndarray]],
     t-test): they share weights to begin with and batches. p is corrected for all lines but those
     of untested measures, which have none (None).
     """
+    from scipy import stats  # slow to import
     found = []
     for measure, samples in values.items():
         for one, other in pairs:
