@@ -173,7 +173,7 @@ def digits():
             'recognised': 100 * alone['accuracy_of_originals']}
 
 
-@said(README, *FIVE_SEEDS, 'Pictures are {nearer} as far in Frechet distance.',
+@said(README, *FIVE_SEEDS, 'Pictures are {nearer} as far away in Frechet distance.',
       'Accuracy rises by {recognised:.3f}, which is only just settled (p {p:.3f}).')
 @said(ON_RESULTS, *FIVE_SEEDS, '{nearer} as far in Frechet distance. It',
       'Accuracy rises by {recognised:.3f}, which is only just settled (p {p:.3f}; {otherwise} of '
@@ -262,8 +262,8 @@ def against_convdisc(title: str) -> dict:
         ('frechet', 'frechet_reconstructions'), ('samples', 'frechet_samples'))}
 
 
-@said(README, 'with the published ConvVAE sharpness is {sharpness[with]:.2f} in place of '
-              '{sharpness[alone]:.2f} and the Frechet distance {frechet[with]:.0f} in place of '
+@said(README, 'with the published ConvVAE sharpness is {sharpness[with]:.2f} instead of '
+              '{sharpness[alone]:.2f} and the Frechet distance {frechet[with]:.0f} instead of '
               '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB of PSNR',
       'and {part} as much with them ({falls[ResNet][0]:.0f} of {falls[ConvDisc][0]:.0f}).')
 @said(ON_RESULTS, "have {sharpness[with]:.2f} of the originals' sharpness in place of "
@@ -295,14 +295,14 @@ def seeds_needed(falls: np.ndarray, n_tests: int) -> int:
                 if 2 * n_tests * stats.t.sf(t * n ** 0.5, n - 1) < 1 - CONFIDENCE)
 
 
-@said(README, 'beside ConvDisc: a Frechet distance of {frechet[with]:.0f} in place of '
+@said(README, 'beside ConvDisc: a Frechet distance of {frechet[with]:.0f} instead of '
               '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB.',
       '`python -m training gallery claim`, {hours} hours of training',
       'for {seeds} seeds of {epochs} epochs each, by ConvVAE',
-      'sharpness is {sharpness[with]:.2f} in place of {sharpness[alone]:.2f} and the Frechet '
-      'distance {frechet[with]:.0f} in place of {frechet[alone]:.0f} ({frechet[least]:.1f} to '
+      'sharpness is {sharpness[with]:.2f} instead of {sharpness[alone]:.2f} and the Frechet '
+      'distance {frechet[with]:.0f} instead of {frechet[alone]:.0f} ({frechet[least]:.1f} to '
       '{frechet[most]:.1f} less), for {psnr[difference]:.1f} dB of PSNR ({psnr[least]:.1f} to '
-      '{psnr[most]:.1f}), and that of samples {samples[with]:.0f} in place of '
+      '{psnr[most]:.1f}), and that of samples {samples[with]:.0f} instead of '
       '{samples[alone]:.0f}.',
       'one seed of {seeds} came as much nearer without the flaws ({falls[ResNet][0]:.0f})')
 @said(ON_RESULTS, 'for {epochs} epochs, at the [scale',
@@ -698,7 +698,7 @@ def digits_in_place():
 @said(README, 'faces have {about} times the squared error and a screen of dots',
       'Faces have a Frechet distance of {frechet[in_place]:.0f} (beside {frechet[beside]:.0f}, '
       'pixels {frechet[pixels]:.0f}) and a squared error of {error[in_place]:.3f} (beside '
-      '{error[beside]:.3f})', 'the loss of SSIM is settled, {ssim[in_place]:.2f} for '
+      '{error[beside]:.3f})', 'the loss of SSIM is settled, {ssim[in_place]:.2f} instead of '
       '{ssim[beside]:.2f} beside.')
 def faces_in_place():
     found, p = by_way(ways.FACES), corrected_p(ways.FACES)
