@@ -691,7 +691,7 @@ def digits_in_place():
 
 @said(LEARNED,
       '{times:.1f} times the squared error and noise of {noise[in_place]:.1f} where beside has '
-      '{noise[beside]:.1f}. Of {tests} tests of three seeds each',
+      '{noise[beside]:.1f}. In {tests} tests of three seeds each',
       "the control's Frechet distances are {control[0]:.0f}, {control[1]:.0f} and "
       '{control[2]:.0f}, those in place {in_place[0]:.0f}, {in_place[1]:.0f} and '
       '{in_place[2]:.0f}.', 'by which weights were chosen that distance was {grid:.0f};')
@@ -736,7 +736,7 @@ def all_vaegans():
       'in Frechet distance ({learned[frechet_reconstructions]:.1f}, '
       '{alone[frechet_reconstructions]:.1f}, {pair[frechet_reconstructions]:.1f}), but with '
       'nearly {times} the squared error, {unused} of {latents} latents unused, and '
-      '{recognised[0]:.0f} % of them recognised as the right digit in place of '
+      '{recognised[0]:.0f} % of them recognised as the right digit instead of '
       '{recognised[1]:.0f} %',
       'most of the looks for a {dearer} more squared error',
       '(Frechet distance {pair[frechet_samples]:.1f} and {learned[frechet_samples]:.1f})')
