@@ -2,6 +2,7 @@
 import json
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -48,6 +49,28 @@ class Parsed(HTMLParser):
 
     def all(self, tag: str) -> list[dict]:
         return [attributes for found, attributes in self.elements if found == tag]
+
+
+def comparable(path: Path) -> list[dict[str, list[str]]]:
+    """The names of runs that a page compares, by title: of studies, then of originals."""
+    parsed = Parsed(path)
+    cards = [card['data-name'] for card in parsed.all('article')]
+    html = path.read_text()
+    found = json.loads(re.search('id="comparable">(.*?)</script>', html)[1])
+    options = re.search('name="among">(.*?)</select>', html, re.S)[1]
+    titles = [unescape(title) for title in re.findall('<option>(.*?)</option>', options)]
+    assert sorted(titles) == sorted(title for group in found.values() for title in group)
+    return [{title: [cards[i] for i in found[heading][title]] for title in titles
+             if title in found[heading]}
+            for heading in ('Studies', 'All runs with the same originals')]
+
+
+def original(path: Path, name: str) -> bytes | None:
+    """The first line of pictures of a run's strip, if reconstructions stand below it."""
+    with Image.open(path.parent / 'images' / name / pictures.STRIP) as strip:
+        side = (strip.width + pictures.GAP) // 10 - pictures.GAP
+        line = strip.crop((0, 0, strip.width, side)).tobytes()
+        return None if strip.height == side else line
 
 
 @pytest.fixture(scope='module')
@@ -146,7 +169,8 @@ def test_every_control_has_a_label(committed):
     parsed = Parsed(committed)
     controls = parsed.all('select') + parsed.all('input')
     assert len(parsed.labelled) == len(controls) == 7
-    assert {'data', 'net', 'study', 'left', 'right'} <= {a.get('name') for a in parsed.labelled}
+    assert {'data', 'net', 'study', 'among', 'left', 'right'} == {
+        a['name'] for a in parsed.labelled if 'name' in a}
 
 
 def test_filters_and_studies_are_those_of_the_runs(committed):
@@ -159,13 +183,37 @@ def test_filters_and_studies_are_those_of_the_runs(committed):
 
 
 def test_runs_to_compare_are_in_the_order_of_their_study(committed):
-    parsed = Parsed(committed)
-    finished = {card['data-name'] for card in parsed.all('article')}
-    offered = [json.loads(option['value']) for option in parsed.all('option')
-               if option.get('value')]
-    there = [[name for name in names if name in finished] for names in compared().values()]
-    there = [names for names in there if len(names) > 1]
-    assert offered == 2 * there != [*map(sorted, offered)]  # to compare, to filter
+    finished = {card['data-name'] for card in Parsed(committed).all('article')}
+    studies, _ = comparable(committed)
+    there = {title: [name for name in names if name in finished]
+             for title, names in compared().items()}
+    assert studies == {title: names for title, names in there.items() if len(names) > 1}
+    assert [*studies.values()] != [*map(sorted, studies.values())]
+
+
+def test_all_runs_with_the_same_originals_are_comparable_and_no_others(committed):
+    studies, originals = comparable(committed)
+    above = {title: {original(committed, name) for name in names} - {None}
+             for title, names in originals.items()}
+    assert [len(found) for found in above.values()] == [1] * 4
+    assert len(set.union(*above.values())) == 4
+    assert sorted(sum(originals.values(), [])) == sorted(articles(committed)[0])
+    for names in studies.values():
+        assert any(set(names) <= set(those) for those in originals.values())
+
+
+def test_other_images_of_the_same_name_are_kept_apart(tmp_path, cli):
+    names = [f'VAEGAN_on_MNIST/paper_5_3_400_1_200_50{suffix}' for suffix in (
+        '', '_beta-1.0', '_beta-10.0', '_beta-100.0', '_margin-0.35')]
+    for name, checksum in zip(names, ('5b', 'aa', 'aa', '5b', 'cc'), strict=True):
+        shutil.copytree(RESULTS / 'images' / names[0], tmp_path / name)
+        config = run_folder.read_config(tmp_path / name)
+        data = config['data'] | {'sha256': 32 * checksum}
+        run_folder.write_config(tmp_path / name, config | {'run': name, 'data': data})
+    assert cli(['report', '--results-root', str(tmp_path)])[0] == 0
+    assert comparable(tmp_path / page.NAME)[1] == {
+        'MNIST test images 5b5b5b5b': [names[0], names[3]],
+        'MNIST test images aaaaaaaa': names[1:3]}
 
 
 def test_measures_and_epochs_are_explained_once(committed):

@@ -173,11 +173,11 @@ def digits():
             'recognised': 100 * alone['accuracy_of_originals']}
 
 
-@said(README, *FIVE_SEEDS, 'Pictures are {nearer} as far in Frechet distance.',
+@said(README, *FIVE_SEEDS, 'Pictures are {nearer} as far away in Frechet distance.',
       'Accuracy rises by {recognised:.3f}, which is only just settled (p {p:.3f}).')
-@said(ON_RESULTS, *FIVE_SEEDS, '{nearer} as far in Frechet distance. It',
+@said(ON_RESULTS, *FIVE_SEEDS, '{nearer} as far away in Frechet distance. It',
       'Accuracy rises by {recognised:.3f}, which is only just settled (p {p:.3f}; {otherwise} of '
-      '{seeds} seeds has it the other way).',
+      '{seeds} seeds shows the opposite).',
       'over all {images:,} test digits', '`python -m training gallery claim`, {minutes} minutes')
 def five_seeds():
     lines = claimed(sharpness.DIGITS)
@@ -262,19 +262,19 @@ def against_convdisc(title: str) -> dict:
         ('frechet', 'frechet_reconstructions'), ('samples', 'frechet_samples'))}
 
 
-@said(README, 'with the published ConvVAE sharpness is {sharpness[with]:.2f} in place of '
-              '{sharpness[alone]:.2f} and the Frechet distance {frechet[with]:.0f} in place of '
+@said(README, 'with the published ConvVAE sharpness is {sharpness[with]:.2f} instead of '
+              '{sharpness[alone]:.2f} and the Frechet distance {frechet[with]:.0f} instead of '
               '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB of PSNR',
       'and {part} as much with them ({falls[ResNet][0]:.0f} of {falls[ConvDisc][0]:.0f}).')
-@said(ON_RESULTS, "have {sharpness[with]:.2f} of the originals' sharpness in place of "
-                  '{sharpness[alone]:.2f}, and a Frechet distance of {frechet[with]:.0f} in place '
+@said(ON_RESULTS, "have {sharpness[with]:.2f} of the originals' sharpness instead of "
+                  '{sharpness[alone]:.2f}, and a Frechet distance of {frechet[with]:.0f} instead '
                   'of {frechet[alone]:.0f}. They are {psnr[difference]:.1f} dB further',
       '(as published {samples[with]:.0f} and {samples[alone]:.0f})',
-      "noise is {noise[with]:.2f} of the originals' in place of {noise[alone]:.2f} (it was not "
+      "noise is {noise[with]:.2f} of the originals' instead of {noise[alone]:.2f} (it was not "
       'among the {tests} tests, and has no p)',
       'the distance fell by {falls[ResNet][0]:.0f} with one of three seeds (to {resnet[0]:.0f}), '
       'by {falls[ResNet][1]:.0f} and {falls[ResNet][2]:.0f} with the others (to {resnet[1]:.0f} '
-      'and {resnet[2]:.0f}), where against ConvDisc it fell by {least:.0f} to {most:.0f}.')
+      'and {resnet[2]:.0f}), whereas against ConvDisc it fell by {least:.0f} to {most:.0f}.')
 def faces_by_the_published_vae():
     found = of_faces(sharpness.FACES)
     assert settled(found) == [(measure, 'ConvDisc') for measure in (
@@ -295,23 +295,23 @@ def seeds_needed(falls: np.ndarray, n_tests: int) -> int:
                 if 2 * n_tests * stats.t.sf(t * n ** 0.5, n - 1) < 1 - CONFIDENCE)
 
 
-@said(README, 'beside ConvDisc: a Frechet distance of {frechet[with]:.0f} in place of '
+@said(README, 'beside ConvDisc: a Frechet distance of {frechet[with]:.0f} instead of '
               '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB.',
       '`python -m training gallery claim`, {hours} hours of training',
       'for {seeds} seeds of {epochs} epochs each, by ConvVAE',
-      'sharpness is {sharpness[with]:.2f} in place of {sharpness[alone]:.2f} and the Frechet '
-      'distance {frechet[with]:.0f} in place of {frechet[alone]:.0f} ({frechet[least]:.1f} to '
+      'sharpness is {sharpness[with]:.2f} instead of {sharpness[alone]:.2f} and the Frechet '
+      'distance {frechet[with]:.0f} instead of {frechet[alone]:.0f} ({frechet[least]:.1f} to '
       '{frechet[most]:.1f} less), for {psnr[difference]:.1f} dB of PSNR ({psnr[least]:.1f} to '
-      '{psnr[most]:.1f}), and that of samples {samples[with]:.0f} in place of '
+      '{psnr[most]:.1f}), and that of samples {samples[with]:.0f} instead of '
       '{samples[alone]:.0f}.',
       'one seed of {seeds} came as much nearer without the flaws ({falls[ResNet][0]:.0f})')
 @said(ON_RESULTS, 'for {epochs} epochs, at the [scale',
-      "have {sharpness[with]:.2f} of the originals' sharpness in place of {sharpness[alone]:.2f}, "
-      'and a Frechet distance of {frechet[with]:.0f} in place of {frechet[alone]:.0f}, samples '
-      '{samples[with]:.0f} in place of {samples[alone]:.0f} (as published',
+      "have {sharpness[with]:.2f} of the originals' sharpness instead of {sharpness[alone]:.2f}, "
+      'and a Frechet distance of {frechet[with]:.0f} instead of {frechet[alone]:.0f}, samples '
+      '{samples[with]:.0f} instead of {samples[alone]:.0f} (as published',
       'It costs {psnr[difference]:.1f} dB of PSNR and {ssim[difference]:.2f} of SSIM',
       'Noise rises as it does with the flaws, by {noise[difference]:.2f} and {flawed:.2f}, but '
-      'from {noise[alone]:.2f} in place of {from_flawed:.2f}.',
+      'from {noise[alone]:.2f} instead of {from_flawed:.2f}.',
       'with one of three the distance fell by {falls[ResNet][0]:.0f}, nearly as far as against '
       'ConvDisc ({falls[ConvDisc][0]:.0f}), with two by {falls[ResNet][1]:.0f} and '
       '{falls[ResNet][2]:.0f} ({falls[ConvDisc][1]:.0f} and {falls[ConvDisc][2]:.0f})',
@@ -353,7 +353,7 @@ def faces_by_a_vae_without_flaws():
       'has {noise[1]:.2f} and {noise[2]:.2f} with [two other seeds]',
       "Where one row's seeds are {apart:.2f} apart, only 1 against 50 stands out.",
       'sharpness of the first row is {sharp[1]:.2f} and {sharp[2]:.2f} with [two other seeds]'
-      '(#three-seeds-of-faces), further off than any of these.',
+      '(#three-seeds-of-faces), further away than any of these.',
       'At 1 noise ({light[noise]:.2f}) is within what three seeds of [ConvVAE '
       'alone](#three-seeds-of-faces) have ({alone[noise][0]:.2f} to {alone[noise][1]:.2f}), '
       'sharpness ({light[sharpness]:.2f}; {alone[sharpness][0]:.2f} to '
@@ -371,8 +371,8 @@ def faces_by_a_vae_without_flaws():
       'bring sharpness to {mixes[3][sharpness]:.2f} ({mixes[0][sharpness]:.2f} after sixteen; '
       '{conv[sharpness]:.2f} alone), but only {gains[3]:.0f} of the {gains[0]:.0f} by which '
       'sixteen bring the Frechet distance down',
-      'squared error of {transpose[mean_squared_error]:.4f} in place of '
-      '{reshape[mean_squared_error]:.4f}, and noise of {transpose[noise]:.2f} in place of '
+      'squared error of {transpose[mean_squared_error]:.4f} instead of '
+      '{reshape[mean_squared_error]:.4f}, and noise of {transpose[noise]:.2f} instead of '
       '{reshape[noise]:.2f}, but with less noise also less sharpness ({transpose[sharpness]:.2f}; '
       '{reshape[sharpness]:.2f}) and a larger Frechet distance '
       '({transpose[frechet_reconstructions]:.0f}; {reshape[frechet_reconstructions]:.0f}).',
@@ -475,7 +475,7 @@ def losses_of_all_nets():
     return above(CONV, CONVDISC, RESNET, DENSE, LOGREG)
 
 
-@said(ON_RESULTS, 'go the published way, {least:.1f} to {most:.1f} % above it')
+@said(ON_RESULTS, 'follow the published curves, {least:.1f} to {most:.1f} % above them')
 def losses_of_convolutional_nets():
     return above(CONV, CONVDISC, RESNET)
 
@@ -532,8 +532,8 @@ def losses_against_convdisc():
 @said(ON_RESULTS,
       'has won (a loss of {published:.4f}), ours nearly ({ours:.2f}).',
       'The measures are over all {images:,} held-out faces',
-      "({convdisc[sharpness]:.2f} and {resnet[sharpness]:.2f} of the originals' sharpness in "
-      'place of {conv[sharpness]:.2f}) and further from the originals (squared error '
+      "({convdisc[sharpness]:.2f} and {resnet[sharpness]:.2f} of the originals' sharpness instead "
+      'of {conv[sharpness]:.2f}) and further from the originals (squared error '
       '{further[0]:.0f} % and {further[1]:.0f} % larger)',
       'DenseVAE alone is at its best on held-out faces at epoch {best:.0f}.')
 def nets_on_all_faces():
@@ -583,17 +583,17 @@ def distances_of_damaged_faces():
       '{updates[all three, smaller]:,.0f} updates, and '
       '{gains[all three, smaller, equal epochs]:.1f} dB at equal epochs, in a {share} of the time '
       '({psnr[all three, smaller, equal epochs]:.2f})',
-      'The encoder with stride 2 alone gains {gains[strided encoder]:.1f} dB, for an epoch takes '
-      '{strided_pace:.1f} times less; being smaller gains {gains[smaller]:.1f} dB',
+      'The encoder with stride 2 alone gains {gains[strided encoder]:.1f} dB, because an epoch '
+      'takes {strided_pace:.1f} times less; being smaller gains {gains[smaller]:.1f} dB',
       '`transpose` alone gains {gains[transposed]:.1f} dB, and sharpness falls with the seams '
       '({sharpness[as published]:.2f} to {sharpness[transposed]:.2f})',
       'too few for either head ({psnr[linear head, learning rate 1e-4]:.2f} and '
       '{psnr[learning rate 1e-4]:.2f})',
-      "Of the repaired net's {large[latents]} latents {large[quiet]} tell less than 0.2 nats each "
-      'after its {trained[all three]:.0f} epochs, {large[of_quiet]:.0f} of its {large[kl]:.0f} '
-      "nats in all, and bring their noise to the decoder; of the smaller one's {small[latents]}, "
-      '{small[quiet]} do after {trained[all three, smaller]:.0f}, {small[of_quiet]:.0f} of '
-      '{small[kl]:.0f}.')
+      "Of the repaired net's {large[latents]} latents {large[quiet]} carry less than 0.2 nats "
+      'each after its {trained[all three]:.0f} epochs, {large[of_quiet]:.0f} of its '
+      "{large[kl]:.0f} nats in all, and bring their noise to the decoder; of the smaller one's "
+      '{small[latents]}, {small[quiet]} do after {trained[all three, smaller]:.0f}, '
+      '{small[of_quiet]:.0f} of {small[kl]:.0f}.')
 def flaws_of_convvae():
     lines = studied('repairs', convvae_flaws.ONE_BY_ONE)
     published = lines['as published']
@@ -691,14 +691,14 @@ def digits_in_place():
 
 @said(LEARNED,
       '{times:.1f} times the squared error and noise of {noise[in_place]:.1f} where beside has '
-      '{noise[beside]:.1f}. Of {tests} tests of three seeds each',
+      '{noise[beside]:.1f}. In {tests} tests of three seeds each',
       "the control's Frechet distances are {control[0]:.0f}, {control[1]:.0f} and "
       '{control[2]:.0f}, those in place {in_place[0]:.0f}, {in_place[1]:.0f} and '
       '{in_place[2]:.0f}.', 'by which weights were chosen that distance was {grid:.0f};')
 @said(README, 'faces have {about} times the squared error and a screen of dots',
       'Faces have a Frechet distance of {frechet[in_place]:.0f} (beside {frechet[beside]:.0f}, '
       'pixels {frechet[pixels]:.0f}) and a squared error of {error[in_place]:.3f} (beside '
-      '{error[beside]:.3f})', 'the loss of SSIM is settled, {ssim[in_place]:.2f} for '
+      '{error[beside]:.3f})', 'the loss of SSIM is settled, {ssim[in_place]:.2f} instead of '
       '{ssim[beside]:.2f} beside.')
 def faces_in_place():
     found, p = by_way(ways.FACES), corrected_p(ways.FACES)
@@ -736,7 +736,7 @@ def all_vaegans():
       'in Frechet distance ({learned[frechet_reconstructions]:.1f}, '
       '{alone[frechet_reconstructions]:.1f}, {pair[frechet_reconstructions]:.1f}), but with '
       'nearly {times} the squared error, {unused} of {latents} latents unused, and '
-      '{recognised[0]:.0f} % of them recognised as the right digit in place of '
+      '{recognised[0]:.0f} % of them recognised as the right digit instead of '
       '{recognised[1]:.0f} %',
       'most of the looks for a {dearer} more squared error',
       '(Frechet distance {pair[frechet_samples]:.1f} and {learned[frechet_samples]:.1f})')

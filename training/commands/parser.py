@@ -219,7 +219,8 @@ COMMANDS = {  # name: its function and options, what it does, an example
                 'compare DenseVAE_on_MNIST/5_3_400_bce_50 DenseVAE_on_MNIST/5_3_400_l2_50 '
                 '--out both.png'),
     'report': (finished.report_command, options.add_results_root,
-               'write index.html: all finished runs on one page', 'report'),
+               'write index.html: all finished runs on one page, to filter and compare in pairs',
+               'report'),
     'gallery': (gallery.gallery_command, _gallery,
                 'train the experiments of a study, and compare them', 'gallery anime'),
     'time': (timing.time_command, _time,

@@ -111,7 +111,7 @@ def _longer(row: Row, more: int, folder: Path) -> Row:
 
 def _data_of(row: Row, is_needed: bool, data_root: Path | None, skip_bad: bool,
              data_name: str | None):
-    """Return the row's data; none where they are missing and not needed, for it is finished."""
+    """Return the row's data; none if they are missing, and not needed as the run is finished."""
     try:
         return load_data(row, data_root, skip_bad, data_name)
     except MissingDataError:

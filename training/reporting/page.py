@@ -46,15 +46,15 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
                   key=lambda run: run['place'])
     if not runs:
         raise run_folder.FolderError(f'{images}: no finished runs; {finding.ELSEWHERE}')
-    finished = {run['name'] for run in runs}
-    compared = {title: [name for name in names if name in finished]
-                for title, names in studies.items()}
+    sections = _sections(runs)
+    runs = [run for section in sections for run in section['runs']]
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
     page = environment.get_template(NAME).render(
-        runs=runs, sections=_sections(runs), columns=_columns(runs),
-        studies={title: names for title, names in compared.items() if len(names) > 1},
+        runs=runs, sections=sections, columns=_columns(runs),
+        comparable={'Studies': _compared(runs, studies),
+                    'All runs with the same originals': _sharing_originals(runs)},
         choices={field: sorted({run[field] for run in runs if run[field]})
                  for field in ('data', 'net')},
         measures=glossary(),
@@ -72,6 +72,24 @@ def _sections(runs: list[dict]) -> list[dict]:
     return [{'title': title.format(of), 'text': text, 'runs': those,
              'notes': sorted({run['other_images'] for run in those if run['other_images']})}
             for (of, (title, text)), those in sections.items()]
+
+
+def _compared(runs: list[dict], studies: dict[str, list[str]]) -> dict[str, list[int]]:
+    """Return the places of each study's runs in `runs`, by title, where there are two or more."""
+    place = {run['name']: i for i, run in enumerate(runs)}
+    places = {title: [place[name] for name in names if name in place]
+              for title, names in studies.items()}
+    return {title: those for title, those in places.items() if len(those) > 1}
+
+
+def _sharing_originals(runs: list[dict]) -> dict[str, list[int]]:
+    """Return the places in `runs` of two or more with the same held-out images, by title."""
+    places = {}
+    for i, run in enumerate(runs):
+        places.setdefault(run['originals'], []).append(i)
+    titles = [title for title, _ in places]
+    return {title if titles.count(title) == 1 else f'{title} {checksum[:8]}': those
+            for (title, checksum), those in places.items() if len(those) > 1}
 
 
 def _columns(runs: list[dict]) -> list[str]:
@@ -100,6 +118,8 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
             'section': (of, CHANGED if place[1] else PUBLISHED_NETS),
             'short': row.name.split('/')[1], 'labels': naming.labels(row, config.get('own_name')),
             'command': config['command'],
+            # The checksum is of all pixels, held-out ones last: the split and the size are in it
+            'originals': (naming.originals_name(row).replace('_', ' '), config['data']['sha256']),
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
             'strip': _picture(folder / pictures.STRIP, root),
             'alt': _shown(row, kinds.get(row.data, 'images')),
