@@ -64,8 +64,8 @@ def existing(text: str) -> Path:
     return path
 
 
-def add_names(sub: argparse.ArgumentParser) -> None:
-    group = sub.add_mutually_exclusive_group(required=True)
+def add_names(sub: argparse.ArgumentParser, required: bool = True) -> None:
+    group = sub.add_mutually_exclusive_group(required=required)
     group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
     group.add_argument('--match', metavar='GLOB', help='all names that match a shell pattern')
 

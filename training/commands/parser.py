@@ -15,6 +15,7 @@ from training.commands import (
     options,
     own_options,
     own_pictures,
+    run_file,
     timing,
     train,
 )
@@ -65,7 +66,10 @@ def _list(sub: argparse.ArgumentParser, images: Path) -> None:
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
     sub.epilog = f'{field_help.text()}\n\n{sub.epilog}'
-    options.add_names(sub)
+    options.add_names(sub, required=False)
+    sub.add_argument('--config', metavar='FILE', type=run_file.read,
+                     help='take the experiment and its fields from a TOML file: experiment = '
+                          '"NAME", and field = value as for --set; what is said here counts more')
     options.add_own_name(sub)
     sub.add_argument('--epochs', metavar='N|S+C',
                      help='number of epochs, or of solo + combo epochs')
@@ -103,6 +107,8 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='log losses and strips there too, epoch by epoch')
     options.add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
+    sub.add_argument('--toml', action='store_true', help='print it as a file for --config, and '
+                     'stop')
     options.add_places(sub, images)
 
 
