@@ -105,6 +105,8 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='keep the strip after every N epochs, and all of them as strip.gif')
     sub.add_argument('--tensorboard', metavar='DIR', type=options.folder,
                      help='log losses and strips there too, epoch by epoch')
+    sub.add_argument('--log', metavar='FILE', type=options.expanded,
+                     help='append what is printed to a file, too, each line with the time')
     options.add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
     sub.add_argument('--toml', action='store_true', help='print it as a file for --config, and '
