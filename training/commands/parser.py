@@ -74,6 +74,10 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--epochs', metavar='N|S+C',
                      help='number of epochs, or of solo + combo epochs')
     sub.add_argument('--limit', metavar='N', help='train on the first N training images only')
+    sub.add_argument('--held-out', metavar='SHARE|DIR', type=options.share_or_existing,
+                     action=options.HoldOut,
+                     help='hold out this share of faces, or the pictures of a folder or zip, in '
+                          'place of the published split')
     sub.add_argument('--step', metavar='published|shared',
                      help='pass images through the VAE three times in a combo step, or once')
     sub.add_argument('--layout', metavar='reshape|transpose',
@@ -128,18 +132,21 @@ def _launch(sub: argparse.ArgumentParser, images: Path) -> None:
 def _strips(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_names(sub)
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('names', metavar='NAME', nargs='*',
                      help='finished runs to check (default: all)')
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _evaluate(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_names(sub)
     sub.add_argument('--json', action='store_true', help='print JSON, for programs')
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -147,6 +154,7 @@ def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=options.place, default=(0, 1),
                      help='interpolate between these two held-out images (default: 0 1)')
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:

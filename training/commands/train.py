@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data import MissingDataError, fetch
+from data.fetch import Places
 from training.commands import initial, run_file, runs
 from training.commands.wiring import (
     check_data,
@@ -57,11 +58,11 @@ def run_command(args) -> None:
     begin_from = initial.folder_of(args.results_root, args.begin_from)
     dataset, wanted, finished = None, None, {}
     for run, row in chosen.items():
-        asked = row.data, row.image_size, row.layout, row.shuffle_seed
+        asked = row.data, row.held_out, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
             wanted = asked
             is_needed = args.force or args.more or not (args.results_root / run).exists()
-            dataset = _data_of(row, is_needed, args.data_root, args.skip_bad, args.data_name)
+            dataset = _data_of(row, is_needed, args.places, args.skip_bad, args.data_name)
         if dataset:
             row = on_data(row, dataset)
             run = naming.run_name(row, own_name)
@@ -76,13 +77,13 @@ def run_command(args) -> None:
                 raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
-        train_row(row, dataset, ctx, options, begin_from, args.data_root, args.data_name,
+        train_row(row, dataset, ctx, options, begin_from, args.places, args.data_name,
                   args.skip_bad, workers)
     if args.match is None and len(chosen) > 1 and workers.rank == 0:
-        print(_measured(finished, args.sort, ctx[0], args.data_root, args.skip_bad))
+        print(_measured(finished, args.sort, ctx[0], args.places, args.skip_bad))
 
 
-def _measured(folders: dict[str, Path], sort: str, ctx, data_root: Path | None,
+def _measured(folders: dict[str, Path], sort: str, ctx, places: Places,
               skip_bad: bool) -> str:
     """Return a table of the measures of finished runs, by name; they are taken where they lack.
 
@@ -92,8 +93,8 @@ def _measured(folders: dict[str, Path], sort: str, ctx, data_root: Path | None,
     for folder in folders.values():
         evaluation = run_folder.read_evaluation(folder)
         if evaluation is None:
-            evaluation = runs.evaluate_run(runs.load_run(folder, ctx, data_root, skip_bad,
-                                                         whole=True), data_root, skip_bad)
+            evaluation = runs.evaluate_run(runs.load_run(folder, ctx, places, skip_bad,
+                                                         whole=True), places, skip_bad)
         row = run_folder.row_of(run_folder.read_config(folder), folder)
         lines.append((naming.labels(row), evaluation['measures']))
     return tables.measured(lines, sort)
@@ -114,11 +115,11 @@ def _longer(row: Row, more: int, folder: Path) -> Row:
     return replace(row, **{last: getattr(row, last) + more})
 
 
-def _data_of(row: Row, is_needed: bool, data_root: Path | None, skip_bad: bool,
+def _data_of(row: Row, is_needed: bool, places: Places, skip_bad: bool,
              data_name: str | None):
     """Return the row's data; none where they are missing and not needed, for it is finished."""
     try:
-        return load_data(row, data_root, skip_bad, data_name)
+        return load_data(row, places, skip_bad, data_name)
     except MissingDataError:
         if is_needed:
             raise
@@ -239,18 +240,18 @@ def demo_command(args) -> None:
     rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],
                                 str(DEMO_EPOCHS)) for name in DEMO_ROWS]
     try:
-        dataset = load_data(rows[0], args.data_root, args.skip_bad)
+        dataset = load_data(rows[0], args.places, args.skip_bad)
     except MissingDataError as error:
-        if fetch.named(args.data_root):  # a place that is named is used or refused
+        if args.places or fetch.named(None):  # a place that is named is used or refused
             raise
         print(f'{error}\n-> training on drawn digits, NOT on MNIST', file=sys.stderr)
         rows = [registry.changed(row, ['data=sketch_digits']) for row in rows]
-        dataset = load_data(rows[0], args.data_root, args.skip_bad)
+        dataset = load_data(rows[0], args.places, args.skip_bad)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
     options = Options(args.results_root, args.command_line, True, args.fresh,
                       args.checkpoint_minutes)
     finished = {title: train_row(on_data(row, dataset), dataset, ctx, options,
-                                 data_root=args.data_root, skip_bad=args.skip_bad)
+                                 places=args.places, skip_bad=args.skip_bad)
                 for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
                                    {title: evaluate(run, n_images=DEMO_HELD_OUT)['measures']

@@ -23,6 +23,8 @@ class Data:
                      choices=('reshape', 'transpose'))
     shuffle_seed: int | None = of('seed of the split; none: files in name order', 0, least=0,
                                   most=MOST_INDEX)
+    held_out: float | None = of('share of faces that is held out; none: as published', None,
+                                above=0, most=0.99)
     limit: int | None = count('first N training images; none: all', None, MOST_INDEX)
     mirror: str = of('train on the mirror images of training images, too', 'no',
                      choices=('no', 'yes'))

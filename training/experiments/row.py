@@ -30,7 +30,7 @@ class Row:
     name: str
     # Changes that users make to many rows at once: where one does nothing, it is left out
     LEFT_OUT: ClassVar[tuple[str, ...]] = ('step', 'layout', 'shuffle_seed', 'decay_interval',
-                                        'image_size')
+                                           'image_size', 'held_out')
 
     def __post_init__(self) -> None:
         check(self)
