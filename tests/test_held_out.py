@@ -187,3 +187,15 @@ def test_what_cannot_be_held_out_is_one_line(cli, places, tmp_path, monkeypatch,
         status, out, err = stop.code, '', capsys.readouterr().err
     assert status == 2 and out == '' and not Path('results').exists()
     assert said in err.splitlines()[-1], err
+
+
+def test_run_that_an_older_version_began_goes_on(run, places, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
+        run('--data-root', places['cats'])
+    unfinished, = (tmp_path / 'results').glob('*/*.unfinished')
+    config = run_folder.read_config(unfinished)
+    assert config['row'].pop('held_out') is None  # it knew no such field
+    run_folder.write_config(unfinished, config)
+    status, out, err = run('--data-root', places['cats'])
+    assert status == 0 and 'going on after 1 of 1 epochs' in out, err
