@@ -16,9 +16,9 @@ def options_of(row: Row, results_root: Path, begin_from: Path | None, places: Pl
     are absolute. What is downloaded, and results beside those that are shown, need none.
     """
     words, root = [], results_root.resolve()
-    for root in places.roots or (None,):
-        if row.images and fetch.named(root):
-            words += ['--data-root', os.path.abspath(fetch.place(root))]
+    for place in places.roots or (None,):
+        if row.images and fetch.named(place):
+            words += ['--data-root', os.path.abspath(fetch.place(place))]
     if places.held_out:
         words += ['--held-out', os.path.abspath(places.held_out)]
     if row.images and data_name:
