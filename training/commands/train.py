@@ -105,9 +105,9 @@ def _longer(row: Row, more: int, folder: Path) -> Row:
 
     ExperimentError if it has not kept what they begin with.
     """
-    if early_stopping.patience(row):
-        raise ExperimentError(f'--more {more}: expected a run without stop_after, which does not '
-                              'end with the parameters that it keeps')
+    if early_stopping.keeps_best(row):
+        raise ExperimentError(f'--more {more}: expected a run without stop_after or keep=best, '
+                              'which does not end with the parameters that it keeps')
     if not (folder / run_folder.KEPT_CHECKPOINT).exists():
         raise ExperimentError(f'{folder}: no {run_folder.KEPT_CHECKPOINT}, with which more epochs '
                               'begin; train it with --keep-checkpoint')

@@ -113,6 +113,9 @@ class SoloCombo(Optimisation):
     stop_after: int | None = count('stop after so many epochs without a new low of the held-out '
                                    "loss, and keep the lowest one's parameters; none: train all",
                                    None, MOST_EPOCHS)
+    keep: str | None = of('best: train all epochs, and keep the parameters of that of the lowest '
+                          'held-out loss; none: of the last one, or as stop_after says', None,
+                          choices=('best',))
     step: str = of('combo step: three latents of an image, or one', 'published',
                    choices=('published', 'shared'))
 

@@ -98,9 +98,12 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
         of_combo = ('disc_weight', 'pbp_weight', 'pbp_decay', 'max_disc_loss', 'decay_interval',
                     'step')
         if not self.encodes:
-            return dict.fromkeys(('pixel_loss', 'kl_weight', 'kl_warmup', 'stop_after', *of_combo),
-                                 'a plain GAN has one loss, none held out, and one kind of step')
+            return dict.fromkeys(
+                ('pixel_loss', 'kl_weight', 'kl_warmup', 'stop_after', 'keep', *of_combo),
+                'a plain GAN has one loss, none held out, and one kind of step')
         reasons = {} if self.kl_weight else {'kl_warmup': 'kl_weight is 0'}
+        if self.stop_after:
+            reasons['keep'] = 'stop_after keeps the best epoch, too'
         if not self.combo_epochs:
             return reasons | dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
         if self.pbp_decay == 1:

@@ -157,7 +157,7 @@ def _save(networks: Networks, folder: Path, name: str) -> None:
 
 def _finish(run: FinishedRun, networks: Networks, ctx: list, options: Options) -> None:
     """Write all that a finished run leaves besides its statistics."""
-    if early_stopping.patience(run.row):
+    if early_stopping.keeps_best(run.row):
         for net in filter(lambda net: getattr(networks, net), ('vae', 'disc')):
             parameters.load(getattr(networks, net), run.folder / run_folder.BEST.format(net), ctx)
     _save(networks, run.folder, run_folder.PARAMETERS_OF)
