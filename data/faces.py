@@ -1,14 +1,17 @@
 """Sets of faces: found, decoded once into the cache, and split as the original split them."""
 import hashlib
 import io
+import itertools
 import sys
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from data import DataError, archives, decoding, fetch, table
-from data.images import Images
-from data.loading import Contents, Request
+from data.images import Images, Joined
+from data.loading import Contents, Request, checksum
 
 VERSION = b'3'  # of how images are decoded
 
@@ -16,57 +19,108 @@ VERSION = b'3'  # of how images are decoded
 def read(request: Request) -> Contents:
     """Return a set of faces, RGB, at the size of the entry.
 
-    They are decoded once and kept in the cache, from where they are mapped into memory.
+    They are decoded once and kept in the cache, from where they are mapped into memory. Those of
+    several places follow each other in an order that only their pixels decide.
     DataError if there are none, or an image cannot be read and is not to be left out.
     """
-    path = find(request)
-    faces, n_left_out = _cached(path, request.skip_bad, request.entry.shape[1])
+    own = [_found(find(request.entry, root), request) for root in request.places.roots or (None,)]
+    apart = request.places.held_out and _found(_held_out(request.places.held_out), request)
+    _check_apart([one.path for one in [*own, apart] if one])
+    if len(own) > 1:
+        own.sort(key=lambda one: checksum(Images(one.faces)))
+    faces = own[0].faces if len(own) == 1 else Joined([one.faces for one in own])
     order = split_order(len(faces), request.shuffle_seed)
-    n_train = int(len(faces) * request.entry.train_share)
-    return Contents(Images(faces, order=order[:n_train]), Images(faces, order=order[n_train:]),
-                    {path.name: len(faces)}, path, n_left_out=n_left_out,
-                    passed_over=_passed_over(path), in_name_order=Images(faces))
+    n_train = len(faces) if apart else _n_train(len(faces), request)
+    train, in_name_order = Images(faces, order=order[:n_train]), Images(faces)
+    test = Images(apart.faces) if apart else Images(faces, order=order[n_train:])
+    names = [one.path.name for one in own]
+    return Contents(train, test, {
+        one.path.name if names.count(one.path.name) == 1 else str(one.path): len(one.faces)
+        for one in own}, tuple(one.path for one in own),
+        n_left_out=sum(one.n_left_out for one in [*own, apart] if one),
+        passed_over=_passed_over([one.path for one in [*own, apart] if one]),
+        in_name_order=(in_name_order, test) if apart else (in_name_order,),
+        held_out=apart.path if apart else None)
 
 
-def find(request: Request) -> Path:
+@dataclass(frozen=True)
+class _Found:
+    """The faces of a folder, zip or saved NDArray, (n, h, w, 3), and how many were left out."""
+    path: Path
+    faces: np.ndarray
+    n_left_out: int
+
+
+def _found(path: Path, request: Request) -> _Found:
+    return _Found(path, *_cached(path, request.skip_bad, request.entry.shape[1]))
+
+
+def _n_train(n: int, request: Request) -> int:
+    """Return how many of n faces train: the published share, or what is not to be held out."""
+    if request.held_out is None:
+        return int(n * request.entry.train_share)
+    return n - round(n * request.held_out)
+
+
+def _held_out(place: Path) -> Path:
+    """Return the held-out pictures at a place; DataError if there are none."""
+    path = _at(place)
+    if path is None:
+        raise fetch.missing(place, 'pictures to hold out (a folder or zip of images)', '')
+    return path
+
+
+def _check_apart(paths: list[Path]) -> None:
+    """Raise DataError if pictures were read twice."""
+    for inner, outer in itertools.permutations([path.resolve() for path in paths], 2):
+        if inner.is_relative_to(outer):
+            raise DataError(f'{inner}: named twice, or inside of {outer}; expected other pictures')
+
+
+def find(entry: table.Entry, root: Path | None) -> Path:
     """Return the folder, zip or saved NDArray of the faces; DataError if there is none.
 
-    A place that the user named may also be that itself, or a folder of folders of images, or one
-    with a single zip; but not one that holds other sets of the table.
+    root: where the user said that they are. Such a place may also be that itself, or a folder of
+    folders of images, or one with a single zip; but not one that holds other sets of the table.
     """
-    own, base = request.entry.names, fetch.place(request.root)
+    own, base = entry.names, fetch.place(root)
     others = {name for entry in table.SETS.values() for name in entry.names if name not in own}
     for name in own:
         if (base / name).exists():
             return base / name
     of_others = any((base / name).exists() for name in others)
-    if fetch.named(request.root):
-        if base.is_file() and _is_file_of_faces(base):
-            return base
-        if base.is_dir() and not of_others:
-            if archives.images_below(base)[0]:
-                return base
-            zips = [path for path in sorted(base.iterdir()) if _is_file_of_faces(path)]
-            if len(zips) == 1:
-                return zips[0]
-    named = fetch.named(request.root)
-    what = 'pictures' if named and not of_others else request.entry.description
+    named = fetch.named(root)
+    if named and not of_others and (path := _at(base)):
+        return path
+    what = 'pictures' if named and not of_others else entry.description
     also = ', or a folder or zip of images' if named else ''
-    raise fetch.missing(request.root, f'{what} ({" or ".join(own)}{also})',
+    raise fetch.missing(root, f'{what} ({" or ".join(own)}{also})',
                         'put a folder or zip of face images there, or name it with --data-root, '
                         'or train on drawn faces with --set data=sketch_faces')
+
+
+def _at(place: Path) -> Path | None:
+    """Return the pictures at a place: itself, or the only zip in it; none: there are none."""
+    if place.is_dir():
+        if archives.images_below(place)[0]:
+            return place
+        zips = [path for path in sorted(place.iterdir()) if _is_file_of_faces(path)]
+        return zips[0] if len(zips) == 1 else None
+    return place if place.is_file() and _is_file_of_faces(place) else None
 
 
 def _is_file_of_faces(path: Path) -> bool:
     return path.suffix.lower() in ('.zip', '.ndy') and not path.name.startswith('.')
 
 
-def _passed_over(path: Path) -> dict[str, int]:
-    """Return how many files and folders at a path are no images, by the reason."""
-    if path.suffix.lower() == '.ndy':
-        return {}
-    with archives.opened(path) as found:
-        return dict(sorted(found.passed_over.items()))
+def _passed_over(paths: list[Path]) -> dict[str, int]:
+    """Return how many files and folders at these paths are no images, by the reason."""
+    n_files = Counter()
+    for path in paths:
+        if path.suffix.lower() != '.ndy':
+            with archives.opened(path) as found:
+                n_files += found.passed_over
+    return dict(sorted(n_files.items()))
 
 
 def split_order(n: int, shuffle_seed: int | None) -> np.ndarray:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
@@ -17,6 +18,23 @@ from data import DataError, MissingDataError, archives
 TIMEOUT_SECONDS = 20
 CHUNK = 1 << 20  # bytes
 LOCK, UNFINISHED = '.lock', '.unfinished-'  # in a folder of the cache
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a user says that images are.
+
+    roots: nowhere else is looked; faces of all of them together are the set. (): $VAEGAN_DATA,
+    then the cache. held_out: faces that are held out, in place of a split.
+    """
+    roots: tuple[Path, ...] = ()
+    held_out: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.roots or self.held_out)
+
+
+USUAL = Places()
 
 
 def cache_dir() -> Path:

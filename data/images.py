@@ -4,6 +4,25 @@ import numpy as np
 HASHED_AT_ONCE = 4096  # images
 
 
+class Joined:
+    """Arrays (m, h, w, c) uint8 one after the other as one, that never stands in memory whole."""
+
+    def __init__(self, parts: list[np.ndarray]):
+        self._parts, self._starts = parts, np.cumsum([0, *map(len, parts)])
+        self.shape = int(self._starts[-1]), *parts[0].shape[1:]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        """Return a copy of those at (b,) indices, (b, h, w, c)."""
+        found = np.empty((len(indices), *self.shape[1:]), np.uint8)
+        parts = np.searchsorted(self._starts, indices, side='right') - 1
+        for i, part in enumerate(self._parts):
+            found[parts == i] = part[indices[parts == i] - self._starts[i]]
+        return found
+
+
 class Images:
     """Images kept as bytes, (n, h, w, c) uint8, that come out as floats when indexed.
 
@@ -11,7 +30,7 @@ class Images:
     stands in memory at four bytes a value.
     """
 
-    def __init__(self, stored: np.ndarray, layout: str = 'reshape',
+    def __init__(self, stored: np.ndarray | Joined, layout: str = 'reshape',
                  order: np.ndarray | None = None, n_upright: int | None = None):
         """stored: (m, h, w, c), perhaps a file's. order: (n,) indices of it; none: all.
 

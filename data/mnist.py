@@ -50,7 +50,7 @@ def read(request: Request) -> Contents:
         splits.append(Images(images[..., np.newaxis]))                  # (n, 28, 28, 1)
         all_labels.append(labels)
     return Contents(*splits, {path.name: fetch.sha256(path) for path in paths.values()},
-                    next(iter(paths.values())).parent, tuple(all_labels))
+                    (next(iter(paths.values())).parent,), tuple(all_labels))
 
 
 def find(root: str | Path | None) -> dict[str, Path] | None:

@@ -1,4 +1,4 @@
-"""Where a training begins, on what, and when it ends: `--from`, `mirror`, `--stop-after`."""
+"""Where a training begins, on what, when it ends, and what it keeps."""
 import json
 import shutil
 from dataclasses import replace
@@ -13,7 +13,7 @@ from data.images import Images
 from training.commands import initial
 from training.commands.wiring import build_nets
 from training.experiments import early_stopping, naming, registry
-from training.reporting import page, verify
+from training.reporting import page, published, verify
 from training.reporting.statistics import read_statistics, write_statistics
 from training.run import loop
 from training.steps import phases, solo_combo
@@ -81,20 +81,28 @@ def test_a_run_is_over_after_epochs_without_a_new_low():
     assert early_stopping.is_over(row, records(3, 2, 2.5, 2))  # an equal one is no new low
     assert not early_stopping.is_over(row, records(3, 2, 2.5, 1.9))
     assert not early_stopping.is_new_low(row, records(3, 2, 2))
+    best = replace(row, stop_after=None, keep='best')
+    assert not early_stopping.is_over(best, records(1, 2, 3, 4))
+    assert early_stopping.kept_epoch(best, records(3, 1, 2)) == 1
+    assert early_stopping.is_new_low(best, records(3, 1))
     never = replace(row, stop_after=None)
     assert not early_stopping.is_over(never, records(1, 2, 3, 4))
     assert not early_stopping.is_new_low(never, records(1))
     assert early_stopping.kept_epoch(never, records(1, 2, 3)) == 2
 
 
-@pytest.mark.parametrize('name', [SOLO, COMBO])
-def test_the_best_epochs_parameters_are_kept(run, name):
+@pytest.mark.parametrize('name, asked', [
+    *((name, ['--stop-after', '2']) for name in (SOLO, COMBO)), (COMBO, ['--set', 'keep=best'])])
+def test_the_best_epochs_parameters_are_kept(run, name, asked):
     words = [*SMALL, '--set', 'lr=0.02', '--set', 'batch_size=16']
-    status, stopped = run(name, *words, '--epochs', '40', '--stop-after', '2')
+    status, stopped = run(name, *words, '--epochs', '40', *asked)
     assert status == 0, stopped
     losses = [line['val_loss'] for line in read_statistics(stopped)]
     best = int(np.argmin(losses))
-    assert len(losses) == best + 3 < 40 and '_stop2' in stopped.name
+    if 'keep=best' in asked:
+        assert best < 39 and len(losses) == 40 and '_keep-best' in stopped.name
+    else:
+        assert len(losses) == best + 3 < 40 and '_stop2' in stopped.name
     status, straight = run(name, *words, '--epochs', str(best + 1))
     assert status == 0, straight
     for net in ('vae', 'disc') if name == COMBO else ('vae',):
@@ -105,9 +113,8 @@ def test_the_best_epochs_parameters_are_kept(run, name):
     assert not [path for path in stopped.iterdir() if path.name.startswith('checkpoint')]
 
 
-@pytest.fixture(scope='module')
-def stopped(tmp_path_factory, data_root):
-    """What `run --stop-after 2` printed, its folder, its statistics and where they are."""
+def ended(tmp_path_factory, data_root, *words) -> tuple:
+    """What such a run printed, its folder, its statistics and where they are."""
     from contextlib import redirect_stdout
     from io import StringIO
 
@@ -116,28 +123,47 @@ def stopped(tmp_path_factory, data_root):
     where = ['--results-root', str(root), '--data-root', str(data_root), '--ctx', 'cpu']
     with redirect_stdout(printed):
         assert main.main(['run', SOLO, *SMALL, '--set', 'lr=0.02', '--set', 'batch_size=16',
-                          '--epochs', '40', '--stop-after', '2', *where]) == 0
+                          '--epochs', '40', *words, *where]) == 0
     folder, = run_folder.finished_runs(root).values()
     return printed.getvalue(), folder, read_statistics(folder), where
 
 
-def test_where_a_run_stopped_is_known_to_all_that_report_on_it(cli, stopped):
-    printed, folder, lines, where = stopped
-    best = min(lines, key=lambda line: line['val_loss'])
-    epoch, shown = f'{best["epoch"]:.0f}', f'{best["vae_loss"]:.2f}'
-    ended = (f'Training stopped after {len(lines)} of 40 epochs, 2 without a new low of the '
-             f'held-out loss; parameters and pictures are of epoch {epoch},')
+@pytest.fixture(scope='module')
+def stopped(tmp_path_factory, data_root):
+    return ended(tmp_path_factory, data_root, '--stop-after', '2')
+
+
+@pytest.fixture(scope='module')
+def best(tmp_path_factory, data_root):
+    return ended(tmp_path_factory, data_root, '--set', 'keep=best')
+
+
+@pytest.mark.parametrize('which, ended, differs', [
+    ('stopped', 'Training stopped after {} of 40 epochs, 2 without a new low of the held-out loss',
+     'at most 40 epochs'),
+    ('best', 'Training went on for all {} epochs', 'keeps the best epoch')])
+def test_which_epoch_was_kept_is_known_to_all_that_report_on_it(cli, request, tmp_path, which,
+                                                                ended, differs):
+    printed, folder, lines, where = request.getfixturevalue(which)
+    kept = min(lines, key=lambda line: line['val_loss'])
+    epoch, shown = f'{kept["epoch"]:.0f}', f'{kept["vae_loss"]:.2f}'
+    said = f'{ended.format(len(lines))}; parameters and pictures are of epoch {epoch},'
     readme = (folder / 'README.md').read_text()
-    assert ended in printed and ended in readme and f'| {epoch} | solo | {shown} |' in readme
+    assert kept is not lines[-1] and (len(lines) == 40) == (which == 'best')
+    assert said in printed and said in readme and f'| {epoch} | solo | {shown} |' in readme
     status, out, _ = cli(['verify', *where])
-    assert status == 0 and f'{len(lines)} of 40 epochs, strip drawn again' in out
-    listed, = json.loads(cli(['list', '--match', '*stop2*', '--json', *where[:2]])[1])
+    assert status == 0 and 'strip drawn again' in out and (
+        f'{len(lines)} of 40 epochs,' if which == 'stopped' else '40 epochs,') in out
+    listed, = json.loads(cli(['list', '--match', f'*/{folder.name}', '--json', *where[:2]])[1])
     variant, = listed['variants']
-    assert (variant['our_epoch'], variant['our_vae_loss']) == (best['epoch'], best['vae_loss'])
-    assert 'at most 40 epochs' in variant['differs']
+    assert (variant['our_epoch'], variant['our_vae_loss']) == (kept['epoch'], kept['vae_loss'])
+    assert differs in variant['differs']
     assert cli(['report', *where[:2]])[0] == 0
     html = (folder.parents[1] / page.NAME).read_text()
     assert f'VAE loss, epoch {epoch}</td><td>{shown}</td>' in html
+    other = str(run_folder.finished_runs(published.RESULTS / 'images')[SOLO])
+    status, out, err = cli(['compare', str(folder), other, '--out', str(tmp_path / 'a.png')])
+    assert status == 0 and f'| VAE loss, kept epoch | {shown} | 107.43 |' in out, err
 
 
 @pytest.mark.parametrize('change, message', [
@@ -156,14 +182,15 @@ def test_a_run_is_stopped_by_the_loss_that_it_minimises():
     """With as much weight of KL; without `stop_after` it has 1, whatever the row says."""
     images = Images(np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), np.uint8))
 
-    def held_out(kl_weight, stop_after=3):
+    def held_out(kl_weight, stop_after=3, keep=None):
         row = replace(registry.EXPERIMENTS[SOLO], n_hnodes=8, kl_weight=kl_weight,
-                      stop_after=stop_after)
+                      stop_after=stop_after, keep=keep)
         networks = make_networks(row, *build_nets(row, (1, 28, 28))[:2], (1, 28, 28), CPU)
         return solo_combo.held_out_losses(networks, images, row, CPU[0])['val_loss']
     pixel, kl = held_out(0.), held_out(1.) - held_out(0.)
     assert kl > 0 and held_out(100.) == pytest.approx(pixel + 100 * kl, rel=1e-4)
     assert held_out(1.) == held_out(1., None) == held_out(100., None)
+    assert held_out(100.) == held_out(100., None, 'best')
 
 
 @pytest.mark.parametrize('stop_after, weight', [(None, 1), (2, 0.5)])
@@ -286,6 +313,8 @@ def test_a_repeated_command_begins_with_the_same_parameters(run, cli):
     (['--from', SOLO], 'no finished run there'),
     (['--set', 'initial=0123abcd'], 'found no --from'),
     (['--stop-after', '0'], 'stop_after=0: expected'),
+    (['--set', 'keep=last'], "keep='last': expected one of best"),
+    (['--set', 'keep=best', '--stop-after', '3'], "keep='best': expected no change, for stop_af"),
     (['--set', 'mirror=perhaps'], 'one of no, yes')])
 def test_bad_beginnings_are_one_line(run, tmp_path, words, said):
     status, err = run(SOLO, *SMALL, *words)

@@ -58,12 +58,12 @@ def test_another_set_below_a_named_root_is_taken_if_it_is_the_only_one(mnist_roo
                                                                        folder):
     shutil.copytree(mnist_root, tmp_path / folder)
     found = load('MNIST', tmp_path)
-    assert len(found.train) == 160 and found.path == tmp_path / folder
+    assert len(found.train) == 160 and found.paths == (tmp_path / folder,)
     shutil.copytree(mnist_root, tmp_path / 'KMNIST/raw')
     with pytest.raises(DataError, match=f'several sets of idx files, .*{folder}'):
         load('MNIST', tmp_path)
     shutil.copytree(mnist_root, tmp_path / 'MNIST/raw')  # MNIST itself goes first
-    assert load('MNIST', tmp_path).path == tmp_path / 'MNIST/raw'
+    assert load('MNIST', tmp_path).paths == (tmp_path / 'MNIST/raw',)
 
 
 def test_root_goes_alone_and_the_variable_before_the_cache(tmp_path, monkeypatch):

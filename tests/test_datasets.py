@@ -124,7 +124,7 @@ def test_reader_that_returns_less_than_the_table_says_is_refused(monkeypatch, sh
                                                                  message):
     def read(request):
         pixels = np.zeros((30 + n_test, 28, 28, 1), np.uint8)
-        return Contents(Images(pixels[:30]), Images(pixels[30:]), path=Path('letters.npy'))
+        return Contents(Images(pixels[:30]), Images(pixels[30:]), paths=(Path('letters.npy'),))
 
     monkeypatch.setattr(mnist, 'read_letters', read, raising=False)
     monkeypatch.setitem(table.SETS, 'letters', table.Entry('mnist.read_letters', 'digits', shape,

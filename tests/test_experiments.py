@@ -99,8 +99,8 @@ def test_bad_epochs_are_refused(name, text):
 
 
 @pytest.mark.parametrize('assignment, message', [
-    ('latents=5', 'a field of data, image_size, layout, shuffle_seed, limit, mirror, images, '
-                  'vae, n_latent'),
+    ('latents=5', 'a field of data, image_size, layout, shuffle_seed, held_out, limit, mirror, '
+                  'images, vae, n_latent'),
     ('n_latent', 'expected field=value'),
     ('n_latent=five', 'a whole number'), ('n_latent=5.0', 'a whole number'),
     ('lr=fast', 'a number'), ('lr=nan', 'above 0'), ('lr=0', 'above 0'), ('lr=-1', 'above 0'),

@@ -188,7 +188,7 @@ def test_place_that_is_named_is_used(tmp_path, monkeypatch, by, name):
         monkeypatch.setenv('VAEGAN_DATA', str(place))
     dataset = load('anime', place if by == 'option' else None)
     assert len(dataset.train) + len(dataset.test) == 60
-    assert dataset.path == (archive if name == 'holds.zip' else place)
+    assert dataset.paths == (archive if name == 'holds.zip' else place,)
 
 
 @pytest.mark.parametrize('arrange', [

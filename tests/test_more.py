@@ -61,8 +61,9 @@ def test_kept_checkpoint_is_replaced_with_its_run(run, tmp_path):
     assert not (folder / run_folder.KEPT_CHECKPOINT).exists()
 
 
-def test_run_that_keeps_its_best_epoch_cannot_go_on(run):
-    words = [*CASES['solo'][0], '--stop-after', '1']
+@pytest.mark.parametrize('asked', [['--stop-after', '1'], ['--set', 'keep=best']])
+def test_run_that_keeps_its_best_epoch_cannot_go_on(run, asked):
+    words = [*CASES['solo'][0], *asked]
     assert run('a', *words, '--keep-checkpoint')[0] == 0
     status, _, err = run('a', *words, '--more', '1')
     assert status == 2 and 'expected a run without stop_after' in err

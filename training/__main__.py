@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from training.commands import errors, parser
-from training.runtime import launch, process, signals
+from training.runtime import launch, log, process, signals
 
 CALLED = 'python -m training'  # in READMEs, and in messages until it is known what was typed
 
@@ -23,24 +23,28 @@ def main(argv: list[str] | None = None) -> int:
     process.open_streams()
     process.draw_into_files()
     called = CALLED if argv is not None else _called()
-    try:
-        with signals.handled(signals.at_once):
-            _run(sys.argv[1:] if argv is None else argv, called)
-    except KeyboardInterrupt as error:
-        _say(str(error) or 'interrupted', called)
-        return getattr(error, 'status', 130)
-    except BrokenPipeError:  # as `list | head` does
-        return 128 + signal.SIGPIPE
-    except Exception as error:
-        if not errors.is_users(error):
-            raise
-        _say(f'error: {errors.one_line(error)}', called)
-        return 2
+    with contextlib.ExitStack() as printed:
+        try:
+            with signals.handled(signals.at_once):
+                _run(sys.argv[1:] if argv is None else argv, called, printed)
+        except KeyboardInterrupt as error:
+            _say(str(error) or 'interrupted', called)
+            return getattr(error, 'status', 130)
+        except BrokenPipeError:  # as `list | head` does
+            return 128 + signal.SIGPIPE
+        except Exception as error:
+            if not errors.is_users(error):
+                raise
+            _say(f'error: {errors.one_line(error)}', called)
+            return 2
     return 0
 
 
-def _run(argv: list[str], called: str) -> None:
-    """Run one command; what cannot be written shows here, of --help too."""
+def _run(argv: list[str], called: str, printed: contextlib.ExitStack) -> None:
+    """Run one command; what cannot be written shows here, of --help too.
+
+    printed: closed when all is printed, also why the command failed.
+    """
     try:
         args = parser.parser(called=called).parse_args(argv)
     except SystemExit:
@@ -50,6 +54,8 @@ def _run(argv: list[str], called: str) -> None:
     args.command_line = os.environ.get(launch.COMMAND) or (
         f'{CALLED} {shlex.join(word for word in argv if word != "--fresh")}')
     try:
+        if path := getattr(args, 'log', None):
+            printed.enter_context(log.kept(path))
         args.command(args)
         sys.stdout.flush()
     except OSError as error:

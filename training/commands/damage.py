@@ -16,8 +16,8 @@ def damage_command(args) -> None:
     files.check_writable(root)
     ctx = resolve_devices(args.ctx)[0]
     row = EXPERIMENTS[TRANSPOSED]
-    dataset = load_data(row, args.data_root, args.skip_bad)
-    classifier = load_classifier(row, dataset, ctx, args.data_root, args.skip_bad)
+    dataset = load_data(row, args.places, args.skip_bad)
+    classifier = load_classifier(row, dataset, ctx, args.places, args.skip_bad)
     pixels = dataset.test.pixels
     lines = damage.distances(pixels, lambda pictures: classifier(pictures)[0])
     root.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 from data import MissingDataError, table
+from data.fetch import Places
 from training.commands import opening
 from training.commands.own_pictures import check_out
 from training.commands.runs import validation_images
@@ -24,13 +25,13 @@ def explorer_command(args) -> None:
     check_out(args.out, args.force)
     set_up_process()
     folders = dict.fromkeys(finding.named(args.results_root, name) for name in args.runs)
-    groups = _groups([*folders], args.ctx, args.data_root, args.skip_bad)
+    groups = _groups([*folders], args.ctx, args.places, args.skip_bad)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     explorer.write(args.out, groups)
     print(args.out)
 
 
-def _groups(folders: list[Path], ctx: str, data_root: Path | None,
+def _groups(folders: list[Path], ctx: str, places: Places,
             skip_bad: bool) -> list[explorer.Group]:
     """Return the nets of runs, those together that have as many latents and the same images."""
     groups, originals = {}, {}
@@ -40,7 +41,7 @@ def _groups(folders: list[Path], ctx: str, data_root: Path | None,
         shape = table.get(row.data).sized(row.image_size).shape
         images = row.data, shape, config['data']['sha256'], row.shuffle_seed
         if row.encodes and images not in originals:
-            originals[images] = _held_out(row, config, folder, data_root, skip_bad)
+            originals[images] = _held_out(row, config, folder, places, skip_bad)
         net = _net(folder, config, originals.get(images), ctx)
         groups.setdefault((images, row.n_latent), []).append(net)
     titles = [f'{images[0]}, {n_latent} latents' for images, n_latent in groups]
@@ -51,7 +52,7 @@ def _groups(folders: list[Path], ctx: str, data_root: Path | None,
             zip(titles, groups.items(), strict=True))]
 
 
-def _held_out(row: Row, config: dict, folder: Path, data_root: Path | None, skip_bad: bool):
+def _held_out(row: Row, config: dict, folder: Path, places: Places, skip_bad: bool):
     """Return the first held-out images (n, h, w, c) uint8: as many as codes are kept of.
 
     From the data, or where these are not here the ten that stand beside results.
@@ -59,10 +60,10 @@ def _held_out(row: Row, config: dict, folder: Path, data_root: Path | None, skip
     from training.evaluation import finished_run
     from training.storage import picture_file
     try:
-        dataset = load_data(row, data_root, skip_bad)
+        dataset = load_data(row, places, skip_bad)
         finished_run.check_data(config, dataset, folder)
     except (MissingDataError, finished_run.OtherDataError):
-        dataset = None if data_root else validation_images(row, config, folder.parent.parent)
+        dataset = None if places else validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
     return dataset.test.first(picture_file.N_KEPT)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from data import DataError, table
+from data.fetch import Places
 from training.commands import errors
 from training.commands.runs import add_to_folder, chosen_runs, evaluate_run, load_run
 from training.commands.wiring import published_rows, resolve_devices, tables_root
@@ -18,7 +19,7 @@ def strips_command(args) -> None:
     """`strips`: draw pictures again from saved parameters, without training."""
     published = published_rows()
     for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
-                           args.data_root, args.skip_bad):
+                           args.places, args.skip_bad):
         pixels, originals = run.pictures()
         drawn = pictures.write_pictures(run.folder, pixels, originals)
         drawn += run_readme.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
@@ -30,8 +31,8 @@ def evaluate_command(args) -> None:
     """`evaluate`: measure all held-out images, into evaluation.json and the README."""
     evaluations = {}
     for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
-                           args.data_root, args.skip_bad, whole=True):
-        evaluations[run.name] = evaluate_run(run, args.data_root, args.skip_bad)
+                           args.places, args.skip_bad, whole=True):
+        evaluations[run.name] = evaluate_run(run, args.places, args.skip_bad)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
     for note in sorted({on_few(of['images']) for of in evaluations.values()} - {''}):
         print(note, file=sys.stderr)
@@ -42,7 +43,7 @@ def explore_command(args) -> None:
     """`explore`: draw samples, interpolations, traversals and nearest images."""
     from training.reporting import charts
     for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
-                           args.data_root, args.skip_bad):
+                           args.places, args.skip_bad):
         from training.evaluation.explore import explore  # MXNet: after the process is set up
         n = len(run.dataset.test)
         if run.row.encodes and max(args.between) >= n:
@@ -76,7 +77,7 @@ def verify_command(args) -> None:
     for folder in chosen:
         findings = verify.check(folder, published)
         if not findings.problems:
-            _draw_again(folder, ctx, args.data_root, args.skip_bad, findings)
+            _draw_again(folder, ctx, args.places, args.skip_bad, findings)
         n_wrong += bool(findings.problems)
         print(f'{folder}: {findings}', flush=True)
     if n_wrong:
@@ -84,7 +85,7 @@ def verify_command(args) -> None:
                                  'recorded')
 
 
-def _draw_again(folder: Path, ctx, data_root: Path | None, skip_bad: bool,
+def _draw_again(folder: Path, ctx, places: Places, skip_bad: bool,
                 findings: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
     from training.evaluation.finished_run import OtherDataError
@@ -92,7 +93,7 @@ def _draw_again(folder: Path, ctx, data_root: Path | None, skip_bad: bool,
         findings.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
         return
     try:
-        run = load_run(folder, ctx, data_root, skip_bad)
+        run = load_run(folder, ctx, places, skip_bad)
     except (DataError, OtherDataError) as error:
         findings.notes.append(f'strip not drawn again: {errors.one_line(error)}')
         return

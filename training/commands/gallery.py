@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data import DataError
+from data.fetch import Places
 from training.commands.runs import evaluate_run, load_run
 from training.commands.wiring import load_data, resolve_devices, tables_root, train_row
 from training.experiments import early_stopping, naming
@@ -33,11 +34,11 @@ def gallery_command(args) -> None:
     for row in rows:
         measured = kept.get(naming.run_name(row))
         if measured is None:
-            measured = _measured(row, ctx, options, args.data_root, args.skip_bad)
+            measured = _measured(row, ctx, options, args.places, args.skip_bad)
         lines.append(_line(study, row, args.results_root, measured))
     write_csv(path, study.columns, lines)
     runs = Runs(args.results_root, load=lambda folder: load_run(
-        folder, ctx[0], args.data_root, args.skip_bad))
+        folder, ctx[0], args.places, args.skip_bad))
     _draw(study, root / study.figure, lines, runs, args.keep)
 
 
@@ -85,19 +86,19 @@ def _kept(study: Study, rows: list[Row], path: Path, root: Path) -> dict[str, di
     return kept
 
 
-def _measured(row: Row, ctx: list, options, data_root: Path | None, skip_bad: bool) -> dict:
+def _measured(row: Row, ctx: list, options, places: Places, skip_bad: bool) -> dict:
     """Return the measures of a row's run, which is trained unless its parameters are here."""
     folder = options.results_root / naming.run_name(row)
     if _has_parameters(folder):
-        run = load_run(folder, ctx[0], data_root, skip_bad)
+        run = load_run(folder, ctx[0], places, skip_bad)
     else:
-        dataset = load_data(row, data_root, skip_bad)
+        dataset = load_data(row, places, skip_bad)
         if dataset.images:
-            raise DataError(f'{dataset.path}: other images than those of the shown results, with '
+            raise DataError(f'{dataset.place}: other images than those of the shown results, with '
                             'which a study compares; `run` trains on them')
         run = train_row(row, dataset, ctx, replace(options, force=folder.exists()),
-                        data_root=data_root, skip_bad=skip_bad)
-    return evaluate_run(run, data_root, skip_bad)['measures']
+                        places=places, skip_bad=skip_bad)
+    return evaluate_run(run, places, skip_bad)['measures']
 
 
 def _line(study: Study, row: Row, root: Path, measured: dict) -> dict:

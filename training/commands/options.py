@@ -3,7 +3,10 @@ import argparse
 import math
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
+
+from data.fetch import USUAL
 
 
 def add_checkpoints(sub: argparse.ArgumentParser) -> None:
@@ -64,8 +67,8 @@ def existing(text: str) -> Path:
     return path
 
 
-def add_names(sub: argparse.ArgumentParser) -> None:
-    group = sub.add_mutually_exclusive_group(required=True)
+def add_names(sub: argparse.ArgumentParser, required: bool = True) -> None:
+    group = sub.add_mutually_exclusive_group(required=required)
     group.add_argument('name', metavar='NAME', nargs='?', help='a name that `list` shows')
     group.add_argument('--match', metavar='GLOB', help='all names that match a shell pattern')
 
@@ -115,11 +118,45 @@ def add_ctx(sub: argparse.ArgumentParser) -> None:
                      help='the device; several, separated by commas, share every batch')
 
 
+class _AddRoot(argparse.Action):
+    """`--data-root`: one more place of the images."""
+
+    def __call__(self, parser, namespace, value, option=None):
+        namespace.places = replace(namespace.places, roots=(*namespace.places.roots, value))
+
+
+class HoldOut(argparse.Action):
+    """`--held-out`: a place of held-out images, or a field of the row."""
+
+    def __call__(self, parser, namespace, value, option=None):
+        if isinstance(value, Path):
+            namespace.places = replace(namespace.places, held_out=value)
+        else:
+            namespace.held_out = value
+
+
+def share_or_existing(text: str) -> str | Path:
+    """Return the text of a share, or of several or none, as `--set` takes it; or a path."""
+    try:
+        [float(share) for share in text.split(',') if share.lower() != 'none']
+        return text
+    except ValueError:
+        return existing(text)
+
+
+def add_held_out(sub: argparse.ArgumentParser) -> None:
+    """Add where the held-out images of finished runs are; after `add_places`."""
+    sub.add_argument('--held-out', metavar='DIR', type=existing, action=HoldOut,
+                     help='pictures that a run held out, if it had them from a place of their own')
+
+
 def add_places(sub: argparse.ArgumentParser, results: Path) -> None:
     add_ctx(sub)
-    sub.add_argument('--data-root', metavar='DIR', type=existing,
-                     help='where the data are, and nowhere else (default: $VAEGAN_DATA, '
-                          'or if that is not set the cache)')
+    sub.add_argument('--data-root', metavar='DIR', type=existing, dest='places', default=USUAL,
+                     action=_AddRoot,
+                     help='where the data are, and nowhere else (default: $VAEGAN_DATA, or if '
+                          'that is not set the cache); given several times, faces of all places '
+                          'together are the data')
     sub.add_argument('--skip-bad', action='store_true',
                      help='leave out images of faces that cannot be read, and say how many')
     add_results_root(sub, results)

@@ -80,6 +80,7 @@ def export(sub: argparse.ArgumentParser, images: Path) -> None:
 def explorer(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_runs(sub, '.html')
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def compare(sub: argparse.ArgumentParser, images: Path) -> None:

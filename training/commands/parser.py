@@ -15,6 +15,7 @@ from training.commands import (
     options,
     own_options,
     own_pictures,
+    run_file,
     timing,
     train,
 )
@@ -65,11 +66,18 @@ def _list(sub: argparse.ArgumentParser, images: Path) -> None:
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
     sub.epilog = f'{field_help.text()}\n\n{sub.epilog}'
-    options.add_names(sub)
+    options.add_names(sub, required=False)
+    sub.add_argument('--config', metavar='FILE', type=run_file.read,
+                     help='take the experiment and its fields from a TOML file: experiment = '
+                          '"NAME", and field = value as for --set; what is said here counts more')
     options.add_own_name(sub)
     sub.add_argument('--epochs', metavar='N|S+C',
                      help='number of epochs, or of solo + combo epochs')
     sub.add_argument('--limit', metavar='N', help='train on the first N training images only')
+    sub.add_argument('--held-out', metavar='SHARE|DIR', type=options.share_or_existing,
+                     action=options.HoldOut,
+                     help='hold out this share of faces, or the pictures of a folder or zip, in '
+                          'place of the published split')
     sub.add_argument('--step', metavar='published|shared',
                      help='pass images through the VAE three times in a combo step, or once')
     sub.add_argument('--layout', metavar='reshape|transpose',
@@ -101,8 +109,12 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='keep the strip after every N epochs, and all of them as strip.gif')
     sub.add_argument('--tensorboard', metavar='DIR', type=options.folder,
                      help='log losses and strips there too, epoch by epoch')
+    sub.add_argument('--log', metavar='FILE', type=options.expanded,
+                     help='append what is printed to a file, too, each line with the time')
     options.add_checkpoints(sub)
     sub.add_argument('--dry-run', action='store_true', help='print the resolved row and stop')
+    sub.add_argument('--toml', action='store_true', help='print it as a file for --config, and '
+                     'stop')
     options.add_places(sub, images)
 
 
@@ -120,18 +132,21 @@ def _launch(sub: argparse.ArgumentParser, images: Path) -> None:
 def _strips(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_names(sub)
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _verify(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('names', metavar='NAME', nargs='*',
                      help='finished runs to check (default: all)')
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _evaluate(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_names(sub)
     sub.add_argument('--json', action='store_true', help='print JSON, for programs')
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -139,6 +154,7 @@ def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--between', metavar=('I', 'J'), nargs=2, type=options.place, default=(0, 1),
                      help='interpolate between these two held-out images (default: 0 1)')
     options.add_places(sub, images)
+    options.add_held_out(sub)
 
 
 def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:

@@ -3,20 +3,24 @@ import os
 from pathlib import Path
 
 from data import fetch
+from data.fetch import Places
 from training.experiments.row import Row
 from training.reporting.published import RESULTS
 
 
-def options_of(row: Row, results_root: Path, begin_from: Path | None, data_root: Path | None,
+def options_of(row: Row, results_root: Path, begin_from: Path | None, places: Places,
                data_name: str | None) -> list[str]:
     """Return the places of own images and results, and the run that it began with, in words.
 
-    begin_from: that run's folder. data_root, data_name: what the user said of the images. Paths
+    begin_from: that run's folder. places, data_name: what the user said of the images. Paths
     are absolute. What is downloaded, and results beside those that are shown, need none.
     """
     words, root = [], results_root.resolve()
-    if row.images and fetch.named(data_root):
-        words += ['--data-root', os.path.abspath(fetch.place(data_root))]
+    for place in places.roots or (None,):
+        if row.images and fetch.named(place):
+            words += ['--data-root', os.path.abspath(fetch.place(place))]
+    if places.held_out:
+        words += ['--held-out', os.path.abspath(places.held_out)]
     if row.images and data_name:
         words += ['--data-name', data_name]
     if (row.images or begin_from) and root != RESULTS / 'images':

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data import MissingDataError, table
+from data.fetch import USUAL, Places
 from training.commands import opening
 from training.commands.wiring import (
     load_classifier,
@@ -17,13 +18,13 @@ from training.reporting import pictures, run_readme
 from training.storage import files, finding, run_folder
 
 
-def load_run(folder: Path, ctx, data_root: Path | None = None, skip_bad: bool = False,
+def load_run(folder: Path, ctx, places: Places = USUAL, skip_bad: bool = False,
              whole: bool = False):
     """Return a `FinishedRun` with its data and parameters.
 
     Where its parameters are not here it comes from pictures.safetensors, and then also without
     its data, or with others in their usual place: strips need the ten validation images only,
-    which stand beside the results. data_root, skip_bad: of `load_data`. whole: the encoder and
+    which stand beside the results. places, skip_bad: of `load_data`. whole: the encoder and
     the data are needed. FolderError, ParamsError, DataError or OtherDataError if something is
     missing, or the data are others.
     """
@@ -34,11 +35,11 @@ def load_run(folder: Path, ctx, data_root: Path | None = None, skip_bad: bool = 
     path = opening.parameters_file(config, folder, whole)
     from_pictures = path.name == run_folder.PICTURES
     try:
-        dataset = load_data(row, data_root, skip_bad)
+        dataset = load_data(row, places, skip_bad)
         finished_run.check_data(config, dataset, folder)
     except (MissingDataError, finished_run.OtherDataError):
         dataset = None
-        if from_pictures and not data_root:
+        if from_pictures and not places:
             dataset = validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
@@ -62,16 +63,16 @@ def validation_images(row: Row, config: dict, root: Path):
         return None
     test = images.Images(stored, row.layout)
     return loading.Dataset(images.Images(stored[:0], row.layout), test, entry.shape, None,
-                           config['data'], None, table.ORIGINALS[entry.kind])
+                           config['data'], (), table.ORIGINALS[entry.kind])
 
 
 def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,
-                data_root: Path | None = None, skip_bad: bool = False,
+                places: Places = USUAL, skip_bad: bool = False,
                 whole: bool = False) -> Iterator:
     """Yield the `FinishedRun` that a user named, or those of a pattern that can be drawn again.
 
     root: the folder of results. match: a shell pattern; none: the name counts. ctx: a `--ctx`
-    value. data_root, skip_bad: of `load_data`. whole: from their parameters, not from
+    value. places, skip_bad: of `load_data`. whole: from their parameters, not from
     pictures.safetensors. ExperimentError if there is none.
     """
     folders = ([finding.named(root, name)] if match is None else
@@ -88,7 +89,7 @@ def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,
         if (folder / run_folder.SUMS).exists():
             run_folder.read_checksums(folder)
         files.check_writable(folder)
-        yield load_run(folder, device, data_root, skip_bad, whole)
+        yield load_run(folder, device, places, skip_bad, whole)
     if n_passed_over == len(folders):
         raise ExperimentError(f'no finished run in {root} that matches {match!r} has a '
                               f'{wanted}; make them with the command in its '
@@ -101,13 +102,13 @@ def add_to_folder(run, *names: str) -> None:
     run_folder.update_checksums(run.folder, 'README.md', *names)
 
 
-def evaluate_run(run, data_root: Path | None = None, skip_bad: bool = False) -> dict:
+def evaluate_run(run, places: Places = USUAL, skip_bad: bool = False) -> dict:
     """Measure a `FinishedRun` over all held-out images, keep that in its folder, return it.
 
-    data_root, skip_bad: of `load_data`, as its data were loaded.
+    places, skip_bad: of `load_data`, as its data were loaded.
     """
     from training.evaluation.evaluate import evaluate
-    evaluation = evaluate(run, load_classifier(run.row, run.dataset, run.ctx, data_root,
+    evaluation = evaluate(run, load_classifier(run.row, run.dataset, run.ctx, places,
                                                skip_bad))
     run_folder.write_evaluation(run.folder, evaluation)
     add_to_folder(run, run_folder.EVALUATION)

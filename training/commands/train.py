@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from data import MissingDataError, fetch
-from training.commands import initial, runs
+from data.fetch import Places
+from training.commands import initial, run_file, runs
 from training.commands.wiring import (
     check_data,
     idle_by_data,
@@ -30,13 +31,18 @@ DEMO_EPOCHS, DEMO_IMAGES, DEMO_HELD_OUT = 8, 12_800, 1000
 
 def run_command(args) -> None:
     """`run`: train rows and write their result folders."""
-    chosen = _asked(args.name, args.match, _changes(vars(args)), args.epochs, args.own_name,
-                    args.results_root, args.begin_from)
-    if args.dry_run:
+    own_name = _own_name(args.own_name, args.config)
+    chosen = _asked(args.name, args.match, _changes(vars(args)), args.epochs, own_name,
+                    args.results_root, args.begin_from, args.config)
+    if args.dry_run or args.toml:
         if args.more:
-            chosen = {naming.run_name(longer, args.own_name): longer for longer in (
+            chosen = {naming.run_name(longer, own_name): longer for longer in (
                 _longer(row, args.more, args.results_root / naming.run_name(row))
                 for row in chosen.values())}
+        if args.toml:
+            _check_single('--toml', len(chosen))
+            print(*(run_file.text(row, own_name) for row in chosen.values()), end='')
+            return
         print(json.dumps([{'run': run, 'published': row.name, **row.configuration()}
                           for run, row in chosen.items()], indent=2))
         return
@@ -48,36 +54,36 @@ def run_command(args) -> None:
     workers = parallel.Workers(args.kvstore)
     options = Options(args.results_root, args.command_line, args.force, args.fresh,
                       args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
-                      own_name=args.own_name, keep_checkpoint=args.keep_checkpoint)
+                      own_name=own_name, keep_checkpoint=args.keep_checkpoint)
     begin_from = initial.folder_of(args.results_root, args.begin_from)
     dataset, wanted, finished = None, None, {}
     for run, row in chosen.items():
-        asked = row.data, row.image_size, row.layout, row.shuffle_seed
+        asked = row.data, row.held_out, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
             wanted = asked
             is_needed = args.force or args.more or not (args.results_root / run).exists()
-            dataset = _data_of(row, is_needed, args.data_root, args.skip_bad, args.data_name)
+            dataset = _data_of(row, is_needed, args.places, args.skip_bad, args.data_name)
         if dataset:
             row = on_data(row, dataset)
-            run = naming.run_name(row, args.own_name)
+            run = naming.run_name(row, own_name)
         if args.more:
             options = replace(options, continued=args.results_root / naming.run_name(row))
             row = _longer(row, args.more, options.continued)
-            run = naming.run_name(row, args.own_name)
+            run = naming.run_name(row, own_name)
         finished[run] = folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
             run_folder.remove_leftovers(folder)
-            if args.name is not None and len(chosen) == 1:
+            if args.match is None and len(chosen) == 1:
                 raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
             continue
-        train_row(row, dataset, ctx, options, begin_from, args.data_root, args.data_name,
+        train_row(row, dataset, ctx, options, begin_from, args.places, args.data_name,
                   args.skip_bad, workers)
-    if args.name is not None and len(chosen) > 1 and workers.rank == 0:
-        print(_measured(finished, args.sort, ctx[0], args.data_root, args.skip_bad))
+    if args.match is None and len(chosen) > 1 and workers.rank == 0:
+        print(_measured(finished, args.sort, ctx[0], args.places, args.skip_bad))
 
 
-def _measured(folders: dict[str, Path], sort: str, ctx, data_root: Path | None,
+def _measured(folders: dict[str, Path], sort: str, ctx, places: Places,
               skip_bad: bool) -> str:
     """Return a table of the measures of finished runs, by name; they are taken where they lack.
 
@@ -87,8 +93,8 @@ def _measured(folders: dict[str, Path], sort: str, ctx, data_root: Path | None,
     for folder in folders.values():
         evaluation = run_folder.read_evaluation(folder)
         if evaluation is None:
-            evaluation = runs.evaluate_run(runs.load_run(folder, ctx, data_root, skip_bad,
-                                                         whole=True), data_root, skip_bad)
+            evaluation = runs.evaluate_run(runs.load_run(folder, ctx, places, skip_bad,
+                                                         whole=True), places, skip_bad)
         row = run_folder.row_of(run_folder.read_config(folder), folder)
         lines.append((naming.labels(row), evaluation['measures']))
     return tables.measured(lines, sort)
@@ -99,9 +105,9 @@ def _longer(row: Row, more: int, folder: Path) -> Row:
 
     ExperimentError if it has not kept what they begin with.
     """
-    if early_stopping.patience(row):
-        raise ExperimentError(f'--more {more}: expected a run without stop_after, which does not '
-                              'end with the parameters that it keeps')
+    if early_stopping.keeps_best(row):
+        raise ExperimentError(f'--more {more}: expected a run without stop_after or keep=best, '
+                              'which does not end with the parameters that it keeps')
     if not (folder / run_folder.KEPT_CHECKPOINT).exists():
         raise ExperimentError(f'{folder}: no {run_folder.KEPT_CHECKPOINT}, with which more epochs '
                               'begin; train it with --keep-checkpoint')
@@ -109,11 +115,11 @@ def _longer(row: Row, more: int, folder: Path) -> Row:
     return replace(row, **{last: getattr(row, last) + more})
 
 
-def _data_of(row: Row, is_needed: bool, data_root: Path | None, skip_bad: bool,
+def _data_of(row: Row, is_needed: bool, places: Places, skip_bad: bool,
              data_name: str | None):
     """Return the row's data; none if they are missing, and not needed as the run is finished."""
     try:
-        return load_data(row, data_root, skip_bad, data_name)
+        return load_data(row, places, skip_bad, data_name)
     except MissingDataError:
         if is_needed:
             raise
@@ -136,27 +142,27 @@ def _changes(options: dict) -> list[str]:
 
 
 def _asked(name: str | None, match: str | None, changes: list[str], epochs: str | None,
-           own_name: str | None, results_root: Path, begin_from: str | None) -> dict[str, Row]:
+           own_name: str | None, results_root: Path, begin_from: str | None,
+           file: run_file.RunFile | None) -> dict[str, Row]:
     """Return the rows that `run` is to train, by the names of their runs.
 
-    name: of a row; none: match is a pattern of several. changes: `field=value` each, or
-    `field=value,value ..` for a run of each. epochs: of
-    `registry.changed`. own_name: the user's, of the run. begin_from: the run with whose
-    parameters they begin, in results_root. None has a change that does nothing: it would make a
-    new name for the same training.
+    name: of a row; none: match is a pattern of several, or file says it. changes: `field=value`
+    each, or `field=value,value ..` for a run of each; they are made after those of the file.
+    epochs: of `registry.changed`. own_name: the user's, of the run. begin_from: the run with
+    whose parameters they begin, in results_root. None has a change that does nothing: it would
+    make a new name for the same training.
     """
     set_up_process()
     import models
     chosen = {}
     if own_name is not None:
         naming.check_own_name(own_name)
-        if name is None or len(_combinations(changes)) > 1:
-            raise ExperimentError(f'--name {own_name}: expected one NAME and one value a field, '
-                                  'found several runs')
-    rows = registry.match(match) if name is None else [registry.get(name)]
+        _check_single(f'--name {own_name}', len(_combinations(changes)) if match is None else 2)
+    rows = [_experiment(name, file)] if match is None else registry.match(match)
     for row, changes_of_one in itertools.product(rows, _combinations(changes)):
-        changed = initial.begun(registry.changed(registry.canonical(row), changes_of_one, epochs),
-                                initial.folder_of(results_root, begin_from))
+        first = registry.canonical(row)
+        changed = registry.changed(file.changed(first) if file else first, changes_of_one, epochs)
+        changed = initial.begun(changed, initial.folder_of(results_root, begin_from))
         check_data(changed)
         first = registry.canonical(_effective(changed))
         if first.name != row.name:
@@ -170,6 +176,27 @@ def _asked(name: str | None, match: str | None, changes: list[str], epochs: str 
             finding.check_free(results_root, run)
         chosen[run] = first
     return chosen
+
+
+def _check_single(option: str, n_runs: int) -> None:
+    """Raise ExperimentError for an option that is of one run, if there are several."""
+    if n_runs > 1:
+        raise ExperimentError(f'{option}: expected one NAME and one value a field, found several '
+                              'runs')
+
+
+def _own_name(own_name: str | None, file: run_file.RunFile | None) -> str | None:
+    return file.own_name if file and own_name is None else own_name
+
+
+def _experiment(name: str | None, file: run_file.RunFile | None) -> Row:
+    """Return the row that a user named, here or else in a file."""
+    if name is None and file:
+        name = file.experiment
+    if name is None:
+        raise ExperimentError('one of the arguments NAME --match is required, or --config with a '
+                              f'file that has {run_file.EXPERIMENT} = "NAME"')
+    return registry.get(name)
 
 
 def _effective(row: Row) -> Row:
@@ -193,10 +220,11 @@ def launch_command(args) -> None:
         raise launch.LaunchError(f'launch {" ".join(args.job)}: expected run NAME ...')
     from training.commands import parser
     job = parser.parser().parse_args(args.job)
-    if job.dry_run:
+    if job.dry_run or job.toml:
         return run_command(job)
-    _asked(job.name, job.match, _changes(vars(job)), job.epochs, job.own_name, job.results_root,
-           job.begin_from)  # once, not by each
+    _asked(job.name, job.match, _changes(vars(job)), job.epochs,
+           _own_name(job.own_name, job.config), job.results_root, job.begin_from,
+           job.config)  # once, not by each
     for field in ('workers', 'servers'):
         if getattr(args, field) < 1:
             raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
@@ -212,18 +240,18 @@ def demo_command(args) -> None:
     rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],
                                 str(DEMO_EPOCHS)) for name in DEMO_ROWS]
     try:
-        dataset = load_data(rows[0], args.data_root, args.skip_bad)
+        dataset = load_data(rows[0], args.places, args.skip_bad)
     except MissingDataError as error:
-        if fetch.named(args.data_root):  # a place that is named is used or refused
+        if args.places or fetch.named(None):  # a place that is named is used or refused
             raise
         print(f'{error}\n-> training on drawn digits, NOT on MNIST', file=sys.stderr)
         rows = [registry.changed(row, ['data=sketch_digits']) for row in rows]
-        dataset = load_data(rows[0], args.data_root, args.skip_bad)
+        dataset = load_data(rows[0], args.places, args.skip_bad)
     titles = ('solo: VAE alone', 'combo: VAE + discriminator')
     options = Options(args.results_root, args.command_line, True, args.fresh,
                       args.checkpoint_minutes)
     finished = {title: train_row(on_data(row, dataset), dataset, ctx, options,
-                                 data_root=args.data_root, skip_bad=args.skip_bad)
+                                 places=args.places, skip_bad=args.skip_bad)
                 for title, row in zip(titles, rows, strict=True)}
     print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
                                    {title: evaluate(run, n_images=DEMO_HELD_OUT)['measures']

@@ -1,10 +1,12 @@
 """What commands share: devices, data, nets and their training, wired together."""
 import functools
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from data import DataError, table
+from data.fetch import USUAL, Places
 from training.experiments import kinds
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
@@ -51,6 +53,8 @@ def check_data(row: Row) -> None:
     if row.image_size not in (None, entry.shape[1]) and not entry.comes_as_one:
         known = ' and '.join(name for name, of in table.SETS.items() if of.comes_as_one)
         row.refuse('image_size', f'none, for only {known} are pictures of any size')
+    if row.held_out is not None and not entry.comes_as_one:
+        row.refuse('held_out', f'none, for {row.data} comes as training and held-out images')
 
 
 def idle_by_data(row: Row) -> dict[str, str]:
@@ -60,25 +64,29 @@ def idle_by_data(row: Row) -> dict[str, str]:
         reasons['layout'] = f'{row.data} has one channel'
     if row.image_size == entry.shape[1]:
         reasons['image_size'] = f'{row.data} has that size'
+    if row.held_out is not None and math.isclose(row.held_out, 1 - entry.train_share):
+        reasons['held_out'] = f'{row.data} is split so'
     if not entry.comes_as_one:
         reasons['shuffle_seed'] = f'{row.data} comes as training and held-out images'
     return reasons
 
 
-def load_data(row: Row, data_root: Path | None = None, skip_bad: bool = False,
+def load_data(row: Row, places: Places = USUAL, skip_bad: bool = False,
               data_name: str | None = None):
     """Return the row's `data.loading.Dataset`, and say on stderr where it came from.
 
-    data_root: where to look, and nowhere else; none: $VAEGAN_DATA, then the cache. skip_bad:
-    leave out images that cannot be read. data_name: what a user's own images are called.
-    DataError if the set is not there, damaged, or smaller than a batch.
+    places: where they are; by default $VAEGAN_DATA, then the cache. skip_bad: leave out images
+    that cannot be read. data_name: what a user's own images are called. DataError if the set is
+    not there, damaged, or smaller than a batch.
     """
     from data import loading
-    dataset = loading.load(row.data, data_root, row.layout, row.shuffle_seed, skip_bad,
-                           row.image_size).called(data_name)
-    place = f' in {dataset.path}' if dataset.path else ''
+    if row.held_out is not None and places and places.held_out:
+        row.refuse('held_out', f'none, for {places.held_out} is held out')
+    dataset = loading.load(row.data, places, row.layout, row.shuffle_seed, skip_bad,
+                           row.image_size, row.held_out).called(data_name)
+    place = f' in {dataset.place}' if dataset.place else ''
     if len(dataset.train) < row.batch_size:
-        raise DataError(f'{dataset.path or row.data}: {len(dataset.train)} training images, '
+        raise DataError(f'{dataset.place or row.data}: {len(dataset.train)} training images, '
                         f'expected a batch of {row.batch_size} or more')
     passed_over = tables.passed_over(dataset.source)
     print(f'data: {tables.of_data(dataset.source, bool(dataset.images))}{place}, '
@@ -97,7 +105,7 @@ def on_data(row: Row, dataset) -> Row:
     DataError if it is to have others.
     """
     if row.images not in (None, dataset.images):
-        raise DataError(f'{dataset.path}: images {dataset.images or "of the shown results"}, '
+        raise DataError(f'{dataset.place}: images {dataset.images or "of the shown results"}, '
                         f'expected images={row.images}')
     if row.limit is not None and row.limit >= len(dataset.train):
         print(f'limit={row.limit} changes nothing, for there are {len(dataset.train)} training '
@@ -112,11 +120,11 @@ def published_rows() -> dict[str, dict]:
             for name, numbers in published_numbers().items()}
 
 
-def load_classifier(row: Row, dataset, ctx, data_root: Path | None = None,
+def load_classifier(row: Row, dataset, ctx, places: Places = USUAL,
                     skip_bad: bool = False):
     """Return the `TrainedClassifier` whose features measure pictures of such data, or none.
 
-    It is trained if the cache has none, and kept there if that can be written. data_root and
+    It is trained if the cache has none, and kept there if that can be written. places and
     skip_bad: of `load_data`, for faces that the row splits otherwise than the classifier does.
     """
     from data import fetch, loading
@@ -127,8 +135,8 @@ def load_classifier(row: Row, dataset, ctx, data_root: Path | None = None,
     elif table.get(row.data).kind == 'faces':
         net, task = RotationClassifier(), 'a net that tells how faces are rotated'
         if row.shuffle_seed != 0:  # one net for all runs, whatever they hold out
-            dataset = loading.load(row.data, data_root, skip_bad=skip_bad,
-                                   image_size=row.image_size)
+            dataset = loading.load(row.data, places, skip_bad=skip_bad,
+                                   image_size=row.image_size, held_out=row.held_out)
     else:
         return None
     path = fetch.cached(classifier.file_name(net, dataset.source['sha256']))
@@ -155,13 +163,13 @@ def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
 
 
 def train_row(row: Row, dataset, ctx: list, options, begin_from: Path | None = None,
-              data_root: Path | None = None, data_name: str | None = None,
+              places: Places = USUAL, data_name: str | None = None,
               skip_bad: bool = False, workers=None):
     """Build a row's nets, train them, and return what `training.run.train.train` does.
 
     ctx: the contexts that share every batch. options: `training.run.train.Options`, to which
     comes what the row itself says. begin_from: the folder of the run with whose parameters it
-    begins. data_root, data_name, skip_bad: of `load_data`, as the dataset was loaded. workers: of
+    begins. places, data_name, skip_bad: of `load_data`, as the dataset was loaded. workers: of
     a job of several processes.
     """
     from training.commands import initial, repeating
@@ -171,10 +179,10 @@ def train_row(row: Row, dataset, ctx: list, options, begin_from: Path | None = N
     vae, disc, feature_disc = build_nets(row, dataset.shape)
     classifier = None
     if row.n_classified:
-        classifier = load_classifier(row, dataset, ctx[0], data_root, skip_bad)
+        classifier = load_classifier(row, dataset, ctx[0], places, skip_bad)
     options = replace(
         options, initial=initial.files_of(row, begin_from), published=published_rows().get(
             row.name, {}), repeated_by=repeating.options_of(
-                row, options.results_root, begin_from, data_root, data_name))
+                row, options.results_root, begin_from, places, data_name))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
                       classifier)

@@ -95,8 +95,11 @@ class FinishedRun:
 def check_data(config: dict, dataset, folder: Path) -> None:
     """Raise OtherDataError unless the data are those that a finished run was trained on."""
     if dataset.source['sha256'] != config['data']['sha256']:
-        raise OtherDataError(f'{folder / run_folder.CONFIG}: trained on data with sha256 '
-                             f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}')
+        apart = config['data'].get('held_out')
+        raise OtherDataError(
+            f'{folder / run_folder.CONFIG}: trained on data with sha256 '
+            f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}'
+            + (f'; it held out the pictures of {apart}, which --held-out names' if apart else ''))
 
 
 def parameters_of(config: dict, folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """When a run ends before its last epoch, and which epoch's parameters it keeps.
 
-A row with `stop_after` goes by the held-out loss of its epochs; any other keeps the last one.
+A row with `stop_after` or `keep=best` goes by the held-out loss of its epochs; any other keeps the
+last one.
 Training and all that reports on runs ask here. Records are dicts of an epoch each, from
 checkpoints or training_statistics.csv.
 """
@@ -14,14 +15,19 @@ def patience(row: Row) -> int | None:
     return getattr(row, 'stop_after', None)
 
 
-def held_out_kl_weight(row: Row) -> float:
-    """Return the weight of KL in `val_loss`: 1, but the row's own where a run stops by that loss.
+def keeps_best(row: Row) -> bool:
+    """Return whether the best epoch's parameters are kept, and not those of the last one."""
+    return bool(patience(row)) or getattr(row, 'keep', None) == 'best'
 
-    So runs of other weights compare, and none is stopped by a loss that it does not minimise.
+
+def held_out_kl_weight(row: Row) -> float:
+    """Return the weight of KL in `val_loss`: 1, but the row's own where that decides what is kept.
+
+    So runs of other weights compare, and none goes by a loss that it does not minimise.
     Weights that change along the epochs, of a warm-up or of pixels, have no part in it: epochs
     would not compare.
     """
-    return row.kl_weight if patience(row) else 1.0
+    return row.kl_weight if keeps_best(row) else 1.0
 
 
 def kept_epoch(row: Row, records: list[dict]) -> int:
@@ -29,7 +35,7 @@ def kept_epoch(row: Row, records: list[dict]) -> int:
 
     An epoch without a held-out loss counts as infinitely bad.
     """
-    if not patience(row):
+    if not keeps_best(row):
         return len(records) - 1
 
     def loss(epoch: int) -> float:
@@ -40,7 +46,7 @@ def kept_epoch(row: Row, records: list[dict]) -> int:
 
 def is_new_low(row: Row, records: list[dict]) -> bool:
     """Return whether the last epoch is the best, in a run that keeps the best one's parameters."""
-    return bool(patience(row)) and kept_epoch(row, records) == len(records) - 1
+    return keeps_best(row) and kept_epoch(row, records) == len(records) - 1
 
 
 def is_over(row: Row, records: list[dict]) -> bool:
@@ -51,7 +57,7 @@ def is_over(row: Row, records: list[dict]) -> bool:
 
 def ending(row: Row, records: list[dict]) -> str:
     """Return when such a run ended, and which epoch was kept, in a sentence; else nothing."""
-    if not patience(row):
+    if not keeps_best(row):
         return ''
     ended = (f'Training stopped after {len(records)} of {row.epochs} epochs, {patience(row)} '
              'without a new low of the held-out loss' if len(records) < row.epochs else

@@ -49,6 +49,17 @@ def parsed(one: Field, text: str) -> int | float | str | None:
         raise ExperimentError(f'{one.name}={text!r}: expected {names[kind]}') from None
 
 
+def typed(one: Field, value: Any) -> Any:
+    """Return a value out of a file as the field has it: 'none' is none, 3 is 3.0 of a number.
+
+    Others stay what they are, for `check`.
+    """
+    kind, may_be_none = kind_of(one)
+    if value == 'none' and may_be_none:
+        return None
+    return parsed(one, str(value)) if kind is float and type(value) is int else value
+
+
 def check(row: Any) -> None:
     """Raise ExperimentError unless every value of a dataclass is one that its field allows."""
     for one in fields(row):
@@ -62,11 +73,12 @@ def _expected(one: Field, value: Any) -> str | None:
     kind, may_be_none = kind_of(one)
     if value is None and may_be_none:
         return None
-    if type(value) is not kind and not (kind is float and type(value) is int):
-        return kind.__name__
+    is_one = type(value) is kind or kind is float and type(value) is int
     choices, above, least = (one.metadata.get(k) for k in ('choices', 'above', 'least'))
-    if choices and value not in choices:
+    if choices and not (is_one and value in choices):
         return 'one of ' + ', '.join(map(str, choices))
+    if not is_one:
+        return kind.__name__
     if above is None and least is None:
         return None
     if value > one.metadata['most']:

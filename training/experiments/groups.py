@@ -23,6 +23,8 @@ class Data:
                      choices=('reshape', 'transpose'))
     shuffle_seed: int | None = of('seed of the split; none: files in name order', 0, least=0,
                                   most=MOST_INDEX)
+    held_out: float | None = of('share of faces that is held out; none: as published', None,
+                                above=0, most=0.99)
     limit: int | None = count('first N training images; none: all', None, MOST_INDEX)
     mirror: str = of('train on the mirror images of training images, too', 'no',
                      choices=('no', 'yes'))
@@ -111,6 +113,9 @@ class SoloCombo(Optimisation):
     stop_after: int | None = count('stop after so many epochs without a new low of the held-out '
                                    "loss, and keep the lowest one's parameters; none: train all",
                                    None, MOST_EPOCHS)
+    keep: str | None = of('best: train all epochs, and keep the parameters of that of the lowest '
+                          'held-out loss; none: of the last one, or as stop_after says', None,
+                          choices=('best',))
     step: str = of('combo step: three latents of an image, or one', 'published',
                    choices=('published', 'shared'))
 

@@ -14,16 +14,19 @@ from training.experiments.row import ExperimentError, Row
 
 # Fields with an option of their own, in the order in which names show them
 OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}',
-           'stop_after': '_stop{}'}
+           'stop_after': '_stop{}', 'held_out': '_held{}'}
 SUFFIXES = OPTIONS | {'image_size': '_{0}x{0}', 'initial': '_from-{}'}
 IN_WORDS = {'images': 'on other images ({})', 'initial': "from another run's parameters ({})",
-            'mirror': 'on mirror images, too',
-            'stop_after': 'to stop after {} epochs without a new low'}
+            'mirror': 'on mirror images, too', 'held_out': 'with a share of {} held out',
+            'stop_after': 'to stop after {} epochs without a new low',
+            'keep': 'keeping the {} epoch'}
 LABELS = {  # what differs, in few words
     'data': 'on {}', 'images': 'on other images', 'limit': '{:,} images', 'step': '{} step',
     'layout': '{}', 'seed': 'seed {}', 'stop_after': 'stops after {} epochs without a new low',
-    'image_size': '{0} x {0} pixels', 'mirror': 'mirror images, too', 'lr': 'learning rate {:g}',
-    'initial': "from another run's parameters", 'batch_size': 'batches of {}',
+    'held_out': '{:g} of the images held out', 'image_size': '{0} x {0} pixels',
+    'mirror': 'mirror images, too', 'lr': 'learning rate {:g}',
+    'keep': 'keeps the {} epoch', 'initial': "from another run's parameters",
+    'batch_size': 'batches of {}',
     'n_latent': '{} latents', 'n_hlayers': '{} hidden layers', 'n_hnodes': '{} hidden nodes',
     'vae_base_channels': '{} base channels', 'disc_hnodes': '{} nodes of the discriminator',
     'disc_base_channels': '{} channels of the discriminator', 'encoder': '{} encoder',

@@ -9,11 +9,12 @@ follow others, named where they begin.
 """
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import Field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Any
 
-from training.experiments.fields import parsed
+from training.experiments.fields import parsed, typed
 from training.experiments.row import Experiment, ExperimentError, Row, VaeGan
 
 # The families: what the rows of one pair of nets share.
@@ -170,6 +171,12 @@ def changed(row: Row, assignments: Iterable[str] = (),
     return replace(row, **fields)
 
 
+def with_values(row: Row, values: dict[str, Any]) -> Row:
+    """Return the row with fields of these values, all at once; 'none' may stand for none."""
+    return replace(row, **{field: typed(_known(row, field, f'{field}={value!r}', 'a field of '),
+                                        value) for field, value in values.items()})
+
+
 def _epochs(row: Row, text: str, disc: str | None) -> dict[str, int]:
     asked = re.fullmatch(r'(\d{1,6})(?:\+(\d{1,6}))?', text)
     if not asked:
@@ -189,11 +196,18 @@ def _epochs(row: Row, text: str, disc: str | None) -> dict[str, int]:
 def _field(row: Row, assignment: str) -> tuple[str, int | float | str | None]:
     """Return a field and its value, of the field's type."""
     field, equals, text = assignment.partition('=')
+    one = _known(row, field if equals else '', repr(assignment), 'field=value with a field of ')
+    return field, parsed(one, text)
+
+
+def _known(row: Row, field: str, said: str, expected: str) -> Field:
+    """Return a field of the row by its name; ExperimentError if it has no such one.
+
+    said: what the user said. expected: in its place, before the names of fields.
+    """
     known = row.fields()
-    if equals and field in {*Experiment.fields(), *VaeGan.fields()} - known.keys():
-        raise ExperimentError(f'{assignment!r}: expected no change, for {row.name} has no such '
-                              'field')
-    if not equals or field not in known:
-        raise ExperimentError(f'{assignment!r}: expected field=value with a field of '
-                              + ', '.join(known))
-    return field, parsed(known[field], text)
+    if field in {*Experiment.fields(), *VaeGan.fields()} - known.keys():
+        raise ExperimentError(f'{said}: expected no change, for {row.name} has no such field')
+    if field not in known:
+        raise ExperimentError(f'{said}: expected {expected}' + ', '.join(known))
+    return known[field]

@@ -31,7 +31,7 @@ class Row:
     name: str
     # Changes that users make to many rows at once: where one does nothing, it is left out
     LEFT_OUT: ClassVar[tuple[str, ...]] = ('step', 'layout', 'shuffle_seed', 'decay_interval',
-                                        'image_size')
+                                           'image_size', 'held_out')
 
     def __post_init__(self) -> None:
         check(self)
@@ -100,9 +100,12 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
         of_combo = ('disc_weight', 'pbp_weight', 'pbp_decay', 'max_disc_loss', 'decay_interval',
                     'step')
         if not self.encodes:
-            return dict.fromkeys(('pixel_loss', 'kl_weight', 'kl_warmup', 'stop_after', *of_combo),
-                                 'a plain GAN has one loss, none held out, and one kind of step')
+            return dict.fromkeys(
+                ('pixel_loss', 'kl_weight', 'kl_warmup', 'stop_after', 'keep', *of_combo),
+                'a plain GAN has one loss, none held out, and one kind of step')
         reasons = {} if self.kl_weight else {'kl_warmup': 'kl_weight is 0'}
+        if self.stop_after:
+            reasons['keep'] = 'stop_after keeps the best epoch, too'
         if not self.combo_epochs:
             return reasons | dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
         if self.pbp_decay == 1:

@@ -67,7 +67,9 @@ def _trained(folder: Path, config: dict, experiment: Row) -> list[str]:
               if (folder / INPUTS).exists() else []),
             f'The run was trained on {config["n_train"]:,} images of '
             f'{tables.of_data(source, bool(experiment.images), not_read)}, on '
-            f'{config["device"]}. This command repeats it:', '',
+            f'{config["device"]}. '
+            + (f'Those of {source["held_out"]} were held out. ' if 'held_out' in source else '')
+            + 'This command repeats it:', '',
             '```', config['command'], '```', '']
 
 

@@ -3,7 +3,7 @@ import textwrap
 from pathlib import Path
 
 from training.evaluation.measures import MEASURES, in_tables
-from training.experiments import kinds
+from training.experiments import early_stopping, kinds
 from training.experiments.row import Row
 from training.reporting.published import our_numbers, pairs, published_seconds
 from training.reporting.statistics import read_statistics
@@ -145,9 +145,10 @@ def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
 
 
 def side_by_side(runs: list[tuple[Row, list[dict], dict]], names: list[str]) -> str:
-    """Return runs side by side, a column each: fields that differ, last losses, measures.
+    """Return runs side by side, a column each: fields that differ, losses, measures.
 
-    Of runs of different kinds the fields are those that all of them have.
+    Of runs of different kinds the fields are those that all of them have. Losses are those of the
+    epoch whose parameters were kept, the last one of most.
 
     runs: row, statistics and measures of each.
     """
@@ -155,14 +156,15 @@ def side_by_side(runs: list[tuple[Row, list[dict], dict]], names: list[str]) -> 
     lines = [[field, *(str(of[field]) for of in configurations)] for field in configurations[0]
              if all(field in of for of in configurations)
              and len({str(of[field]) for of in configurations}) > 1]
-    losses = {}
-    for row, *_ in runs:
+    losses, kept = {}, []
+    for row, statistics, _ in runs:
         losses |= row.kind.losses
+        kept.append(statistics[early_stopping.kept_epoch(row, statistics)])
+    of = 'kept epoch' if any(early_stopping.keeps_best(row) for row, *_ in runs) else 'last epoch'
     shown = {loss: (of.label, of.digits) for loss, of in losses.items()}
     for loss, (label, digits) in (shown | {'val_loss': ('KL + pixel, held out', 2)}).items():
-        if any(statistics[-1].get(loss) is not None for _, statistics, _ in runs):
-            lines.append([f'{label}, last epoch', *(number(statistics[-1].get(loss), digits)
-                                                    for _, statistics, _ in runs)])
+        if any(line.get(loss) is not None for line in kept):
+            lines.append([f'{label}, {of}', *(number(line.get(loss), digits) for line in kept)])
     lines += [[f'{of.header}, held out', *(measure(measures, name) for *_, measures in runs)]
               for name, of in in_tables().items() if any(name in m for *_, m in runs)]
     return markdown_table([['', *names], *lines])

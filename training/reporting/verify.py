@@ -84,8 +84,8 @@ def _check_statistics(folder: Path, row: Row, findings: Findings) -> None:
         findings.problems.append(f'{STATISTICS} has not the {row.epochs} epochs of its row')
     if early_stopping.is_over(row, lines[:-1]):
         findings.problems.append(f'{STATISTICS} has epochs after that with which its run ended')
-    if early_stopping.patience(row) and None in (line['val_loss'] for line in lines):
-        findings.problems.append(f'{STATISTICS} lacks held-out losses, by which its run ended')
+    if early_stopping.keeps_best(row) and None in (line['val_loss'] for line in lines):
+        findings.problems.append(f'{STATISTICS} lacks held-out losses, which say what was kept')
     if not all(np.isfinite(value) for line in lines for column, value in line.items()
                if column.endswith('_loss') and value is not None):
         findings.problems.append(f'{STATISTICS} has losses that are not finite')

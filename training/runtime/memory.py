@@ -1,4 +1,5 @@
 """How much memory training a row takes, before it is taken."""
+import resource
 from math import prod
 
 from mxnet import Context, gluon, sym
@@ -49,6 +50,12 @@ def foreseen(row: Row, vae: gluon.Block, disc: gluon.Block | None,
              shape: tuple[int, int, int], n_copies: int = 1) -> float:
     """Return the bytes that a run will take on a CPU, libraries and images aside."""
     return OVERHEAD * n_copies * needed(row, vae, disc, shape) + KERNELS_BYTES
+
+
+def peak() -> str:
+    """Return the most memory that this process has taken so far, in words: libraries and all."""
+    n_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return f'{n_bytes / 1e9:.1f} GB' if n_bytes >= 1e9 else f'{n_bytes / 1e6:.1f} MB'
 
 
 def check(row: Row, vae: gluon.Block, disc: gluon.Block | None, shape: tuple[int, int, int],

@@ -1,0 +1,201 @@
+"""What is held out of a user's own pictures, and sets of pictures in several places."""
+import hashlib
+import json
+import shlex
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import faces
+from data.fetch import Places
+from data.loading import load
+from training.storage import run_folder
+
+FACES, DIGITS = 'DenseVAE_on_anime/512_5_1024_200', 'DenseVAE_on_MNIST/5_3_400_bce_50'
+SMALL = ['--epochs', '1', '--set', 'n_hnodes=8', '--set', 'n_hlayers=1', '--set', 'n_latent=2',
+         '--set', 'batch_size=16', '--ctx', 'cpu']
+
+
+@pytest.fixture
+def places(data_root, tmp_path) -> dict[str, Path]:
+    """120 pictures in three folders, of 60, 40 and 20."""
+    with zipfile.ZipFile(data_root / 'anime_faces.zip') as archive:
+        for i, name in enumerate(sorted(archive.namelist())):
+            archive.extract(name, tmp_path / ('cats' if i < 60 else 'dogs' if i < 100 else 'test'))
+    return {name: tmp_path / name for name in ('cats', 'dogs', 'test')}
+
+
+@pytest.fixture
+def run(cli, tmp_path, known_images):
+    return lambda *words: cli(['run', FACES, *SMALL, '--results-root', str(tmp_path / 'results'),
+                               *map(str, words)])
+
+
+@pytest.fixture
+def on(cli):
+    return lambda command, folder, root, *words: cli([
+        command, str(folder), '--data-root', str(root), '--ctx', 'cpu', *map(str, words)])
+
+
+def roots(*paths: Path) -> list[str]:
+    return [word for path in paths for word in ('--data-root', str(path))]
+
+
+def in_name_order(path: Path) -> np.ndarray:
+    dataset = load('anime', path, shuffle_seed=None, held_out=0.5)
+    return np.concatenate([dataset.train.pixels, dataset.test.pixels])
+
+
+def test_pictures_of_several_places_are_one_set_in_any_order(places, known_images):
+    cats, dogs, test = places.values()
+    parts = sorted(map(in_name_order, places.values()),
+                   key=lambda part: hashlib.sha256(part.tobytes()).hexdigest())
+    expected = np.concatenate(parts)[faces.split_order(120, 0)]
+    zipped = Path(shutil.make_archive(str(dogs.with_name('pets')), 'zip', dogs))
+    sums = set()
+    for of in ((cats, dogs, test), (test, dogs, cats), (zipped, cats, test)):
+        dataset = load('anime', Places(of))
+        assert (dataset.train.pixels == expected[:96]).all()
+        assert (dataset.test.pixels == expected[96:]).all()
+        assert (dataset.train.mirrored(9).between(8, 10)
+                == [expected[8], expected[0][:, ::-1]]).all()
+        sums.add((dataset.images, dataset.source['sha256']))
+    assert len(sums) == 1 and load('anime', Places((cats, dogs))).images not in sums.pop()
+    assert dataset.source['files'] == {'cats': 60, 'pets.zip': 40, 'test': 20}
+
+
+def test_command_of_a_run_names_all_its_places(run, cli, places, tmp_path, monkeypatch):
+    cats, dogs, _ = places.values()
+    (dogs / 'list.txt').write_text('mine')
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(*roots('dogs', cats))
+    assert status == 0 and '80 training and 20 held-out images (files passed over: 1 no' in err
+    finished = tmp_path / out.splitlines()[-1]
+    config = run_folder.read_config(finished)
+    assert config['data']['files'] == {'cats': 60, 'dogs': 40}
+    assert config['data']['description'] in ('cats and dogs', 'dogs and cats')
+    assert ' '.join(roots(dogs, cats)) in config['command'] and config['n_train'] == 80
+    status, _, err = run(*roots(cats, dogs))
+    assert status == 2 and run_folder.IN_THE_WAY in err
+    before = (finished / 'vae.params').read_bytes()
+    monkeypatch.chdir('/')
+    status, out, err = cli([*shlex.split(config['command'])[3:], '--force', '--ctx', 'cpu'])
+    assert status == 0 and (finished / 'vae.params').read_bytes() == before, err
+    for command in ('strips', 'evaluate', 'verify'):
+        status, out, err = cli([command, str(finished), *roots(cats, dogs), '--ctx', 'cpu'])
+        assert status == 0 and 'not drawn again' not in out, (command, out + err)
+
+
+@pytest.mark.parametrize('share, n_held_out', [('0.3', 36), ('0.1', 12), ('0.5', 60)])
+def test_share_of_the_pictures_is_held_out(run, on, data_root, share, n_held_out):
+    status, out, err = run('--data-root', data_root, '--held-out', share)
+    assert status == 0, err
+    folder = Path(out.splitlines()[-1])
+    config, n_train = run_folder.read_config(folder), 120 - n_held_out
+    assert f'_held{share}_' in folder.name and f' --held-out {share} ' in config['command']
+    assert f'with a share of {share} held out' in config['caption']
+    assert (config['n_train'], config['n_held_out']) == (n_train, n_held_out)
+    dataset, whole = (load('anime', data_root, held_out=one) for one in (float(share), None))
+    order = faces.split_order(120, 0)
+    assert (dataset.train.pixels == in_name_order(data_root)[order[:n_train]]).all()
+    assert (dataset.test.pixels == in_name_order(data_root)[order[n_train:]]).all()
+    assert dataset.images == whole.images and f'_images-{whole.images}' in folder.name
+    for command in ('strips', 'evaluate'):
+        status, _, err = on(command, folder, data_root)
+        assert status == 0, err
+
+
+def test_published_share_is_no_change(cli):
+    names = [json.loads(cli(['run', FACES, '--dry-run', *words])[1])[0]['run'] for words in (
+        [], ['--held-out', '0.2'], ['--held-out', 'none'])]
+    assert names == [FACES] * 3
+    rows = json.loads(cli(['run', FACES, '--dry-run', '--held-out', '0.1,0.2,0.4'])[1])
+    assert [row['held_out'] for row in rows] == [0.1, None, 0.4]
+    assert json.loads(cli(['run', 'VAEGAN_on_adult/A_2048_100_lr1', '--dry-run', '--held-out',
+                           '0.15'])[1])[0]['held_out'] is None
+
+
+def test_pictures_of_another_place_are_held_out(run, on, places):
+    cats, dogs, test = places.values()
+    status, out, err = run('--data-root', cats, '--held-out', test)
+    assert status == 0, err
+    assert f'data: cats in {cats}, held-out ones in {test}, 60 training and 20 held-out' in err
+    folder = Path(out.splitlines()[-1])
+    config = run_folder.read_config(folder)
+    assert (config['n_train'], config['n_held_out']) == (60, 20)
+    assert config['data']['held_out'] == 'test'
+    assert 'Those of test were held out.' in (folder / 'README.md').read_text()
+    assert shlex.split(config['command'])[-6:-2] == [*roots(cats), '--held-out', str(test)]
+    before = (folder / 'strip.png').read_bytes()
+    for command in ('strips', 'evaluate', 'explore', 'verify'):
+        status, out, err = on(command, folder, cats, '--held-out', test)
+        assert status == 0 and 'not drawn again' not in out, (command, out + err)
+    assert (folder / 'strip.png').read_bytes() == before
+    status, _, err = on('strips', folder, cats)
+    assert status == 2 and 'held out the pictures of test, which --held-out names' in err
+    # Which pictures are which is a part of the name
+    dataset = load('anime', Places((cats,), test))
+    assert (dataset.test.pixels == in_name_order(test)).all()
+    assert (dataset.train.pixels == in_name_order(cats)[faces.split_order(60, 0)]).all()
+    others = [load('anime', Places((cats,), test), shuffle_seed=5),
+              load('anime', Places((cats,), Path(shutil.make_archive(str(test), 'zip', test))))]
+    assert {one.images for one in others} == {dataset.images} and len(dataset.images) == 8
+    unlike = [load('anime', Places(of, apart), held_out=None if apart else 0.5).images
+              for of, apart in (((cats,), dogs), ((cats,), None), ((cats, test), None),
+                                ((test, cats), dogs))]
+    assert len({dataset.images, *unlike}) == 5 and f'_images-{dataset.images}_' in folder.name
+
+
+def test_several_seeds_are_measured_on_the_same_held_out_pictures(run, places):
+    status, out, err = run('--data-root', places['cats'], '--held-out', places['test'], '--seed',
+                           '1,2')
+    assert status == 0 and out.count('| 1 epoch, seed ') == 2, err
+
+
+@pytest.mark.parametrize('name, words, said', [
+    (FACES, ['--held-out', '0'], 'held_out=0.0: expected a finite number above 0'),
+    (FACES, ['--held-out', '1'], 'held_out=1.0: expected at most 0.99'),
+    (FACES, ['--held-out', 'nan'], 'held_out=nan: expected a finite number'),
+    (FACES, ['--held-out', 'gone'], "'gone': no such file or folder"),
+    (FACES, [*roots('cats'), '--held-out', 'none_there'], 'none_there: holds no pictures to hold'),
+    (FACES, [*roots('cats'), '--held-out', 'cats/some'], 'cats/some: named twice, or inside of'),
+    (FACES, [*roots('cats', 'dogs', 'cats/some')], 'cats/some: named twice, or inside of'),
+    (FACES, [*roots('cats', 'cats')], 'cats: named twice'),
+    (FACES, [*roots('cats'), '--held-out', '0.05'], '58 training and 3 held-out images, expected'),
+    (FACES, [*roots('cats'), '--held-out', '0.9', '--set', 'batch_size=16'],
+     '6 training images, expected a batch of 16'),
+    (FACES, [*roots('cats'), '--held-out', 'few'],
+     'cats, held-out ones in few: 61 training and 1 held-out images, expected 10'),
+    (FACES, [*roots('cats'), '--held-out', 'test', '--set', 'held_out=0.3'],
+     'held_out=0.3: expected none, for test is held out'),
+    (DIGITS, ['--held-out', '0.3'], 'held_out=0.3: expected none, for MNIST comes as training'),
+    (DIGITS, ['--held-out', 'test'], 'data=MNIST: expected one --data-root and no --held-out'),
+    (DIGITS, roots('cats', 'dogs'), 'data=MNIST: expected one --data-root and no --held-out')])
+def test_what_cannot_be_held_out_is_one_line(cli, places, tmp_path, monkeypatch, capsys, name,
+                                             words, said):
+    monkeypatch.chdir(tmp_path)
+    for folder in ('none_there', 'few', 'cats/some'):
+        Path(folder).mkdir()
+    for to in ('few', 'cats/some'):
+        shutil.copy('test/100.png', to)
+    try:
+        status, out, err = cli(['run', name, *words, '--results-root', 'results', '--ctx', 'cpu'])
+    except SystemExit as stop:  # argparse's
+        status, out, err = stop.code, '', capsys.readouterr().err
+    assert status == 2 and out == '' and not Path('results').exists()
+    assert said in err.splitlines()[-1], err
+
+
+def test_run_that_an_older_version_began_goes_on(run, places, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
+        run('--data-root', places['cats'])
+    unfinished, = (tmp_path / 'results').glob('*/*.unfinished')
+    config = run_folder.read_config(unfinished)
+    assert config['row'].pop('held_out') is None  # it knew no such field
+    run_folder.write_config(unfinished, config)
+    status, out, err = run('--data-root', places['cats'])
+    assert status == 0 and 'going on after 1 of 1 epochs' in out, err
