@@ -11,7 +11,7 @@ from data.fetch import USUAL
 
 def add_checkpoints(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--fresh', action='store_true',
-                     help='start an unfinished run over instead of going on from its last '
+                     help='start an unfinished run over instead of resuming from its last '
                           'checkpoint')
     sub.add_argument('--checkpoint-minutes', metavar='M', type=positive, default=10.0,
                      help='also write a checkpoint every M minutes of a long epoch (default: 10)')
@@ -78,7 +78,7 @@ def add_own_name(sub: argparse.ArgumentParser) -> None:
                      help='what pictures of your own are called in captions (default: the name of '
                           'their folder or zip)')
     sub.add_argument('--name', metavar='WORD', dest='own_name',
-                     help='call the run so, and not after what differs from the experiment')
+                     help='call the run this, not after what differs from the experiment')
 
 
 def add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
@@ -90,7 +90,7 @@ def add_results_root(sub: argparse.ArgumentParser, default: Path) -> None:
 def add_run(sub: argparse.ArgumentParser, results: Path) -> None:
     """Add what commands that use one finished run share."""
     sub.add_argument('run', metavar='RUN', help='a finished run')
-    sub.add_argument('--force', action='store_true', help='write over what is there')
+    sub.add_argument('--force', action='store_true', help='replace existing files')
     add_results_root(sub, results)
 
 
@@ -99,7 +99,7 @@ def add_runs(sub: argparse.ArgumentParser, suffix: str) -> None:
     sub.add_argument('runs', metavar='RUN', nargs='+', help='a finished run')
     sub.add_argument('--out', metavar='FILE', type=expanded, required=True,
                      help=f'the file: a name that ends in {suffix}')
-    sub.add_argument('--force', action='store_true', help='write over what is there')
+    sub.add_argument('--force', action='store_true', help='replace existing files')
 
 
 def add_pictures(sub: argparse.ArgumentParser) -> None:

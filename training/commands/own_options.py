@@ -27,7 +27,7 @@ def sample(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--seed', metavar='S', type=options.seed, default=0,
                      help="of the latents; a seed's first are the same for every N (default: 0)")
     sub.add_argument('--around', metavar='PICTURE', type=options.expanded,
-                     help="near a picture's latent, and not anywhere in the prior")
+                     help="near a picture's latent instead of anywhere in the prior")
     sub.add_argument('--spread', metavar='S', type=options.positive,
                      help='how far from it, 1 being the spread of the prior (default: '
                           f'{own_pictures.SPREAD})')
@@ -70,7 +70,7 @@ def export(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_run(sub, images)
     sub.set_defaults(ctx='cpu')  # nothing is computed
     sub.add_argument('--format', choices=FORMATS, required=True,
-                     help='onnx: a graph a net, which computes what the net does; safetensors: '
+                     help='onnx: one graph per net, which computes what it does; safetensors: '
                           'parameters of all nets by name')
     sub.add_argument('--out', metavar='FILE', type=options.expanded, required=True,
                      help='a.onnx stands for a.encoder.onnx, a.decoder.onnx and '
