@@ -125,21 +125,23 @@ def draw_seeds(path: Path, comparisons: dict[str, dict[str, dict[str, np.ndarray
 
 
 def draw_trade(path: Path, runs: dict[str, tuple[float, float]],
-               samples: dict[str, np.ndarray]) -> None:
-    """Draw the error over KL, a dot a run with its label, and beside it samples of some.
+               samples: dict[str, np.ndarray], axis_labels: tuple[str, str],
+               title: str) -> None:
+    """Draw one measure over another, a dot a run with its label, and beside it samples of some.
 
-    runs: by the weight of KL, the KL and the squared error. samples: by the weight, n * n of them
+    runs: by label, both measures, which `axis_labels` names. samples: by label, n * n of them
     (n * n, h, w, c) uint8.
     """
     figure = Figure((3.6 + 2.4 * len(samples), 3), layout='constrained')
     axes = figure.subplots(1, 1 + len(samples), width_ratios=[1.5, *[1] * len(samples)])
-    kl, error = zip(*runs.values(), strict=True)
-    axes[0].plot(kl, error, 'o-')
-    for label, x, y in zip(runs, kl, error, strict=True):
+    across, up = zip(*runs.values(), strict=True)
+    axes[0].plot(across, up, 'o')
+    for label, x, y in zip(runs, across, up, strict=True):
         axes[0].annotate(label, (x, y), xytext=(5, 5), textcoords='offset points', fontsize=8)
-    axes[0].set(xlabel='KL, nats', ylabel='squared error',
-                xlim=(0, 1.12 * max(kl)), ylim=(0, 1.12 * max(error)))
-    axes[0].set_title('labels: weight of KL', fontsize=9)
+    axes[0].set(xlabel=axis_labels[0], ylabel=axis_labels[1])
+    axes[0].margins(0.2)
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_title(title, fontsize=9)
     for axis, (label, pictures) in zip(axes[1:], samples.items(), strict=True):
         rows = np.split(pictures, int(len(pictures) ** 0.5))
         axis.imshow(grid(rows, pictures.shape[1]), cmap='gray', vmin=0, vmax=255)

@@ -3,7 +3,15 @@ from dataclasses import replace
 
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
-from training.studies import anime, convvae_flaws, kl_weight, learned_similarity, sharpness, ways
+from training.studies import (
+    anime,
+    convvae_flaws,
+    kl_weight,
+    learned_similarity,
+    recommended,
+    sharpness,
+    ways,
+)
 
 STUDIES = {study.name: study for study in (
     anime.STUDY,
@@ -11,7 +19,8 @@ STUDIES = {study.name: study for study in (
     sharpness.STUDY,
     kl_weight.STUDY,
     learned_similarity.STUDY,
-    ways.STUDY)}
+    ways.STUDY,
+    recommended.STUDY)}
 
 
 def compared() -> dict[str, list[str]]:

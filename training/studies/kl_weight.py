@@ -43,7 +43,8 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
         path, {label: (float(line['kl']), float(line['mean_squared_error']))
                for label, line in zip(rows, lines, strict=True)},
         {label: runs.load(runs.folder(row)).samples(SIDE ** 2)
-         for label, row in rows.items() if row.kl_weight in SAMPLED})
+         for label, row in rows.items() if row.kl_weight in SAMPLED},
+        ('KL, nats', 'squared error'), 'labels: weight of KL')
 
 
 STUDY = Study(
