@@ -9,13 +9,13 @@ COMMAND := .venv/bin/vaegan
 # Python's own option for that, -P, is not in 3.10
 MAIN := import runpy, sys; sys.path[:] = filter(None, sys.path); runpy.run_module('training', run_name='__main__', alter_sys=True)
 
-.PHONY: help run test slow lint benchmark gallery
+.PHONY: help run test slow lint benchmark study
 help:
 	@echo 'make run    train a VAE, and a VAE against a discriminator, and compare (3 minutes)'
 	@echo 'make test   run the tests'
 	@echo 'make slow   run the tests that take minutes'
 	@echo 'make lint   run the linter'
-	@echo 'make gallery   train every anime experiment at a reduced scale (14 hours as recorded, beside other work)'
+	@echo 'make study   train every anime experiment at a reduced scale (14 hours as recorded, beside other work)'
 	@echo 'make benchmark   time a step: ours, the original'"'"'s, PyTorch'"'"'s (two hours)'
 
 run: $(COMMAND)
@@ -32,8 +32,8 @@ slow: $(COMMAND)
 lint: $(COMMAND)
 	.venv/bin/python -m ruff check .
 
-gallery: $(COMMAND)
-	.venv/bin/python -m training gallery
+study: $(COMMAND)
+	.venv/bin/python -m training study
 
 # PyTorch stays out of the project's own environment
 benchmark: $(COMMAND)

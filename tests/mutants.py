@@ -20,9 +20,9 @@ STEPS, CONV, VAEGAN, NETS, SCHEDULES, METRICS, EVALUATE, KERNELS, OPTIM, LOSSES,
     f'tests/test_{name}.py' for name in (
         'steps', 'conv_step', 'vaegan', 'nets', 'schedules', 'metrics', 'evaluate', 'kernels',
         'optim', 'losses', 'loop', 'resume'))
-DRAWS, CLASSIFIERS, DEVICES, ROWS, OWN, EXPLORE, GALLERY, PYTHON = (
+DRAWS, CLASSIFIERS, DEVICES, ROWS, OWN, EXPLORE, STUDY, PYTHON = (
     f'tests/test_{name}.py' for name in (
-        'draws', 'classifiers', 'devices', 'several_rows', 'own_pictures', 'explore', 'gallery',
+        'draws', 'classifiers', 'devices', 'several_rows', 'own_pictures', 'explore', 'study',
         'python_api'))
 
 
@@ -99,7 +99,7 @@ MUTANTS = [
          ('row.image_size, row.layout, row.shuffle_seed\n', 'row.image_size, row.layout\n'),
          ('row.image_size, row.layout, row.shuffle_seed\n',
           'row.image_size, row.shuffle_seed\n')),
-    *_in('training/commands/gallery.py', (GALLERY,),
+    *_in('training/commands/study.py', (STUDY,),
          ("table.get(run, {}) | (evaluation['measures'] if evaluation else {})",
           "(evaluation['measures'] if evaluation else {}) | table.get(run, {})")),
     *_in('training/commands/wiring.py', (CLASSIFIERS,),

@@ -17,7 +17,7 @@ from tests.benchmarks import (
 )
 from training.experiments import registry
 from training.reporting.statistics import read_csv
-from training.studies import learned_similarity
+from training.studies import vaegan
 
 SMALL = {'MNIST': {'n_hnodes': 8, 'disc_hnodes': 4, 'batch_size': 4},
          'anime': {'vae_base_channels': 2, 'n_latent': 4, 'batch_size': 4}}
@@ -73,8 +73,8 @@ def test_report_shows_vae_gans_apart():
 
 
 def test_vae_gans_have_the_sizes_at_which_they_are_trained():
-    for sizes, trained in ((contenders.A_REDUCED, learned_similarity.FACES),
-                           (contenders.PAPER_REDUCED, learned_similarity.PAPER)):
+    for sizes, trained in ((contenders.A_REDUCED, vaegan.FACES),
+                           (contenders.PAPER_REDUCED, vaegan.PAPER)):
         assert sizes.items() <= trained.items()
         assert {name for name in trained if 'hnodes' in name or 'channels' in name} < {*sizes}
 

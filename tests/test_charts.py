@@ -9,7 +9,7 @@ from PIL import Image
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import charts, study_charts
 from training.reporting.statistics import read_statistics
-from training.studies import seeds, sharpness
+from training.studies import claim, seeds
 
 IMAGES = Path(__file__).resolve().parent.parent / 'results' / 'images'
 LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_16_10_seeded_shared_transpose_n_latent-128_'
@@ -92,9 +92,9 @@ def test_rows_of_pictures_are_whole_and_where_their_labels_are(figures, columns,
 def test_seeds_and_classes_are_whole(figures):
     rng = np.random.default_rng(0)
     study_charts.draw_seeds(Path(), {
-        title: {measure: {EXPERIMENTS[name].nets: rng.normal(0, 1, len(sharpness.SEEDS[title]))
-                          for name in sharpness.NETS[title]} for measure in measures}
-        for title, measures in sharpness.SHOWN.items()}, seeds.interval)
+        title: {measure: {EXPERIMENTS[name].nets: rng.normal(0, 1, len(claim.SEEDS[title]))
+                          for name in claim.NETS[title]} for measure in measures}
+        for title, measures in claim.SHOWN.items()}, seeds.interval)
     counts = [{'epoch': e, **{str(d): 10 * (d + 1) for d in range(10)}} for e in (1, 2, 3)]
     charts.draw_classes(Path(), counts)
     for figure in figures:

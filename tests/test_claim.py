@@ -1,4 +1,4 @@
-"""`gallery claim` and `gallery repairs`: what is trained, the statistics, the commands."""
+"""`study claim` and `study repairs`: what is trained, the statistics, the commands."""
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,48 +9,48 @@ from PIL import Image
 from training.experiments import naming, registry
 from training.reporting.statistics import read_csv
 from training.storage import run_folder
-from training.studies import STUDIES, convvae_flaws, seeds, sharpness
+from training.studies import STUDIES, claim, repairs, seeds
 from training.studies.study import Runs
 
 
-@pytest.mark.parametrize('title', sharpness.NETS)
+@pytest.mark.parametrize('title', claim.NETS)
 def test_seeds_differ_in_nothing_else(title):
-    rows = sharpness.comparisons()[title].values()
+    rows = claim.comparisons()[title].values()
     assert len({naming.run_name(row) for row in rows}) == len(rows)
-    assert len({replace(row, seed=0) for row in rows}) == len(sharpness.NETS[title])
+    assert len({replace(row, seed=0) for row in rows}) == len(claim.NETS[title])
     assert len({row.epochs for row in rows}) == 1
-    assert [row.disc for row in rows][::len(sharpness.NETS[title])] == [
-        None for _ in sharpness.SEEDS[title]]
+    assert [row.disc for row in rows][::len(claim.NETS[title])] == [
+        None for _ in claim.SEEDS[title]]
 
 
 def lines() -> list[dict]:
     """Lines of claim.csv with drawn numbers, in its order."""
     rng = np.random.default_rng(0)
     return [{'run': naming.run_name(row), 'nets': row.nets, 'seed': row.seed,
-             **{measure: str(rng.normal(bool(row.disc), 0.1)) for of in sharpness.SHOWN.values()
-                for measure in of}} for row in sharpness.STUDY.rows()]
+             **{measure: str(rng.normal(bool(row.disc), 0.1)) for of in claim.SHOWN.values()
+                for measure in of}} for row in claim.STUDY.rows()]
 
 
 # The 97.5th percentile of Student's t with four and two degrees of freedom, from tables
-@pytest.mark.parametrize('title, percentile', [(sharpness.DIGITS, 2.776445),
-                                               (sharpness.FACES, 4.302653),
-                                               (sharpness.SOUND, 4.302653)])
+@pytest.mark.parametrize('title, percentile', [(claim.DIGITS, 2.776445),
+                                               (claim.FACES, 4.302653),
+                                               (claim.SOUND, 4.302653)])
 def test_intervals_are_students(title, percentile):
-    of = {naming.run_name(row) for row in sharpness.comparisons()[title].values()}
-    alone, with_disc, *_ = sharpness.values(title, [
+    of = {naming.run_name(row) for row in claim.comparisons()[title].values()}
+    alone, with_disc, *_ = claim.values(title, [
         line for line in lines() if line['run'] in of])['sharpness'].values()
     n = len(alone)
     mean, width = seeds.interval(alone)
     expected = percentile * np.sqrt(((alone - alone.mean()) ** 2).sum() / (n - 1) / n)
     assert (mean, width) == pytest.approx((alone.mean(), expected), rel=1e-6)
-    table = sharpness.STUDY.block(title, lines(), Runs(Path()))
+    table = claim.STUDY.block(title, lines(), Runs(Path()))
     assert f'{alone.mean():.3f} ± {expected:.3f}' in table
     apart = with_disc - alone
     width = percentile * np.sqrt(((apart - apart.mean()) ** 2).sum() / (n - 1) / n)
     assert (f'| {apart.mean():+.3f} | {apart.mean() - width:+.3f} to {apart.mean() + width:+.3f} |'
             in table)
-    assert table.count('\n') == 2 + len(sharpness.SHOWN[title]) * (
-        len(sharpness.NETS[title]) - 1)
+    assert table.count('\n') == 2 + len(claim.SHOWN[title]) * (
+        len(claim.NETS[title]) - 1)
 
 
 def test_holm_corrects_for_the_number_of_tests():
@@ -59,32 +59,32 @@ def test_holm_corrects_for_the_number_of_tests():
     assert seeds.holm([0.9, 0.6]) == [1, 1]
 
 
-@pytest.mark.parametrize('title', sharpness.NETS)
+@pytest.mark.parametrize('title', claim.NETS)
 def test_what_was_chosen_after_the_runs_is_shown_and_not_tested(title):
-    of = {naming.run_name(row) for row in sharpness.comparisons()[title].values()}
-    found = sharpness.paired(title, [line for line in lines() if line['run'] in of])
+    of = {naming.run_name(row) for row in claim.comparisons()[title].values()}
+    found = claim.paired(title, [line for line in lines() if line['run'] in of])
     tested = [line for line in found if line['measure'] != 'noise']
     assert [line['p_holm'] for line in tested] == seeds.holm([line['p'] for line in tested])
     untested = [line for line in found if line not in tested]
     assert {line['p_holm'] for line in untested} <= {None}
-    rows = sharpness.STUDY.block(title, lines(), Runs(Path())).splitlines()
+    rows = claim.STUDY.block(title, lines(), Runs(Path())).splitlines()
     assert [row.endswith('| - |') for row in rows[2:]] == [line in untested for line in found]
-    assert len(untested) == (0 if title == sharpness.DIGITS else 2)
+    assert len(untested) == (0 if title == claim.DIGITS else 2)
 
 
 def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
-    rows = sharpness._rows
-    monkeypatch.setattr(sharpness, 'SEEDS', {sharpness.DIGITS: range(2)})
-    monkeypatch.setattr(sharpness, 'NETS', {sharpness.DIGITS: sharpness.NETS[sharpness.DIGITS]})
-    monkeypatch.setattr(sharpness, '_rows', lambda title: [
+    rows = claim._rows
+    monkeypatch.setattr(claim, 'SEEDS', {claim.DIGITS: range(2)})
+    monkeypatch.setattr(claim, 'NETS', {claim.DIGITS: claim.NETS[claim.DIGITS]})
+    monkeypatch.setattr(claim, '_rows', lambda title: [
         replace(row, n_hnodes=8, limit=64, solo_epochs=min(1, row.solo_epochs),
                 combo_epochs=min(1, row.combo_epochs)) for row in rows(title)])
-    status, _, err = cli(['gallery', 'claim', '--results-root', str(tmp_path), '--data-root',
+    status, _, err = cli(['study', 'claim', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
     found = read_csv(tmp_path / 'claim.csv')
     assert [(line['nets'], line['seed']) for line in found] == [
-        (nets, seed) for seed in '01' for nets in (sharpness.ALONE, sharpness.WITH_DISC)]
+        (nets, seed) for seed in '01' for nets in (claim.ALONE, claim.WITH_DISC)]
     for line in found:
         measures = run_folder.read_evaluation(tmp_path / line['run'])['measures']
         for measure in ('sharpness', 'kl'):
@@ -93,18 +93,18 @@ def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
 
 
 def test_repairs_change_what_their_names_say():
-    rows = convvae_flaws.comparisons()[convvae_flaws.ONE_BY_ONE]
+    rows = repairs.comparisons()[repairs.ONE_BY_ONE]
     published = rows['as published']
     for label, row in rows.items():
         changed = {k: v for k, v in row.configuration().items()
                    if v != published.configuration()[k] and k != 'solo_epochs'}
-        assert changed == convvae_flaws.CHANGES[label]
+        assert changed == repairs.CHANGES[label]
     assert all(row.epochs == published.epochs for label, row in rows.items()
-               if label.endswith(convvae_flaws.EQUAL))
+               if label.endswith(repairs.EQUAL))
 
 
 def test_recommended_row_is_the_net_without_flaws():
-    rows = convvae_flaws.comparisons()[convvae_flaws.ONE_BY_ONE]
+    rows = repairs.comparisons()[repairs.ONE_BY_ONE]
     compared = rows['all three, smaller']
     recommended = registry.EXPERIMENTS['ConvVAE_on_anime/128_16_100_repaired']
     assert recommended.configuration() == compared.configuration() | {
@@ -112,17 +112,17 @@ def test_recommended_row_is_the_net_without_flaws():
 
 
 def test_command_compares_repairs(cli, tmp_path, data_root, monkeypatch):
-    rows = convvae_flaws.comparisons()[convvae_flaws.ONE_BY_ONE]
+    rows = repairs.comparisons()[repairs.ONE_BY_ONE]
     small = {label: replace(rows[label], n_latent=4, vae_base_channels=2, limit=16, batch_size=8,
                             solo_epochs=1) for label in ('as published', 'all three')}
-    monkeypatch.setitem(STUDIES, 'repairs', replace(convvae_flaws.STUDY,
+    monkeypatch.setitem(STUDIES, 'repairs', replace(repairs.STUDY,
                                                     comparisons=lambda: {'Flaws': small}))
-    status, _, err = cli(['gallery', 'repairs', '--results-root', str(tmp_path), '--data-root',
+    status, _, err = cli(['study', 'repairs', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
     found = read_csv(tmp_path / 'repairs.csv')
     assert len(found) == 2 and all(float(line['minutes']) > 0 and float(line['psnr']) > 0
                                    for line in found)
-    _, table, _ = cli(['gallery', 'repairs', '--markdown', '--results-root', str(tmp_path)])
+    _, table, _ = cli(['study', 'repairs', '--markdown', '--results-root', str(tmp_path)])
     assert '[all three](ConvVAE_on_anime/' in table and f'{float(found[1]["psnr"]):.2f}' in table
     assert np.asarray(Image.open(tmp_path / 'repairs.png')).std() > 10

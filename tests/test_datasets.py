@@ -247,7 +247,7 @@ def test_drawn_images_and_sets_of_users_are_not_compared(known_images):
 
 
 def test_study_refuses_other_images(cli, data_root, tmp_path, known_images):
-    status, _, err = cli(['gallery', 'claim', '--data-root', str(data_root), '--results-root',
+    status, _, err = cli(['study', 'claim', '--data-root', str(data_root), '--results-root',
                           str(tmp_path / 'out'), '--ctx', 'cpu'])
     assert status == 2 and 'other images than those of the shown results' in (
         err.splitlines()[-1])

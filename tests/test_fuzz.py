@@ -216,7 +216,7 @@ OPTIONS = ['--match', '--epochs', '--limit', '--step', '--layout', '--seed', '--
            '--force', '--fresh', '--checkpoint-minutes', '--ctx', '--json', '--markdown',
            '--data-root', '--names', '--hosts']
 FIELDS = list(registry.get(SOLO).configuration())
-COMMANDS = [name for name in parser.COMMANDS if name not in ('demo', 'gallery', 'time')]  # train
+COMMANDS = [name for name in parser.COMMANDS if name not in ('demo', 'study', 'time')]  # train
 ASSIGNMENTS = st.one_of(WORDS, st.builds('{}={}'.format, st.sampled_from(FIELDS), st.one_of(
     WORDS, st.sampled_from(NUMBERS).map(str), FLOATS.map(str), st.just('none'))))
 

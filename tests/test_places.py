@@ -65,7 +65,7 @@ def test_commands_draw_without_a_home_and_whatever_backend_is_named(tmp_path, mn
 
 
 @pytest.mark.parametrize('command', [
-    ['evaluate', SOLO], ['run', SOLO, *SMALL, '--force'], ['gallery'],
+    ['evaluate', SOLO], ['run', SOLO, *SMALL, '--force'], ['study'],
     ['damage'], ['time', '--steps', '1']], ids=lambda command: command[0])
 def test_results_that_may_not_be_written_are_refused_before_the_work(tmp_path, mnist_root,
                                                                      command):

@@ -25,13 +25,13 @@ from training.storage import run_folder
 from training.studies import (
     STUDIES,
     anime,
-    convvae_flaws,
+    claim,
     damage,
-    kl_weight,
-    learned_similarity,
+    kl,
     mixes,
+    repairs,
     seeds,
-    sharpness,
+    vaegan,
     ways,
 )
 from training.studies.seeds import CONFIDENCE
@@ -178,23 +178,23 @@ def digits():
 @said(ON_RESULTS, *FIVE_SEEDS, '{nearer} as far away in Frechet distance. It',
       'Accuracy rises by {recognised:.3f}, which is only just settled (p {p:.3f}; {otherwise} of '
       '{seeds} seeds shows the opposite).',
-      'over all {images:,} test digits', '`python -m training gallery claim`, {minutes} minutes')
+      'over all {images:,} test digits', '`python -m training study claim`, {minutes} minutes')
 def five_seeds():
-    lines = claimed(sharpness.DIGITS)
-    found = sharpness.values(sharpness.DIGITS, lines)
+    lines = claimed(claim.DIGITS)
+    found = claim.values(claim.DIGITS, lines)
     alone, pair = found['sharpness'].values()
     low, high = stats.ttest_rel(pair, alone).confidence_interval(CONFIDENCE)
     error, frechet = ([sample.mean() for sample in found[measure].values()]
                       for measure in ('mean_squared_error', 'frechet_reconstructions'))
     time = [minutes(*(line['run'] for line in lines if line['nets'] == nets))
-            for nets in (sharpness.ALONE, sharpness.WITH_DISC)]
+            for nets in (claim.ALONE, claim.WITH_DISC)]
     images, = {evaluation(line['run'])['images'] for line in lines}
-    tests = {line['measure']: line for line in sharpness.paired(sharpness.DIGITS, lines)}
+    tests = {line['measure']: line for line in claim.paired(claim.DIGITS, lines)}
     assert max(line['p_holm'] for line in tests.values()) == tests['accuracy']['p_holm'] < 0.05
     accuracy = tests['accuracy']
     return {'recognised': accuracy['difference'], 'p': accuracy['p_holm'],
             'otherwise': word((accuracy['with'] < accuracy['alone']).sum()),
-            'seeds': word(len(alone)), 'epochs': sharpness.DIGITS_EPOCHS,
+            'seeds': word(len(alone)), 'epochs': claim.DIGITS_EPOCHS,
             'minutes': word(sum(time)),
             'images': images,
             'gain': (pair - alone).mean(), 'low': low, 'high': high,
@@ -205,7 +205,7 @@ def five_seeds():
 
 @said(ON_RESULTS,
       'for {epochs} epochs with each of {weights} weights (field `kl_weight`; `python -m training '
-      'gallery kl`, {minutes:.0f} minutes of training)',
+      'study kl`, {minutes:.0f} minutes of training)',
       '{better} weights below 1 are better than 1 in error, sharpness, accuracy and both '
       'distances; the price is nats: at 0.1 the latents hold {nats:.1f} more than at 1, for '
       '{nearer:.0f} % less squared error. Samples are nearest to digits at {best} (Frechet '
@@ -221,7 +221,7 @@ def weights_of_kl():
               if all(lines[weight][measure] < lines['1'][measure] for measure in above)
               and all(lines[weight][measure] > lines['1'][measure] for measure in (
                   'sharpness', 'accuracy'))]
-    return {'epochs': kl_weight.EPOCHS, 'weights': word(len(lines)),
+    return {'epochs': kl.EPOCHS, 'weights': word(len(lines)),
             'better': {2: 'Both'}[len(better)],
             'minutes': sum(line['minutes'] for line in lines.values()),
             'nats': lines['0.1']['kl'] - lines['1']['kl'],
@@ -235,7 +235,7 @@ def weights_of_kl():
 def of_faces(title: str) -> dict:
     """Return by measure and discriminator what a VAE gains by it."""
     found = {}
-    for line in sharpness.paired(title, claimed(title)):
+    for line in claim.paired(title, claimed(title)):
         found.setdefault(line['measure'], {})[line['way'].split(' + ')[1]] = {
             'alone': line['alone'].mean(), 'with': line['with'].mean(), 'seeds': line['with'],
             'least': min(map(abs, line['interval'])), 'most': max(map(abs, line['interval'])),
@@ -276,11 +276,11 @@ def against_convdisc(title: str) -> dict:
       'by {falls[ResNet][1]:.0f} and {falls[ResNet][2]:.0f} with the others (to {resnet[1]:.0f} '
       'and {resnet[2]:.0f}), whereas against ConvDisc it fell by {least:.0f} to {most:.0f}.')
 def faces_by_the_published_vae():
-    found = of_faces(sharpness.FACES)
+    found = of_faces(claim.FACES)
     assert settled(found) == [(measure, 'ConvDisc') for measure in (
         'sharpness', 'frechet_reconstructions', 'frechet_samples')]
     falls = falls_of_distance(found)
-    return against_convdisc(sharpness.FACES) | {
+    return against_convdisc(claim.FACES) | {
         'falls': falls, 'least': falls['ConvDisc'].min(), 'most': falls['ConvDisc'].max(),
         'part': {3: 'three quarters'}[round(4 * falls['ResNet'][0] / falls['ConvDisc'][0])],
         'tests': word(sum(line['p'] is not None for of in found.values()
@@ -297,7 +297,7 @@ def seeds_needed(falls: np.ndarray, n_tests: int) -> int:
 
 @said(README, 'beside ConvDisc: a Frechet distance of {frechet[with]:.0f} instead of '
               '{frechet[alone]:.0f}, for {psnr[difference]:.1f} dB.',
-      '`python -m training gallery claim`, {hours} hours of training',
+      '`python -m training study claim`, {hours} hours of training',
       'for {seeds} seeds of {epochs} epochs each, by ConvVAE',
       'sharpness is {sharpness[with]:.2f} instead of {sharpness[alone]:.2f} and the Frechet '
       'distance {frechet[with]:.0f} instead of {frechet[alone]:.0f} ({frechet[least]:.1f} to '
@@ -322,10 +322,10 @@ def seeds_needed(falls: np.ndarray, n_tests: int) -> int:
       '{noise[alone]:.2f}.',
       '{of_faces:.0f} minutes of training for its {runs} runs')
 def faces_by_a_vae_without_flaws():
-    found, lines = of_faces(sharpness.SOUND), claimed(sharpness.SOUND)
+    found, lines = of_faces(claim.SOUND), claimed(claim.SOUND)
     assert {disc for _, disc in settled(found)} == {'ConvDisc'}
-    flawed = against_convdisc(sharpness.FACES)['noise']
-    return against_convdisc(sharpness.SOUND) | {
+    flawed = against_convdisc(claim.FACES)['noise']
+    return against_convdisc(claim.SOUND) | {
         'seeds': word(len(lines) / 3), 'epochs': len(epochs(lines[0]['run'])),
         'falls': falls_of_distance(found), 'flawed': flawed['difference'],
         'tests': word(sum(line['p'] is not None for of in found.values()
@@ -394,7 +394,7 @@ def reduced_faces():
     assert all(heaviest[name] == max(line[name] for line in weights.values())
                for name in ('val_loss', 'mean_squared_error', 'sharpness', 'noise'))
     assert max(noise[1:]) < weights[20]['noise'] and max(sharp[1:]) < weights[20]['sharpness']
-    alone = [line for line in claimed(sharpness.FACES) if line['nets'] == 'ConvVAE']
+    alone = [line for line in claimed(claim.FACES) if line['nets'] == 'ConvVAE']
     stalled = [line['val_loss'] for line in epochs(convdisc['run'])]
     mixes = [*of['Faces: mixes of solo and combo epochs'].values()]
     assert max(abs(line['sharpness'] - sharp[0]) for line in mixes) < min(
@@ -571,7 +571,7 @@ def distances_of_damaged_faces():
 
 @said(ON_RESULTS,
       'was trained on {images:,} of 18,375 faces',
-      '`python -m training gallery repairs`, {minutes:.0f} minutes of training), and measured '
+      '`python -m training study repairs`, {minutes:.0f} minutes of training), and measured '
       'over all {held_out:,} held-out faces',
       '{gains[all three, equal epochs]:.1f} dB in the same two epochs, which are '
       '{updates[all three, equal epochs]:,.0f} updates ({psnr[as published]:.2f} to '
@@ -595,7 +595,7 @@ def distances_of_damaged_faces():
       '{small[latents]}, {small[quiet]} do after {trained[all three, smaller]:.0f}, '
       '{small[of_quiet]:.0f} of {small[kl]:.0f}.')
 def flaws_of_convvae():
-    lines = studied('repairs', convvae_flaws.ONE_BY_ONE)
+    lines = studied('repairs', repairs.ONE_BY_ONE)
     published = lines['as published']
 
     def pace(label: str) -> float:
@@ -632,10 +632,10 @@ def flaws_of_convvae():
       '{worth_least:.2f} to {worth_most:.2f} (95 % interval of {seeds} pairs).',
       'took {first:.1f} minutes each, its last four {last:.1f}')
 def flaws_of_convvae_on_all_faces():
-    lines = studied('repairs', convvae_flaws.ALL_FACES)
+    lines = studied('repairs', repairs.ALL_FACES)
     published = lines['as published']
     of = {kind: np.array([lines[f'{kind}, seed {seed}']['psnr'] for seed in range(3)])
-          for kind in convvae_flaws.SEEDED.values()}
+          for kind in repairs.SEEDED.values()}
     smaller, repaired = of['smaller'], of['all three, smaller']
     interval = stats.ttest_rel(repaired, smaller).confidence_interval(CONFIDENCE)
     seconds = [line['seconds'] for line in epochs(published['run'])]
@@ -667,7 +667,7 @@ def corrected_p(setting: ways.Setting) -> dict[tuple[str, str, str], float]:
     """Return the corrected p by measure and pair."""
     lines = list(table('ways').values())
     return {(line['measure'], line['way'], line['from']): line['p_holm'] for line in seeds.paired(
-        ways.values(setting, lines), ways.PAIRS, sharpness.UNTESTED)}
+        ways.values(setting, lines), ways.PAIRS, claim.UNTESTED)}
 
 
 @said(LEARNED,
@@ -852,7 +852,7 @@ def falls_of_rates():
       'A run takes {shortest} to {longest} minutes')
 def scale_of_runs_on_faces():
     row = config(studied('vaegan')['lr1']['run'])['row']
-    took = [studied('vaegan')[name]['minutes'] for name in learned_similarity.SCHEDULES]
+    took = [studied('vaegan')[name]['minutes'] for name in vaegan.SCHEDULES]
     return row | {'steps': row['limit'] // row['batch_size'],
                   'shortest': word(min(took)), 'longest': word(max(took))}
 
@@ -884,7 +884,7 @@ def losses_on_faces():
               for name, row in (('lr1', 'lr1'), *((name, f'{name}_as_logged')
                                                   for name in FALLING))}
     lines = studied('vaegan')
-    ours = {name: lines[name]['enc_loss'] for name in learned_similarity.SCHEDULES}
+    ours = {name: lines[name]['enc_loss'] for name in vaegan.SCHEDULES}
     assert sorted(ours, key=ours.get)[-2:] == ['lr4_as_logged', 'lr4']
     return {'theirs': sorted((float(line['enc_loss']), name) for name, line in theirs.items()),
             'ours': ours, 'lowest': min(ours, key=ours.get),

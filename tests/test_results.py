@@ -14,7 +14,7 @@ from training.reporting import pictures, run_readme, tables
 from training.reporting.published import RESULTS
 from training.reporting.statistics import STATISTICS, read_csv, read_statistics
 from training.storage import finding, run_folder
-from training.studies import kl_weight, mixes
+from training.studies import kl, mixes
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
@@ -112,7 +112,7 @@ def of_whole_size(folder: Path) -> bool:
     Not the middle one of the weights of KL, which stands in a table of theirs.
     """
     row = run_folder.row_of(run_folder.read_config(folder), folder)
-    weights, = kl_weight.comparisons().values()
+    weights, = kl.comparisons().values()
     return (naming.changes(row).keys() <= naming.EPOCHS | {'step'}
             and row not in weights.values())
 
@@ -144,7 +144,7 @@ def test_readme_shows_the_evaluations():
                   'ConvVAE_on_anime/512_32_10_seeded',
                   'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_7_10_seeded',
                   'ConvVAE_ResNet_on_anime/512_32_10_10_seeded'))])
-def test_gallery_shows_the_measures_beside_a_strip(run, shown):
+def test_study_shows_the_measures_beside_a_strip(run, shown):
     measures = run_folder.read_evaluation(RUNS[run])['measures']
     lines = [line for line in RESULTS_README.splitlines(keepends=True)
              if f'(images/{run}/README.md)' in line and line.startswith('| [')]
@@ -152,7 +152,7 @@ def test_gallery_shows_the_measures_beside_a_strip(run, shown):
                for line in lines)
 
 
-@pytest.mark.parametrize('name', ['gallery', 'vaegan', 'claim', 'repairs', 'kl'])
+@pytest.mark.parametrize('name', ['anime', 'vaegan', 'claim', 'repairs', 'kl'])
 def test_tables_of_studies_are_of_the_recorded_runs(name):
     lines, n_compared = read_csv(RESULTS / f'{name}.csv'), 0
     for line in lines:

@@ -148,7 +148,7 @@ def test_read_only_folder_is_one_line(tmp_path, data_root):
 
 @pytest.mark.parametrize('words, closed, unbuffered', [
     *((words, 'stdout', '') for words in (
-        'list', 'list --json', '--help', 'gallery claim --markdown', f'run {SOLO} --dry-run',
+        'list', 'list --json', '--help', 'study claim --markdown', f'run {SOLO} --dry-run',
         f'verify {SOLO} --ctx cpu', 'strips nothing')),
     ('list', 'stdout', '1'), ('list', 'both', ''), ('run', 'both', ''), ('strips no', 'both', '')])
 def test_reader_that_goes_away_is_no_traceback(words, closed, unbuffered):

@@ -23,7 +23,8 @@ from training.steps import losses, reference, rng, vaegan, vaegan_losses
 from training.steps.networks import make_networks
 from training.steps.solo_combo import Weights
 from training.storage import run_folder
-from training.studies import STUDIES, learned_similarity
+from training.studies import STUDIES
+from training.studies import vaegan as study
 
 TOLERANCE = 1e-5  # relative to each array's largest value
 ROWS = [name for name, row in EXPERIMENTS.items() if isinstance(row, VaeGan)]
@@ -623,7 +624,7 @@ def test_what_cannot_be_trained_is_refused(cli, mnist_root, tmp_path, name, word
     assert not [*tmp_path.rglob('config.json')]
 
 
-def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch):
+def test_study_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch):
     root = tmp_path / 'data'
     shutil.copytree(data_root, root)
     shutil.copy(root / 'anime_faces.zip', root / 'adult_faces.zip')
@@ -634,10 +635,10 @@ def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     faces = {name: replace(EXPERIMENTS[f'VAEGAN_on_adult/A_2048_100_{name}'], **small,
                            vae_base_channels=2, disc_base_channels=2, n_validation=8)
              for name in ('lr1', 'lr2')}
-    monkeypatch.setitem(STUDIES, 'vaegan', replace(learned_similarity.STUDY, comparisons=lambda: {
-        'Digits': {'B': digits, 'alone': alone}, learned_similarity.SCHEDULES_TITLE: faces}))
+    monkeypatch.setitem(STUDIES, 'vaegan', replace(study.STUDY, comparisons=lambda: {
+        'Digits': {'B': digits, 'alone': alone}, study.SCHEDULES_TITLE: faces}))
     where = ['--results-root', str(tmp_path / 'out'), '--data-root', str(root), '--ctx', 'cpu']
-    status, _, err = cli(['gallery', 'vaegan', *where])
+    status, _, err = cli(['study', 'vaegan', *where])
     assert status == 0, err
     lines = read_csv(tmp_path / 'out' / 'vaegan.csv')
     assert len(lines) == 4 and all(float(line['diversity']) > 0 for line in lines)
@@ -645,6 +646,6 @@ def test_gallery_trains_measures_and_draws(cli, tmp_path, data_root, monkeypatch
     assert [line['enc_loss'] is None for line in lines] == [False, True, False, False]
     with Image.open(tmp_path / 'out' / 'schedules.png') as figure:
         assert np.asarray(figure).std() > 10
-    shown = cli(['gallery', 'vaegan', '--markdown', '--results-root', str(tmp_path / 'out')])[1]
+    shown = cli(['study', 'vaegan', '--markdown', '--results-root', str(tmp_path / 'out')])[1]
     assert [shown.count(f'/{name}" alt=') for name in (
         pictures.STRIP, pictures.ANIMATION, pictures.LOSSES)] == [4, 3, 4]

@@ -1,4 +1,4 @@
-"""`gallery ways`: what is trained, its tables, the command."""
+"""`study ways`: what is trained, its tables, the command."""
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.experiments import naming
 from training.reporting.statistics import read_csv
-from training.studies import sharpness, ways
+from training.studies import claim, ways
 from training.studies.study import Runs
 
 of_settings = pytest.mark.parametrize('setting', ways.SETTINGS, ids=lambda of: of.disc)
@@ -68,19 +68,19 @@ def test_differences_are_those_of_pairs(setting):
 @pytest.fixture
 def small(monkeypatch):
     """The study, of two seeds and little nets."""
-    in_place, rows = ways._in_place, sharpness._rows
+    in_place, rows = ways._in_place, claim._rows
     little = {'DenseVAE': {'n_hnodes': 8}, 'ConvVAE': {'vae_base_channels': 1, 'n_latent': 2},
               'DenseLogReg': {}, 'ConvDisc': {'disc_base_channels': 1}, None: {}}
 
     def small(row):
         return replace(row, limit=64, **little[row.vae], **little[row.disc])
-    monkeypatch.setattr(sharpness, 'SEEDS', {title: range(2) for title in sharpness.SEEDS})
-    monkeypatch.setattr(sharpness, 'NETS', {title: sharpness.NETS[title][:2] for title in (
-        sharpness.DIGITS, sharpness.SOUND)})
-    monkeypatch.setattr(sharpness, '_rows', lambda title: [
+    monkeypatch.setattr(claim, 'SEEDS', {title: range(2) for title in claim.SEEDS})
+    monkeypatch.setattr(claim, 'NETS', {title: claim.NETS[title][:2] for title in (
+        claim.DIGITS, claim.SOUND)})
+    monkeypatch.setattr(claim, '_rows', lambda title: [
         small(replace(row, solo_epochs=min(1, row.solo_epochs),
                       combo_epochs=min(1, row.combo_epochs))) for row in rows(title)])
-    monkeypatch.setattr(sharpness, 'DIGITS_EPOCHS', 1)
+    monkeypatch.setattr(claim, 'DIGITS_EPOCHS', 1)
     monkeypatch.setattr(ways, 'SETTINGS', tuple(
         replace(setting, grid_seed=setting.seeds[-1] + 1, layers=setting.layers[:1],
                 gammas=(1.0,), betas=(1.0, setting.chosen_beta)) for setting in ways.SETTINGS))
@@ -89,12 +89,12 @@ def small(monkeypatch):
 
 
 def test_command_compares_ways(cli, tmp_path, data_root, small):
-    status, _, err = cli(['gallery', 'ways', '--results-root', str(tmp_path), '--data-root',
+    status, _, err = cli(['study', 'ways', '--results-root', str(tmp_path), '--data-root',
                           str(data_root), '--ctx', 'cpu'])
     assert status == 0, err
     found = read_csv(tmp_path / 'ways.csv')
     assert len(found) == 2 * (1 + 2 + 4 * 2) and all(float(line['minutes']) > 0 for line in found)
-    status, table, err = cli(['gallery', 'ways', '--markdown', '--results-root', str(tmp_path)])
+    status, table, err = cli(['study', 'ways', '--markdown', '--results-root', str(tmp_path)])
     assert status == 0, err
     for setting in ways.SETTINGS:
         assert all(f'| {way} |' in table for way in (*setting.layers, *ways.ways(setting)))

@@ -10,12 +10,12 @@ from training.commands import (
     export,
     field_help,
     finished,
-    gallery,
     listing,
     options,
     own_options,
     own_pictures,
     run_file,
+    study,
     timing,
     train,
 )
@@ -23,6 +23,8 @@ from training.evaluation.measures import in_tables
 from training.reporting.published import RESULTS
 from training.studies import STUDIES
 from training.studies.mixes import BASELINE
+
+FORMER = {'study': ['gallery']}  # names under which older READMEs know a command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,7 +48,8 @@ def parser(images: Path = RESULTS / 'images',
                f'  {called} demo')
     subs = top.add_subparsers(dest='name_of_command', required=True, metavar='COMMAND')
     for name, (command, add_options, summary, example) in COMMANDS.items():
-        sub = subs.add_parser(name, help=summary, description=summary,
+        sub = subs.add_parser(name, aliases=FORMER.get(name, []), help=summary,
+                              description=summary,
                               epilog=f'example: {called} {example}')
         sub.set_defaults(command=command)
         add_options(sub, images)
@@ -157,7 +160,7 @@ def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_held_out(sub)
 
 
-def _gallery(sub: argparse.ArgumentParser, images: Path) -> None:
+def _study(sub: argparse.ArgumentParser, images: Path) -> None:
     about = '; '.join(f'{name}: {study.summary}' for name, study in STUDIES.items())
     sub.add_argument('which', choices=tuple(STUDIES), nargs='?', default='anime',
                      help=f'the study, by default anime ({about})')
@@ -237,8 +240,8 @@ COMMANDS = {  # name: its function and options, what it does, an example
     'report': (finished.report_command, options.add_results_root,
                'write index.html: all finished runs on one page, to filter and compare in pairs',
                'report'),
-    'gallery': (gallery.gallery_command, _gallery,
-                'train the experiments of a study, and compare them', 'gallery anime'),
+    'study': (study.study_command, _study,
+                'train the experiments of a study, and compare them', 'study anime'),
     'time': (timing.time_command, _time,
              'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
     'damage': (damage.damage_command, options.add_places, 'damage faces on purpose, and see '

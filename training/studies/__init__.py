@@ -5,20 +5,20 @@ from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
 from training.studies import (
     anime,
-    convvae_flaws,
-    kl_weight,
-    learned_similarity,
+    claim,
+    kl,
     recommended,
-    sharpness,
+    repairs,
+    vaegan,
     ways,
 )
 
 STUDIES = {study.name: study for study in (
     anime.STUDY,
-    convvae_flaws.STUDY,
-    sharpness.STUDY,
-    kl_weight.STUDY,
-    learned_similarity.STUDY,
+    repairs.STUDY,
+    claim.STUDY,
+    kl.STUDY,
+    vaegan.STUDY,
     ways.STUDY,
     recommended.STUDY)}
 

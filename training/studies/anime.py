@@ -101,7 +101,7 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
 
 
 STUDY = Study(
-    'anime', 'all anime rows, reduced', 'gallery.csv',
+    'anime', 'all anime rows, reduced', 'anime.csv',
     ('run', 'solo_epochs', 'combo_epochs', 'vae_loss', 'disc_loss', 'val_loss',
      'mean_squared_error', 'psnr', 'ssim', 'sharpness', 'noise', 'kl', 'active_latents',
      'frechet_reconstructions', 'sample_sharpness', 'frechet_samples', 'minutes'),

@@ -12,7 +12,7 @@ from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
 from training.reporting import tables
-from training.studies import seeds, sharpness
+from training.studies import claim, seeds
 from training.studies.study import Runs, Study, numbers, of_measures
 
 PIXELS, BESIDE, IN_PLACE, CONTROL = 'pixels', 'beside', 'in place', 'control'
@@ -43,7 +43,7 @@ class Setting:
     @property
     def seeds(self) -> range:
         """The seeds that are compared."""
-        return sharpness.SEEDS[self.others]
+        return claim.SEEDS[self.others]
 
     @property
     def grid(self) -> str:
@@ -57,14 +57,14 @@ class Setting:
 
 
 DIGITS = Setting(
-    'Digits: beside, or in place?', sharpness.DIGITS, 'DenseLogReg',
+    'Digits: beside, or in place?', claim.DIGITS, 'DenseLogReg',
     'VAEGAN_on_MNIST/paper_5_3_400_1_200_50', 5, 5, ('dense1', 'logit'), (0.1, 1.0, 10.0),
     (1.0, 10.0, 100.0, 1000.0), ('dense1', 1.0), 1000.0,
-    sharpness.SHOWN[sharpness.DIGITS] | of_measures('psnr', 'frechet_samples'))
+    claim.SHOWN[claim.DIGITS] | of_measures('psnr', 'frechet_samples'))
 FACES = Setting(
-    'Faces: beside, or in place?', sharpness.SOUND, 'ConvDisc',
+    'Faces: beside, or in place?', claim.SOUND, 'ConvDisc',
     'VAEGAN_on_anime/paper_128_16_8_16_repaired', 3, 4, ('act1', 'act2', 'act3'),
-    (0.1, 1.0, 10.0), (1.0, 10.0, 100.0), ('act2', 1.0), 10.0, sharpness.SHOWN[sharpness.SOUND])
+    (0.1, 1.0, 10.0), (1.0, 10.0, 100.0), ('act2', 1.0), 10.0, claim.SHOWN[claim.SOUND])
 SETTINGS = (DIGITS, FACES)
 
 
@@ -75,7 +75,7 @@ def _in_place(setting: Setting, seed: int, epochs: int, layer: str, gamma: float
 
 def ways(setting: Setting) -> dict[str, dict[int, Row]]:
     """Return by way its rows, by seed."""
-    of_seeds = sharpness.comparisons()[setting.others].values()
+    of_seeds = claim.comparisons()[setting.others].values()
     found = {PIXELS: {row.seed: row for row in of_seeds if not row.disc},
              BESIDE: {row.seed: row for row in of_seeds if row.disc == setting.disc}}
     found[IN_PLACE] = {seed: _in_place(setting, seed, row.epochs, *setting.chosen)
@@ -137,7 +137,7 @@ def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
                        for measure, (_, digits) in measured.items()), f'{minutes[way]:.1f}']
                for way in minutes)]
     apart = [['measure', *(f'{one} - {other}' for one, other in PAIRS)]]
-    by_measure = itertools.groupby(seeds.paired(found, PAIRS, sharpness.UNTESTED),
+    by_measure = itertools.groupby(seeds.paired(found, PAIRS, claim.UNTESTED),
                                    lambda line: line['measure'])
     for measure, of_pairs in by_measure:
         header, digits = measured[measure]
@@ -166,7 +166,7 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
     study_charts.draw_seeds(path, {setting.title: {
         measure: {way: sample for way, sample in of.items() if way != CONTROL}
         for measure, of in values(setting, lines).items()
-        if measure not in sharpness.UNTESTED} for setting in SETTINGS}, seeds.interval)
+        if measure not in claim.UNTESTED} for setting in SETTINGS}, seeds.interval)
 
 
 STUDY = Study(

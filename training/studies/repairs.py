@@ -10,7 +10,7 @@ from pathlib import Path
 from training.experiments.registry import EXPERIMENTS, SMALLER, WITHOUT_FLAWS
 from training.experiments.row import Row
 from training.reporting import tables
-from training.studies import sharpness
+from training.studies import claim
 from training.studies.study import Runs, Study, numbers, of_measures
 
 PUBLISHED = 'ConvVAE_on_anime/512_32_200_seeded'
@@ -32,7 +32,7 @@ EPOCHS = dict.fromkeys(CHANGES, 2) | {'strided encoder': 13, 'all three': 13,
 EQUAL = ', equal epochs'  # these begin another run's line
 ONE_BY_ONE, ALL_FACES = 'Faces: the flaws of ConvVAE', 'All faces: the flaws of ConvVAE'
 EPOCHS_OF_ALL = 10        # of the published net, on all faces
-SEEDED = {sharpness.FACES: 'smaller', sharpness.SOUND: 'all three, smaller'}
+SEEDED = {claim.FACES: 'smaller', claim.SOUND: 'all three, smaller'}
 SHOWN = {'minutes': ('minutes', 1), 'val_loss': ('KL + pixel, held out', 0),
          **of_measures('mean_squared_error', 'psnr', 'ssim', 'sharpness')}
 
@@ -45,7 +45,7 @@ def comparisons() -> dict[str, dict[str, Row]]:
                      for label, changes in CHANGES.items()},
         ALL_FACES: {'as published': replace(published, solo_epochs=EPOCHS_OF_ALL),
                     **{f'{label}, seed {row.seed}': row for title, label in SEEDED.items()
-                       for row in sharpness.comparisons()[title].values() if not row.disc}}}
+                       for row in claim.comparisons()[title].values() if not row.disc}}}
 
 
 def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:

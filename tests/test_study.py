@@ -59,8 +59,8 @@ def small(tmp_path, data_root, monkeypatch):
 def write_old_numbers(root) -> None:
     """Of before the parameters that are there, in the table and in all evaluations."""
     old = {'noise': 7.0, 'sharpness': 7.0}
-    lines = read_csv(root / 'gallery.csv')
-    write_csv(root / 'gallery.csv', anime.STUDY.columns, [line | old for line in lines])
+    lines = read_csv(root / 'anime.csv')
+    write_csv(root / 'anime.csv', anime.STUDY.columns, [line | old for line in lines])
     for line in lines:
         evaluation = run_folder.read_evaluation(root / line['run'])
         evaluation['measures'] |= old
@@ -68,30 +68,30 @@ def write_old_numbers(root) -> None:
 
 
 def test_command_trains_measures_and_draws(cli, tmp_path, small):
-    status, _, err = cli(['gallery', *small])
+    status, _, err = cli(['study', *small])
     assert status == 0, err
-    gan, vae, transposed = read_csv(tmp_path / 'gallery.csv')
+    gan, vae, transposed = read_csv(tmp_path / 'anime.csv')
     assert gan['mean_squared_error'] is None and float(gan['noise']) > 0
     assert 0 < float(vae['mean_squared_error']) < 1 and 'transpose' in transposed['run']
     assert np.asarray(Image.open(tmp_path / 'layout.png')).std() > 10
-    before = (tmp_path / 'gallery.csv').read_bytes()
+    before = (tmp_path / 'anime.csv').read_bytes()
     write_old_numbers(tmp_path)
-    status, out, err = cli(['gallery', '--keep', *small])  # nothing is trained again
+    status, out, err = cli(['study', '--keep', *small])  # nothing is trained again
     assert status == 0 and 'epochs on cpu' not in out, out + err
-    assert (tmp_path / 'gallery.csv').read_bytes() == before
+    assert (tmp_path / 'anime.csv').read_bytes() == before
     (tmp_path / gan['run'] / 'vae.params').unlink()  # as in a fresh clone
-    status, out, err = cli(['gallery', '--keep', *small])
+    status, out, err = cli(['study', '--keep', *small])
     assert status == 0 and 'epochs on cpu' not in out, out + err
-    assert (tmp_path / 'gallery.csv').read_bytes() == before
-    status, out, err = cli(['gallery', *small])
+    assert (tmp_path / 'anime.csv').read_bytes() == before
+    status, out, err = cli(['study', *small])
     assert status == 0, err
     assert out.count('epochs on cpu') == 1 and (tmp_path / gan['run'] / 'vae.params').exists()
 
 
 @pytest.mark.slow
 def test_strips_stand_in_tables_whose_links_lead_from_where_the_text_stands(cli, tmp_path, small):
-    assert cli(['gallery', *small])[0] == 0
-    status, text, err = cli(['gallery', '--markdown', '--results-root', str(tmp_path)])
+    assert cli(['study', *small])[0] == 0
+    status, text, err = cli(['study', '--markdown', '--results-root', str(tmp_path)])
     assert status == 0, err
     links = re.findall(r'src="([^"]+)"|\]\(([^)]+)\)', text)
     assert len(links) == 8 and all((tmp_path / (a or b)).is_file() for a, b in links)
@@ -101,15 +101,15 @@ def test_strips_stand_in_tables_whose_links_lead_from_where_the_text_stands(cli,
 
 
 def test_markdown_of_a_study_without_a_table_says_how_to_make_it(cli, tmp_path):
-    status, out, err = cli(['gallery', 'claim', '--markdown', '--results-root', str(tmp_path)])
+    status, out, err = cli(['study', 'claim', '--markdown', '--results-root', str(tmp_path)])
     assert (status, out) == (2, '') and err == (
         f'error: {tmp_path / "claim.csv"}: not there; make it with: '
-        'python -m training gallery claim\n')
+        'python -m training study claim\n')
 
 
 def test_links_of_the_projects_own_results_lead_from_results(cli):
     for name in STUDIES:
-        status, text, err = cli(['gallery', name, '--markdown'])
+        status, text, err = cli(['study', name, '--markdown'])
         assert status == 0, err
         links = re.findall(r'src="([^"]+)"|\]\(([^)]+)\)', text)
         assert all((RESULTS / (a or b)).is_file() for a, b in links)
@@ -130,7 +130,7 @@ def without_parameters(root):
                                   pytest.param('vaegan', marks=pytest.mark.slow)])
 def test_committed_tables_come_again_from_a_clone_without_parameters(cli, tmp_path, name):
     root = without_parameters(tmp_path / 'root')
-    status, out, err = cli(['gallery', name, '--keep', '--results-root', str(root), '--ctx',
+    status, out, err = cli(['study', name, '--keep', '--results-root', str(root), '--ctx',
                             'cpu'])
     assert status == 0 and 'epochs on' not in out, err
     study = STUDIES[name]
@@ -141,10 +141,10 @@ def test_committed_tables_come_again_from_a_clone_without_parameters(cli, tmp_pa
 
 def test_statistics_are_those_of_the_folder_not_of_an_old_table(cli, tmp_path):
     root = without_parameters(tmp_path / 'root')
-    path, first = root / 'gallery.csv', read_csv(RESULTS / 'gallery.csv')
+    path, first = root / 'anime.csv', read_csv(RESULTS / 'anime.csv')
     write_csv(path, anime.STUDY.columns, [line | {'vae_loss': 1, 'solo_epochs': 999}
                                           for line in first])
-    status, _, err = cli(['gallery', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
+    status, _, err = cli(['study', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
     assert status == 0, err
     assert read_csv(path) == first
 
@@ -154,7 +154,7 @@ def test_measures_are_those_of_the_folder_not_of_an_old_table(cli, tmp_path):
     first = read_csv(RESULTS / 'kl.csv')
     old = [line | dict.fromkeys(('psnr', 'ssim', 'kl', 'accuracy'), 1) for line in first]
     write_csv(root / 'kl.csv', STUDIES['kl'].columns, old)
-    status, _, err = cli(['gallery', 'kl', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
+    status, _, err = cli(['study', 'kl', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
     assert status == 0, err
     assert (root / 'kl.csv').read_bytes() == (RESULTS / 'kl.csv').read_bytes()
 
@@ -162,7 +162,7 @@ def test_measures_are_those_of_the_folder_not_of_an_old_table(cli, tmp_path):
 def test_measures_come_from_the_folder_where_there_is_no_table(cli, tmp_path):
     root = without_parameters(tmp_path / 'root')
     (root / 'claim.csv').unlink()
-    status, _, err = cli(['gallery', 'claim', '--keep', '--results-root', str(root), '--ctx',
+    status, _, err = cli(['study', 'claim', '--keep', '--results-root', str(root), '--ctx',
                           'cpu'])
     assert status == 0, err
     assert (root / 'claim.csv').read_bytes() == (RESULTS / 'claim.csv').read_bytes()
@@ -172,12 +172,12 @@ def test_measures_come_from_the_folder_where_there_is_no_table(cli, tmp_path):
 def test_run_without_parameters_and_without_measures_is_one_line(cli, tmp_path, content):
     root = without_parameters(tmp_path / 'root')
     (root / naming.run_name(anime.STUDY.rows()[0]) / run_folder.EVALUATION).unlink()
-    path = root / 'gallery.csv'
+    path = root / 'anime.csv'
     path.unlink()
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = {p: p.read_bytes() for p in root.rglob('*') if p.is_file()}
-    status, out, err = cli(['gallery', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
+    status, out, err = cli(['study', '--keep', '--results-root', str(root), '--ctx', 'cpu'])
     last = err.splitlines()[-1]
     assert status == 2 and 'epochs on' not in out and last.startswith('error: ')
     assert ('not a table' if isinstance(content, bytes) else 'no measures to keep') in last
@@ -208,13 +208,13 @@ def test_study_is_one_module_and_one_line(cli, tmp_path, monkeypatch):
         lambda path, compared, lines, runs: path.write_text(' '.join(
             str(len(runs.statistics(row))) for row in compared['Two pixel losses'].values()))))
     where = ['--results-root', str(root)]
-    status, _, err = cli(['gallery', 'new', '--keep', '--ctx', 'cpu', *where])
+    status, _, err = cli(['study', 'new', '--keep', '--ctx', 'cpu', *where])
     assert status == 0, err
     lines = read_csv(root / 'new.csv')
     assert [line['run'] for line in lines] == [row.name for row in rows.values()]
     assert (lines[0]['psnr'], lines[0]['noise']) == ('17.65217294', '0.4260244')
     assert (root / 'new.png').read_text() == '50 50'
-    assert cli(['gallery', 'new', '--markdown', *where])[1] == (
+    assert cli(['study', 'new', '--markdown', *where])[1] == (
         '#### Two pixel losses\n\nbce: 17.65217294\nl2: 16.42127666\n')
     assert cli(['report', *where])[0] == 0
     assert '>Two pixel losses</option>' in (root / 'index.html').read_text()

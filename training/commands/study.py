@@ -1,4 +1,4 @@
-"""`gallery`: the runs of a study, trained, measured and compared."""
+"""`study`: the runs of a study, trained, measured and compared."""
 import os
 import sys
 from dataclasses import replace
@@ -16,8 +16,8 @@ from training.studies import STUDIES
 from training.studies.study import Runs, Study
 
 
-def gallery_command(args) -> None:
-    """`gallery`: train the rows of a study, measure them, write its table and figure."""
+def study_command(args) -> None:
+    """`study`: train the rows of a study, measure them, write its table and figure."""
     study, root = STUDIES[args.which], tables_root(args.results_root)
     path = root / study.table
     if args.markdown:
@@ -44,13 +44,13 @@ def gallery_command(args) -> None:
 
 def _markdown(study: Study, path: Path, runs: Runs) -> str:
     if not path.exists():
-        raise TableError(f'{path}: not there; make it with: python -m training gallery '
+        raise TableError(f'{path}: not there; make it with: python -m training study '
                          f'{study.name}')
     try:
         return study.markdown(read_csv(path), runs)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise TableError(f'{path}: not of the runs that are compared now ({error!r}); again '
-                         f'with: python -m training gallery {study.name}') from None
+                         f'with: python -m training study {study.name}') from None
 
 
 def _prefix(results_root: Path, root: Path) -> str:
