@@ -108,10 +108,10 @@ STUDY = Study(
     'layout.png', comparisons, write, draw,
     'All runs have 16 epochs instead of 200, with mixes and the interval of the decay shrunk in '
     'proportion, and the shared step; they see all 18,375 training faces, and can be compared '
-    'with each other, not with published losses. Nets have a quarter of the latents, an eighth of the '
-    "hidden nodes, half of the VAE's base channels, a quarter of the discriminator's (of ResNet "
-    '16 instead of 64), and in dense VAEs two hidden layers instead of five. Measures are over all '
-    'held-out faces. Names are those of the published experiments; '
+    'with each other, not with published losses. Nets have a quarter of the latents, an eighth '
+    "of the hidden nodes, half of the VAE's base channels, a quarter of the discriminator's (of "
+    'ResNet 16 instead of 64), and in dense VAEs two hidden layers instead of five. Measures are '
+    'over all held-out faces. Names are those of the published experiments; '
     'epochs are solo + combo. In strips, originals stand above and reconstructions below; a plain '
     "GAN's show samples. Sharpness and noise are relative to the originals; the Frechet distances "
     'are of reconstructions and of samples.')
