@@ -95,7 +95,7 @@ def test_strips_stand_in_tables_whose_links_lead_from_where_the_text_stands(cli,
     assert status == 0, err
     links = re.findall(r'src="([^"]+)"|\]\(([^)]+)\)', text)
     assert len(links) == 8 and all((tmp_path / (a or b)).is_file() for a, b in links)
-    assert text.count('All runs have 16 epochs in place of 200') == 1 and 'NOT' not in text
+    assert text.count('All runs have 16 epochs instead of 200') == 1 and 'NOT' not in text
     assert text.count('/strip.png" alt=') == 4 and text.count('| experiment |') == 2
     assert '[512_32_200](ConvDecoder_ResNet_on_anime/' in text
 

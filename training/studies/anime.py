@@ -106,12 +106,12 @@ STUDY = Study(
      'mean_squared_error', 'psnr', 'ssim', 'sharpness', 'noise', 'kl', 'active_latents',
      'frechet_reconstructions', 'sample_sharpness', 'frechet_samples', 'minutes'),
     'layout.png', comparisons, write, draw,
-    'All runs have 16 epochs in place of 200, with mixes and the interval of the decay shrunk '
-    'alike, and the shared step; they see all 18,375 training faces, and compare with each other, '
-    'not with published losses. Nets have a quarter of the latents, an eighth of the hidden '
-    "nodes, half of the VAE's base channels, a quarter of the discriminator's (of ResNet 16 in "
-    'place of 64), and in dense VAEs two hidden layers in place of five. Measures are of all '
-    'held-out faces. Names are those of the published experiments; '
+    'All runs have 16 epochs instead of 200, with mixes and the interval of the decay shrunk in '
+    'proportion, and the shared step; they see all 18,375 training faces, and can be compared '
+    'with each other, not with published losses. Nets have a quarter of the latents, an eighth '
+    "of the hidden nodes, half of the VAE's base channels, a quarter of the discriminator's (of "
+    'ResNet 16 instead of 64), and in dense VAEs two hidden layers instead of five. Measures are '
+    'over all held-out faces. Names are those of the published experiments; '
     'epochs are solo + combo. In strips, originals stand above and reconstructions below; a plain '
     "GAN's show samples. Sharpness and noise are relative to the originals; the Frechet distances "
     'are of reconstructions and of samples.')
