@@ -65,6 +65,8 @@ class PixelObjective(Objective):
                                 MOST_EPOCHS)
     max_disc_loss: float = of('the adversarial term is off for an epoch after a discriminator '
                               'loss above this; 999: never', 999.0, least=0)
+    disc_warmup: int = of('combo epochs over which disc_weight grows evenly to that; 0: it is '
+                          'that at once', 0, least=0, most=MOST_EPOCHS, late=True)
     kl_weight: float = of("weight of KL in the VAE's loss, the beta of a beta-VAE", 1.0, least=0)
     kl_warmup: int = of('epochs over which it grows evenly to that; 0: it is that at once', 0,
                         least=0, most=MOST_EPOCHS)

@@ -54,6 +54,12 @@ class Row:
         """Return all fields but the name: rows with equal ones train the same thing."""
         return {k: v for k, v in asdict(self).items() if k != 'name'}
 
+    def recorded(self) -> dict:
+        """Return the configuration as records of runs have it: without late fields at default."""
+        configuration = self.configuration()
+        return {name: configuration[name] for name, one in self.fields().items()
+                if not one.metadata['late'] or configuration[name] != one.default}
+
     @classmethod
     def fields(cls) -> dict[str, Field]:
         """Return the fields of a configuration by name."""
@@ -95,8 +101,8 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
         return kinds.SOLO_COMBO if self.encodes else kinds.GAN
 
     def idle(self) -> dict[str, str]:
-        of_combo = ('disc_weight', 'pbp_weight', 'pbp_decay', 'max_disc_loss', 'decay_interval',
-                    'step')
+        of_combo = ('disc_weight', 'disc_warmup', 'pbp_weight', 'pbp_decay', 'max_disc_loss',
+                    'decay_interval', 'step')
         if not self.encodes:
             return dict.fromkeys(('pixel_loss', 'kl_weight', 'kl_warmup', 'stop_after', *of_combo),
                                  'a plain GAN has one loss, none held out, and one kind of step')
@@ -105,6 +111,8 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
             return reasons | dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
         if self.pbp_decay == 1:
             reasons['decay_interval'] = 'pbp_decay is 1'
+        if not self.disc_weight:
+            reasons['disc_warmup'] = 'disc_weight is 0'
         return reasons
 
     def _check_together(self) -> None:

@@ -113,7 +113,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
                        if k in evaluation['measures']} if evaluation else {},
             'measures': _measures(evaluation) if evaluation else [],
             'few': measures.on_few(evaluation['images']) if evaluation else '',
-            'configuration': [(field, value) for field, value in row.configuration().items()
+            'configuration': [(field, value) for field, value in row.recorded().items()
                               if value is not None]}
 
 
