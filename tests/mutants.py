@@ -144,7 +144,7 @@ MUTANTS = [
          ('beta1=0.0, beta2=0.9', 'beta1=0.0, beta2=0.99')),
     *_in('training/steps/batchnorm.py', (STEPS, VAEGAN),
          ('for i in range(1, passes)', 'for i in range(2, passes)'),
-         ('MOMENTUM ** i * change', 'change'),
+         ('momentum ** i * change', 'change'),
          ('array += further * (array - old)', 'array += further * old')),
     *_in('training/steps/vaegan.py', (VAEGAN,),
          ('row.gamma * d_similarity', 'd_similarity'),

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'training' / 'README.md').read_text().split('## Adding things')[1]
 EXAMPLE = re.compile(r'<!-- example(?:: (\S+?)(?:, (below|above|in place of) (.*?))?)? -->\n'
                      r'```\w*\n(.*?)```', re.DOTALL)
-MOST_PLACES = {'row': 1, 'field of the row': 4, 'discriminator': 2,
+MOST_PLACES = {'row': 1, 'field of the row': 4, 'discriminator': 3,
                'kind of combo step': 3, 'measure': 2}
 
 

@@ -106,7 +106,7 @@ def test_bad_epochs_are_refused(name, text):
     ('lr=fast', 'a number'), ('lr=nan', 'above 0'), ('lr=0', 'above 0'), ('lr=-1', 'above 0'),
     ('pbp_weight=-0.1', 'not below 0'), ('disc_weight=inf', 'finite'), ('seed=-1', 'not below'),
     ('step=both', 'published, shared'), ('layout=hwc', 'reshape, transpose'),
-    ('pixel_loss=none', 'bce, l2'),
+    ('pixel_loss=mae', 'bce, l2'),
     ('name=x', 'a field of'), ('disc=none', 'no discriminator'), ('batch_size=0', 'above 0'),
     ('n_latent=none', 'a whole number'), ('limit=0', 'above 0'),
 ])

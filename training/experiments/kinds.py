@@ -30,6 +30,7 @@ class Kind:
     terms: of all phases. watched: what is measured or set once an epoch; runs from before one of
     these columns came lack it. losses: the columns that stand beside published ones. shown: the
     columns of a run's README. explained: below that table. digits: of the other columns.
+    section: how runs on a data set are called on the page.
     """
     name: str
     phases: tuple[Phase, ...]
@@ -39,6 +40,7 @@ class Kind:
     shown: tuple[str, ...]
     explained: str
     digits: int
+    section: str = '{}'
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -89,7 +91,8 @@ VAEGAN = Kind(
     '`enc_loss` = kl / normaliser + beta * similarity, `dec_loss` = gamma * similarity + '
     'disc_weight * gan, each as the configuration has it; the terms themselves are unweighted. '
     '`val_..`: the same on held-out images, where the row asks for that, without dropout and with '
-    'labels 1 and 0. Learning rates in the table are those that an epoch was trained with.', 4)
+    'labels 1 and 0. Learning rates in the table are those that an epoch was trained with.', 4,
+    'VAE/GANs on {}')
 KINDS = (SOLO_COMBO, GAN, VAEGAN)
 
 

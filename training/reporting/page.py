@@ -10,7 +10,6 @@ from PIL import Image
 
 from training.evaluation import measures
 from training.evaluation.measures import glossary, in_tables
-from training.experiments import kinds as row_kinds
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, OURS
 from training.experiments.row import Row
@@ -95,9 +94,9 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
     place, numbers = _place(row, name), _numbers(row, folder, published.get(row.name, {}))
-    of = f'VAE/GANs on {row.data}' if row.kind is row_kinds.VAEGAN else row.data
     return {'name': name, 'data': row.data, 'net': row.nets, 'place': place,
-            'section': (of, CHANGED if place[1] else PUBLISHED_NETS),
+            'section': (row.kind.section.format(row.data),
+                        CHANGED if place[1] else PUBLISHED_NETS),
             'short': row.name.split('/')[1], 'labels': naming.labels(row, config.get('own_name')),
             'command': config['command'],
             'source': f'{config["data"]["description"]}; {config["n_train"]} training images',
