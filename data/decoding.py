@@ -1,4 +1,4 @@
-"""Faces of any format and size as RGB bytes of one size, and the original's saved array."""
+"""Pictures of any format and size as bytes of one shape, and the original's saved array."""
 import functools
 import io
 import os
@@ -22,6 +22,7 @@ from data import DataError, archives
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF')
 JPEGS = ('JPEG', 'MPO')  # MPO: a JPEG with more behind it, as phones write
 SIDE = 64               # pixels
+SHAPE = (3, SIDE, SIDE)  # of faces: channels, height and width
 FACE_BYTES = SIDE * SIDE * 3
 MAX_IMAGES = 300_000
 MAX_PIXELS = 50_000_000
@@ -37,36 +38,37 @@ BITS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO, SIGNED = 258, 262, 339, 0, 2
 _one_large = Lock()
 
 
-def decode_into(file: IO[bytes], path: Path, skip_bad: bool, side: int = SIDE) -> int:
-    """Write the faces of a folder, zip or saved NDArray one after the other, side x side.
+def decode_into(file: IO[bytes], path: Path, skip_bad: bool,
+                shape: tuple[int, int, int] = SHAPE) -> int:
+    """Write the pictures of a folder, zip or saved NDArray one after the other, in that shape.
 
     Return how many were left out. DataError for an image that cannot be read, unless skip_bad.
     """
     if path.suffix.lower() == '.ndy':
-        if side != SIDE:
-            raise DataError(f'{path}: faces of {SIDE} x {SIDE}, expected pictures, for those '
-                            f'become {side} x {side}')
+        if shape != SHAPE:
+            raise DataError(f'{path}: faces of shape {SHAPE}, expected pictures, for those become '
+                            f'{shape}')
         _convert_ndarray(file, path)
         return 0
     with archives.opened(path) as found:
-        return _decode_all(file, path, found.sources, skip_bad, side)
+        return _decode_all(file, path, found.sources, skip_bad, shape)
 
 
 def _decode_all(file: IO[bytes], path: Path, sources: list[archives.Source],
-                skip_bad: bool, side: int) -> int:
+                skip_bad: bool, shape: tuple[int, int, int]) -> int:
     if not sources:
         raise archives.none_in(path)
     n_skipped = 0
-    for _, face in decoded(sources, path.name, skip_bad, (3, side, side)):
-        if face is None:
+    for _, pixels in decoded(sources, path.name, skip_bad, shape):
+        if pixels is None:
             n_skipped += 1
         else:
-            file.write(face)
+            file.write(pixels)
     return n_skipped
 
 
 def decoded(sources: list[archives.Source], label: str, skip_bad: bool,
-            shape: tuple[int, int, int] = (3, SIDE, SIDE)
+            shape: tuple[int, int, int] = SHAPE
             ) -> Iterator[tuple[str, np.ndarray | None]]:
     """Give each image's name and its pixels (h, w, c) uint8, in order, with a progress bar.
 

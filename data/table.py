@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from data import DataError
 
 N_SHOWN = 10  # held-out images that every run draws again; a set has at least as many
-ORIGINALS = {'digits': '{}.png', 'faces': 'test_{}.png'}  # their published file names, by kind
+ORIGINALS = {  # their file names, as published, by kind
+    'digits': '{}.png', 'faces': 'test_{}.png', 'pictures': '{}.png'}
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ SETS = {
                    n_classes=10, known=(
                        '5b92582eb909c82a9bfefcd44acbe9233be3eb5b419a44cf211022ad2bf4bf96',)),
     'anime': Entry(
-        'faces.read', 'faces', (3, 64, 64), 17_240, 4_311, 'anime faces',
+        'pictures.read', 'faces', (3, 64, 64), 17_240, 4_311, 'anime faces',
         names=('anime_faces', 'anime_faces.zip', 'anime_faces.ndy'),
         note='Published losses of anime faces are of other images, unless yours are the 17,240 '
              'that the original was trained with: they compare roughly only.',
         known=('365b1217e1301169166a71af42d706773e0683becf7cf9330acf792665f92529',
                '7da28ff7bf04d30427b07915ca4dbdf54195b3c484c2f65cb126a0b486eeb797')),
     'adult': Entry(
-        'faces.read', 'faces', (3, 64, 64), 6_545, 1_156, 'photographs of faces',
+        'pictures.read', 'faces', (3, 64, 64), 6_545, 1_156, 'photographs of faces',
         names=('adult_faces', 'adult_faces.zip'), train_share=0.85,
         note='Published losses of photographs are of other images, unless yours are the 8,500 '
              'US Adult Faces that system A was trained with: they compare roughly only.',

@@ -1,11 +1,13 @@
-"""Gluon HybridBlocks by name: `build_vae(row, shape)` and `build_discriminator(row)`.
+"""Gluon HybridBlocks by name: `build_vae(row, shape)` and `build_discriminator(row, shape)`.
 
-Importing this package imports MXNet, and changes nothing else of the process.
+The table of nets says from which fields of a row each is built, and what else is known of it; the
+functions that build them take keywords, and know of no row. Importing this package imports MXNet,
+and changes nothing else of the process.
 """
 import io
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from importlib import import_module
 
 from models import mxnet_import
 
@@ -15,10 +17,25 @@ mxnet_import.import_mxnet()
 from mxnet import MXNetError, sym
 from mxnet.gluon import HybridBlock, nn
 
-from models.conv import SIZE, SIZES
+from models.conv import (
+    SIZE,
+    SIZES,
+    conv_decoder,
+    conv_disc,
+    conv_vae,
+    deep_conv_disc,
+    deep_conv_vae,
+)
+from models.dense import dense_logreg, dense_vae
 from models.layers import TransposedToOne
-from models.resnet import BASE_CHANNELS
+from models.resnet import BASE_CHANNELS, resnet
 from models.similarity import Similarity
+from models.vaegan import disc_a, disc_b, disc_paper, vae_a, vae_b, vae_paper
+
+Shape = tuple[int, int, int]  # channels, height and width of an image
+KEYWORDS = {  # of builders, for fields of a row that say whose they are
+    'vae_base_channels': 'base_channels', 'disc_base_channels': 'base_channels',
+    'disc_hlayers': 'n_hlayers', 'disc_hnodes': 'n_hnodes'}
 
 
 class ModelError(ValueError):
@@ -27,50 +44,56 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Net:
-    """A net by its name: the function that builds it, and what it is built from."""
-    builder: str                 # a module of this package, and its function of (row, shape)
+    """What is known of a net: the function that builds it, from what, and what it takes."""
+    builder: Callable[..., HybridBlock]  # of an image's shape, and of the fields as keywords
     fields: tuple[str, ...]      # of the row
     sizes: tuple[int, ...] = ()  # pixels a side of the images that it takes; none: any
+    sizes_with: dict[tuple[str, str], tuple[int, ...]] = field(
+        default_factory=dict)    # those that it takes where a field has a value
     defaults: dict = field(default_factory=dict)  # what fields that may be none then are
+    encodes: bool = True         # of VAEs: whether there is an encoder
     draws: tuple[int, int] = (0, 1)  # the range of a decoder's pictures
 
-    def build(self, row, shape: tuple[int, int, int] | None) -> HybridBlock:
-        """Return the net for images of (channels, height, width). Not initialised."""
-        module, function = self.builder.split('.')
-        return getattr(import_module(f'models.{module}'), function)(row, shape)
+    def build(self, row, shape: Shape | None) -> HybridBlock:
+        """Return the net for images of that shape. Not initialised."""
+        values = {name: getattr(row, name) for name in self.fields}
+        return self.builder(shape, **{
+            KEYWORDS.get(name, name): self.defaults.get(name) if value is None else value
+            for name, value in values.items()})
 
 
+_OF_CONV_VAE = ('n_latent', 'vae_base_channels', 'encoder', 'latent_head')
 VAES = {
-    'DenseVAE': Net('dense.dense_vae', ('n_hlayers', 'n_hnodes')),
-    'ConvVAE': Net('conv.conv_vae', ('vae_base_channels', 'encoder', 'latent_head'), SIZES),
-    'DeepConvVAE': Net('conv.deep_conv_vae', ('vae_base_channels', 'encoder', 'latent_head'),
-                       (SIZE,)),
-    'ConvDecoder': Net('conv.conv_decoder', ('vae_base_channels',), (SIZE,)),
-    'VAE_A': Net('vaegan.vae_a', ('n_hnodes', 'vae_base_channels', 'norm', 'slope', 'pixels'),
+    'DenseVAE': Net(dense_vae, ('n_latent', 'n_hlayers', 'n_hnodes')),
+    'ConvVAE': Net(conv_vae, _OF_CONV_VAE, SIZES, {('encoder', 'published'): (SIZE,)}),
+    'DeepConvVAE': Net(deep_conv_vae, _OF_CONV_VAE, (SIZE,)),
+    'ConvDecoder': Net(conv_decoder, ('n_latent', 'vae_base_channels'), (SIZE,), encodes=False),
+    'VAE_A': Net(vae_a, ('n_latent', 'n_hnodes', 'vae_base_channels', 'norm', 'slope', 'pixels'),
                  (28, SIZE)),
-    'VAE_B': Net('vaegan.vae_b', ('n_hlayers', 'n_hnodes', 'dropout', 'slope'), draws=(-1, 1)),
-    'VAE_paper': Net('vaegan.vae_paper', ('n_hnodes', 'vae_base_channels', 'pixels'), (SIZE,)),
+    'VAE_B': Net(vae_b, ('n_latent', 'n_hlayers', 'n_hnodes', 'dropout', 'slope'), draws=(-1, 1)),
+    'VAE_paper': Net(vae_paper, ('n_latent', 'n_hnodes', 'vae_base_channels', 'pixels'), (SIZE,)),
 }
 DISCRIMINATORS = {
-    'DenseLogReg': Net('dense.dense_logreg', ('disc_hlayers', 'disc_hnodes')),
-    'ConvDisc': Net('conv.conv_disc', ('disc_base_channels',)),
-    'DeepConvDisc': Net('conv.deep_conv_disc', ('disc_base_channels',)),
-    'ResNet': Net('resnet.resnet', ('disc_base_channels',),
+    'DenseLogReg': Net(dense_logreg, ('disc_hlayers', 'disc_hnodes')),
+    'ConvDisc': Net(conv_disc, ('disc_base_channels',)),
+    'DeepConvDisc': Net(deep_conv_disc, ('disc_base_channels',)),
+    'ResNet': Net(resnet, ('disc_base_channels',),
                   defaults={'disc_base_channels': BASE_CHANNELS}),
-    'Disc_A': Net('vaegan.disc_a', ('disc_hnodes', 'disc_base_channels', 'norm', 'slope',
-                                    'pixels', 'dropout', 'minibatch_kernels', 'minibatch_dims')),
-    'Disc_B': Net('vaegan.disc_b', ('disc_hlayers', 'disc_hnodes', 'dropout', 'slope')),
-    'Disc_paper': Net('vaegan.disc_paper', ('disc_hnodes', 'disc_base_channels', 'pixels')),
+    'Disc_A': Net(disc_a, ('disc_hnodes', 'disc_base_channels', 'norm', 'slope', 'pixels',
+                           'dropout', 'minibatch_kernels', 'minibatch_dims')),
+    'Disc_B': Net(disc_b, ('disc_hlayers', 'disc_hnodes', 'dropout', 'slope')),
+    'Disc_paper': Net(disc_paper, ('disc_hnodes', 'disc_base_channels', 'pixels')),
 }
 GLUONCV = 'gluoncv:'  # before the name of a net of its model zoo
 
 
 def check_row(row, changed) -> None:
-    """Raise ModelError for a net that is not known, or for a field that none of the nets has.
+    """Raise ModelError for a net that is not known or not for such a row, or for an idle field.
 
-    changed: fields of the row that differ from the published one.
+    Idle is one that none of the nets has. changed: fields of the row that differ from the
+    published one.
     """
-    nets = [_look_up(VAES, row, row.vae)]
+    nets = [_vae_of(row)]
     if row.disc and not row.disc.startswith(GLUONCV):
         nets.append(_look_up(DISCRIMINATORS, row, row.disc))
     own = {name for net in nets for name in net.fields}
@@ -90,26 +113,26 @@ def idle(row) -> dict[str, str]:
         if getattr(row, name) == value}
 
 
-def build_vae(row, shape: tuple[int, int, int]) -> HybridBlock:
-    """Return the row's VAE, or the plain GAN's decoder, for images of (channels, height, width).
+def build_vae(row, shape: Shape) -> HybridBlock:
+    """Return the row's VAE, or the plain GAN's decoder, for images of a shape.
 
     Not initialised. ModelError for an unknown name, a missing field, a size that does not fit.
     """
-    net = _look_up(VAES, row, row.vae)
+    net = _vae_of(row)
     if net.sizes and (shape[1] not in net.sizes or shape[1] != shape[2]):
-        made = ' or '.join(f'{side} x {side}' for side in net.sizes)
-        raise ModelError(f'{row.vae} makes {made} images, '
+        raise ModelError(f'{row.vae} makes {_sizes(net.sizes)} images, '
                          f'but {row.data} has {shape[1]} x {shape[2]}')
-    if row.vae == 'ConvVAE' and row.encoder == 'published' and shape[1] != SIZE:
-        raise ModelError(f'encoder={row.encoder!r}: made for {SIZE} x {SIZE} images, expected '
-                         f'strided for {shape[1]} x {shape[2]}')
+    for (name, value), sizes in net.sizes_with.items():
+        if getattr(row, name) == value and shape[1] not in sizes:
+            raise ModelError(f'{name}={value!r}: made for {_sizes(sizes)} images, expected '
+                             f'another {name} for {shape[1]} x {shape[2]}')
     return net.build(row, shape)
 
 
-def build_discriminator(row, shape: tuple[int, int, int] | None = None) -> HybridBlock:
+def build_discriminator(row, shape: Shape | None = None) -> HybridBlock:
     """Return the row's discriminator: images (b, c, h, w) -> logits (b, 1). Not initialised.
 
-    shape: (channels, height, width) of the images; only Disc_B has to know.
+    shape: of the images; only Disc_B has to know.
     `gluoncv:<name>` is any classification net of GluonCV's model zoo, with one class.
     """
     if row.disc.startswith(GLUONCV):
@@ -142,7 +165,7 @@ def build_similarity(disc: HybridBlock, row) -> HybridBlock:
         raise ModelError(f'similarity={row.similarity!r}: {error}') from None
 
 
-def check_discriminator(disc: HybridBlock, name: str, shape: tuple[int, int, int]) -> None:
+def check_discriminator(disc: HybridBlock, name: str, shape: Shape) -> None:
     """Raise ModelError unless a net makes logits (b, 1) of images (b, channels, height, width)."""
     try:
         with redirect_stdout(io.StringIO()):  # MXNet prints before it raises
@@ -152,6 +175,20 @@ def check_discriminator(disc: HybridBlock, name: str, shape: tuple[int, int, int
         raise ModelError(f'{name} does not take images of {shape}: {reason}') from None
     if outputs != [(2, 1)]:
         raise ModelError(f'{name} gives {outputs} for two images of {shape}, expected [(2, 1)]')
+
+
+def _vae_of(row) -> Net:
+    """Return the row's VAE, or the plain GAN's decoder. ModelError if it is the other of both."""
+    net = _look_up(VAES, row, row.vae)
+    if net.encodes != row.encodes:
+        expected = ('a net with an encoder, or a plain GAN (pixel_loss=none)' if row.encodes else
+                    'a decoder alone, or a pixel_loss')
+        raise ModelError(f'vae={row.vae!r}: expected {expected}')
+    return net
+
+
+def _sizes(sides: tuple[int, ...]) -> str:
+    return ' or '.join(f'{side} x {side}' for side in sides)
 
 
 def _look_up(nets: dict[str, Net], row, name: str) -> Net:

@@ -3,7 +3,7 @@
 They are made for 64 x 64 images; ConvVAE with a strided encoder also for 32 x 32 and 128 x 128.
 
 The encoder's stride of 1, its BatchNorm and relu on mean and log variance (never negative)
-are the original's; a row's `encoder` and `latent_head` change them. Decoder and discriminator
+are the original's; `encoder` and `latent_head` change them. Decoder and discriminator
 are DCGAN's (Radford et al., 2016).
 """
 from mxnet.gluon import HybridBlock, nn
@@ -46,10 +46,11 @@ class ConvDecoder(HybridBlock):
     It doubles a sixteenth of the size four times. Sides below are those of 64.
     """
 
-    def __init__(self, channels: int, base_channels: int, size: int = SIZE):
+    def __init__(self, channels: int, n_latent: int, base_channels: int, size: int = SIZE):
         super().__init__()
         self.net = net = nn.HybridSequential()
-        _norm_relu(net, nn.Conv2DTranspose(8 * base_channels, size // 16, use_bias=False))  # 4 x 4
+        _norm_relu(net, nn.Conv2DTranspose(8 * base_channels, size // 16, use_bias=False,
+                                           in_channels=n_latent))       # 4 x 4
         for factor in (4, 2, 1):                                        # 8, 16, 32 a side
             _norm_relu(net, nn.Conv2DTranspose(factor * base_channels, 4, 2, 1,
                                                use_bias=False))
@@ -60,34 +61,35 @@ class ConvDecoder(HybridBlock):
         return self.net(z.reshape((0, 0, 1, 1)))                        # (b, ch, 64, 64)
 
 
-def conv_decoder(row, shape: tuple[int, int, int]) -> ConvDecoder:
+def conv_decoder(shape: tuple[int, int, int], *, n_latent: int,
+                 base_channels: int) -> ConvDecoder:
     """Return ConvVAE's decoder alone, the generator of the plain GAN."""
-    return ConvDecoder(shape[0], row.vae_base_channels)
+    return ConvDecoder(shape[0], n_latent, base_channels, shape[1])
 
 
-def conv_vae(row, shape: tuple[int, int, int]) -> VAE:
-    """Return ConvVAE."""
-    return _vae(row, shape, row.vae_base_channels)
+def conv_vae(shape: tuple[int, int, int], *, n_latent: int, base_channels: int,
+             encoder: str = 'published', latent_head: str = 'published',
+             decoder_channels: int | None = None) -> VAE:
+    """Return ConvVAE; its decoder has the encoder's base channels, or `decoder_channels`."""
+    return VAE(conv_encoder(n_latent, base_channels, encoder, latent_head),
+               ConvDecoder(shape[0], n_latent, decoder_channels or base_channels, shape[1]))
 
 
-def deep_conv_vae(row, shape: tuple[int, int, int]) -> VAE:
+def deep_conv_vae(shape: tuple[int, int, int], *, n_latent: int, base_channels: int,
+                  encoder: str = 'published', latent_head: str = 'published') -> VAE:
     """Return DeepConvVAE: ConvVAE with a decoder of 64 base channels, whatever its encoder's."""
-    return _vae(row, shape, DEEP_DECODER_CHANNELS)
+    return conv_vae(shape, n_latent=n_latent, base_channels=base_channels, encoder=encoder,
+                    latent_head=latent_head, decoder_channels=DEEP_DECODER_CHANNELS)
 
 
-def _vae(row, shape: tuple[int, int, int], decoder_channels: int) -> VAE:
-    return VAE(conv_encoder(row.n_latent, row.vae_base_channels, row.encoder, row.latent_head),
-               ConvDecoder(shape[0], decoder_channels, shape[1]))
-
-
-def conv_disc(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+def conv_disc(shape: tuple[int, int, int], *, base_channels: int) -> nn.HybridSequential:
     """Return ConvDisc, of three stages."""
-    return _disc(row.disc_base_channels, 3)
+    return _disc(base_channels, 3)
 
 
-def deep_conv_disc(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+def deep_conv_disc(shape: tuple[int, int, int], *, base_channels: int) -> nn.HybridSequential:
     """Return DeepConvDisc, of four stages."""
-    return _disc(row.disc_base_channels, 4)
+    return _disc(base_channels, 4)
 
 
 def _disc(base_channels: int, stages: int) -> nn.HybridSequential:

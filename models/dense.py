@@ -25,17 +25,18 @@ class DenseDecoder(HybridBlock):
         return self.net(z).reshape((-1, *self.shape))                   # (b, c, h, w)
 
 
-def dense_vae(row, shape: tuple[int, int, int]) -> VAE:
+def dense_vae(shape: tuple[int, int, int], *, n_latent: int, n_hlayers: int, n_hnodes: int) -> VAE:
     """Return DenseVAE: `n_hlayers` x Dense(`n_hnodes`, relu) on either side of the latent."""
     encoder = nn.HybridSequential()
-    _hidden(encoder, row.n_hlayers, row.n_hnodes)
-    encoder.add(nn.Dense(2 * row.n_latent))                             # (b, 2z)
-    return VAE(encoder, DenseDecoder(shape, row.n_hlayers, row.n_hnodes))
+    _hidden(encoder, n_hlayers, n_hnodes)
+    encoder.add(nn.Dense(2 * n_latent))                                 # (b, 2z)
+    return VAE(encoder, DenseDecoder(shape, n_hlayers, n_hnodes))
 
 
-def dense_logreg(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+def dense_logreg(shape: tuple[int, int, int], *, n_hlayers: int,
+                 n_hnodes: int) -> nn.HybridSequential:
     """Return DenseLogReg, logistic regression on hidden layers: images -> logits (b, 1)."""
     net = nn.HybridSequential()
-    _hidden(net, row.disc_hlayers, row.disc_hnodes)
+    _hidden(net, n_hlayers, n_hnodes)
     net.add(nn.Dense(1))                                                # (b, 1)
     return net

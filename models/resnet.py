@@ -20,12 +20,12 @@ class Residual(HybridBlock):
         return F.Activation(x, act_type='relu')  # oneDNN's; F.relu copies into another layout
 
 
-def resnet(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+def resnet(shape: tuple[int, int, int], *,
+           base_channels: int = BASE_CHANNELS) -> nn.HybridSequential:
     """Return a ResNet-18: images (b, channels, h, w) -> logits (b, 1).
 
-    Its four stages have c, 2c, 4c and 8c channels, c the row's `disc_base_channels`.
+    Its four stages have c, 2c, 4c and 8c channels, c the `base_channels`.
     """
-    base_channels = row.disc_base_channels or BASE_CHANNELS
     net = nn.HybridSequential()
     net.add(nn.Conv2D(base_channels, 7, 2, 3), nn.BatchNorm(), nn.Activation('relu'),
             nn.MaxPool2D(3, 2, 1))                                      # (b, c, h/4, w/4)

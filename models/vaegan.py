@@ -21,58 +21,69 @@ def _normalised(net: nn.HybridSequential, layer: HybridBlock, activation: Hybrid
     net.add(*((nn.BatchNorm(), activation) if norm == 'before' else (activation, nn.BatchNorm())))
 
 
-def _started(row) -> nn.HybridSequential:
-    """Return an empty net; it sees images in the range that the row says."""
+def _started(pixels: str) -> nn.HybridSequential:
+    """Return an empty net; it sees images in [0, 1], or 'signed' ones in [-1, 1]."""
     net = nn.HybridSequential()
-    if row.pixels == 'signed':
+    if pixels == 'signed':
         net.add(Linear(2, -1))
     return net
 
 
-def _ended(net: nn.HybridSequential, row, last: type, *size, **options) -> None:
-    """Add a decoder's last layer, with the activation for the range that the row says."""
-    if row.pixels == 'signed':
+def _ended(net: nn.HybridSequential, pixels: str, last: type, *size, **options) -> None:
+    """Add a decoder's last layer, with the activation for the range of pixels."""
+    if pixels == 'signed':
         net.add(last(*size, activation='tanh', **options), Linear(0.5, 0.5))
     else:
         net.add(last(*size, activation='sigmoid', **options))
 
 
-def _convolutions_a(row, base_channels: int) -> nn.HybridSequential:
-    net = _started(row)
-    net.add(nn.Conv2D(base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(row.slope))  # 13 or 31
-    _normalised(net, nn.Conv2D(2 * base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(row.slope),
-                row.norm)                                                           # 5 or 14
+def _convolutions_a(base_channels: int, norm: str, slope: float,
+                    pixels: str) -> nn.HybridSequential:
+    net = _started(pixels)
+    net.add(nn.Conv2D(base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(slope))  # 13 or 31
+    _normalised(net, nn.Conv2D(2 * base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(slope),
+                norm)                                                           # 5 or 14
     net.add(nn.Flatten())
     return net
 
 
-def vae_a(row, shape: tuple[int, int, int]) -> VAE:
-    """Return system A's encoder and decoder, for images of 28 or 64 pixels a side."""
-    channels, side, base = shape[0], shape[1], row.vae_base_channels
-    encoder = _convolutions_a(row, base)
-    _normalised(encoder, nn.Dense(row.n_hnodes), nn.LeakyReLU(row.slope), row.norm)
-    encoder.add(nn.Dense(2 * row.n_latent))                             # (b, 2z)
+def vae_a(shape: tuple[int, int, int], *, n_latent: int, n_hnodes: int, base_channels: int,
+          norm: str = 'before', slope: float = 0.2, pixels: str = 'unit') -> VAE:
+    """Return system A's encoder and decoder, for images of 28 or 64 pixels a side.
+
+    norm: BatchNorm 'before' or 'after' the activation, whose slope below 0 is `slope`. pixels:
+    the nets see images in [0, 1] ('unit') or in [-1, 1] ('signed').
+    """
+    channels, side, base = shape[0], shape[1], base_channels
+    encoder = _convolutions_a(base, norm, slope, pixels)
+    _normalised(encoder, nn.Dense(n_hnodes), nn.LeakyReLU(slope), norm)
+    encoder.add(nn.Dense(2 * n_latent))                                 # (b, 2z)
     start = ((side - KERNEL_A) // STRIDE_A - 2) // STRIDE_A + 1         # 6 or 15
     decoder = nn.HybridSequential()
-    _normalised(decoder, nn.Dense(row.n_hnodes), nn.Activation('relu'), row.norm)
-    _normalised(decoder, nn.Dense(2 * base * start ** 2), nn.Activation('relu'), row.norm)
+    _normalised(decoder, nn.Dense(n_hnodes), nn.Activation('relu'), norm)
+    _normalised(decoder, nn.Dense(2 * base * start ** 2), nn.Activation('relu'), norm)
     decoder.add(Shaped((2 * base, start, start)))
-    _normalised(decoder, nn.Conv2DTranspose(base, 3, STRIDE_A), nn.Activation('relu'), row.norm)
+    _normalised(decoder, nn.Conv2DTranspose(base, 3, STRIDE_A), nn.Activation('relu'), norm)
     if channels == 1:                                                   # (b, c, side, side)
-        _ended(decoder, row, TransposedToOne, 2 * start + 1, KERNEL_A, STRIDE_A)
+        _ended(decoder, pixels, TransposedToOne, 2 * start + 1, KERNEL_A, STRIDE_A)
     else:
-        _ended(decoder, row, nn.Conv2DTranspose, channels, KERNEL_A, STRIDE_A)
+        _ended(decoder, pixels, nn.Conv2DTranspose, channels, KERNEL_A, STRIDE_A)
     return VAE(encoder, decoder)
 
 
-def disc_a(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
-    """Return system A's discriminator; minibatch discrimination and dropout as the row says."""
-    net = _convolutions_a(row, row.disc_base_channels)
-    if row.minibatch_kernels:
-        net.add(MinibatchDiscrimination(row.minibatch_kernels, row.minibatch_dims))
-    if row.dropout:
-        net.add(Dropout(row.dropout))
-    _normalised(net, nn.Dense(row.disc_hnodes), nn.LeakyReLU(row.slope), row.norm)
+def disc_a(shape: tuple[int, int, int], *, n_hnodes: int, base_channels: int, norm: str = 'before',
+           slope: float = 0.2, pixels: str = 'unit', dropout: float = 0.0,
+           minibatch_kernels: int = 0, minibatch_dims: int = 5) -> nn.HybridSequential:
+    """Return system A's discriminator: images (b, c, h, w) -> logits (b, 1).
+
+    Without minibatch discrimination where it has no kernels; the rest as in `vae_a`.
+    """
+    net = _convolutions_a(base_channels, norm, slope, pixels)
+    if minibatch_kernels:
+        net.add(MinibatchDiscrimination(minibatch_kernels, minibatch_dims))
+    if dropout:
+        net.add(Dropout(dropout))
+    _normalised(net, nn.Dense(n_hnodes), nn.LeakyReLU(slope), norm)
     net.add(nn.Dense(1))                                                # (b, 1)
     return net
 
@@ -84,63 +95,67 @@ def _linear_b(net: nn.HybridSequential, n_in: int, n_out: int, dropout: float) -
                                        bias_initializer=uniform))
 
 
-def _hidden_b(net: nn.HybridSequential, sizes: list[int], row) -> None:
+def _hidden_b(net: nn.HybridSequential, sizes: list[int], dropout: float, slope: float) -> None:
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
-        _linear_b(net, n_in, n_out, row.dropout)
-        net.add(nn.LeakyReLU(row.slope))                                    # (b, n_out)
+        _linear_b(net, n_in, n_out, dropout)
+        net.add(nn.LeakyReLU(slope))                                        # (b, n_out)
 
 
-def vae_b(row, shape: tuple[int, int, int]) -> VAE:
+def vae_b(shape: tuple[int, int, int], *, n_latent: int, n_hlayers: int, n_hnodes: int,
+          dropout: float = 0.0, slope: float = 0.2) -> VAE:
     """Return system B's encoder and decoder, fully connected; the decoder ends in tanh."""
-    hidden = row.n_hlayers * [row.n_hnodes]
+    hidden = n_hlayers * [n_hnodes]
     encoder, heads = nn.HybridSequential(), HybridConcurrent(axis=1)
     encoder.add(nn.Flatten())
-    _hidden_b(encoder, [prod(shape), *hidden], row)
+    _hidden_b(encoder, [prod(shape), *hidden], dropout, slope)
     for _ in ('mean', 'logvar'):
         head = nn.HybridSequential()
-        _linear_b(head, row.n_hnodes, row.n_latent, row.dropout)
+        _linear_b(head, n_hnodes, n_latent, dropout)
         heads.add(head)
     encoder.add(heads)                                                  # (b, 2z)
     decoder = nn.HybridSequential()
-    _hidden_b(decoder, [row.n_latent, *hidden], row)
-    _linear_b(decoder, row.n_hnodes, prod(shape), row.dropout)
+    _hidden_b(decoder, [n_latent, *hidden], dropout, slope)
+    _linear_b(decoder, n_hnodes, prod(shape), dropout)
     decoder.add(nn.Activation('tanh'), Shaped(shape))                   # (b, c, h, w)
     return VAE(encoder, decoder)
 
 
-def disc_b(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+def disc_b(shape: tuple[int, int, int], *, n_hlayers: int, n_hnodes: int, dropout: float = 0.0,
+           slope: float = 0.2) -> nn.HybridSequential:
     """Return system B's discriminator, fully connected; each hidden layer half as wide."""
-    sizes = [prod(shape), *(max(1, row.disc_hnodes // 2 ** i) for i in range(row.disc_hlayers))]
+    sizes = [prod(shape), *(max(1, n_hnodes // 2 ** i) for i in range(n_hlayers))]
     net = nn.HybridSequential()
     net.add(nn.Flatten())
-    _hidden_b(net, sizes, row)
-    _linear_b(net, sizes[-1], 1, row.dropout)                           # (b, 1)
+    _hidden_b(net, sizes, dropout, slope)
+    _linear_b(net, sizes[-1], 1, dropout)                               # (b, 1)
     return net
 
 
-def vae_paper(row, shape: tuple[int, int, int]) -> VAE:
+def vae_paper(shape: tuple[int, int, int], *, n_latent: int, n_hnodes: int, base_channels: int,
+              pixels: str = 'unit') -> VAE:
     """Return the paper's encoder and decoder for 64 x 64 images."""
-    channels, side, base = shape[0], shape[1] // 8, row.vae_base_channels
-    encoder = _started(row)
+    channels, side, base = shape[0], shape[1] // 8, base_channels
+    encoder = _started(pixels)
     for factor in (1, 2, 4):                                            # 32, 16, 8 a side
         _normalised(encoder, nn.Conv2D(factor * base, 5, 2, 2), nn.Activation('relu'))
-    _normalised(encoder, nn.Dense(row.n_hnodes), nn.Activation('relu'))
-    encoder.add(nn.Dense(2 * row.n_latent))                             # (b, 2z)
+    _normalised(encoder, nn.Dense(n_hnodes), nn.Activation('relu'))
+    encoder.add(nn.Dense(2 * n_latent))                                 # (b, 2z)
     decoder = nn.HybridSequential()
     _normalised(decoder, nn.Dense(4 * base * side ** 2), nn.Activation('relu'))
     decoder.add(Shaped((4 * base, side, side)))
     for channels_up in (4 * base, 2 * base, max(1, base // 2)):         # 16, 32, 64 a side
         _normalised(decoder, nn.Conv2DTranspose(channels_up, 5, 2, 2, 1), nn.Activation('relu'))
-    _ended(decoder, row, nn.Conv2D, channels, 5, 1, 2)
+    _ended(decoder, pixels, nn.Conv2D, channels, 5, 1, 2)
     return VAE(encoder, decoder)                                        # (b, c, 64, 64)
 
 
-def disc_paper(row, shape: tuple[int, int, int]) -> nn.HybridSequential:
+def disc_paper(shape: tuple[int, int, int], *, n_hnodes: int, base_channels: int,
+               pixels: str = 'unit') -> nn.HybridSequential:
     """Return the paper's discriminator: images (b, c, h, w) -> logits (b, 1)."""
-    base, net = row.disc_base_channels, _started(row)
+    base, net = base_channels, _started(pixels)
     net.add(nn.Conv2D(base, 5, 1, 2), nn.Activation('relu'))
     for factor in (4, 8, 8):                                            # 32, 16, 8 a side
         _normalised(net, nn.Conv2D(factor * base, 5, 2, 2), nn.Activation('relu'))
-    _normalised(net, nn.Dense(row.disc_hnodes), nn.Activation('relu'))
+    _normalised(net, nn.Dense(n_hnodes), nn.Activation('relu'))
     net.add(nn.Dense(1))                                                # (b, 1)
     return net

@@ -5,6 +5,7 @@ import os
 import struct
 import zipfile
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +114,9 @@ def _forward_moving(self, F, x, gamma, beta, running_mean, running_var):
             mean = nd.mean(x.detach(), axis=axes)
             var = nd.mean(nd.broadcast_sub(x.detach().swapaxes(0, 1).reshape((x.shape[1], -1)),
                                            mean.reshape((-1, 1))) ** 2, axis=1)
-            running_mean[:] = 0.9 * running_mean + 0.1 * mean
-            running_var[:] = 0.9 * running_var + 0.1 * var
+            momentum = self._kwargs['momentum']
+            running_mean[:] = momentum * running_mean + (1 - momentum) * mean
+            running_var[:] = momentum * running_var + (1 - momentum) * var
     return F.BatchNorm(x, gamma, beta, *kept, **self._kwargs)
 
 
@@ -149,6 +151,15 @@ def moves_forward(monkeypatch):
         monkeypatch.setattr(nn.BatchNorm, 'hybrid_forward', _forward_moving)
         monkeypatch.setattr(HybridBlock, 'hybridize', lambda *args, **options: None)
     return install
+
+
+@pytest.fixture(params=[0.9, 0.7])
+def momentum(request, monkeypatch) -> float:
+    """BatchNorm's, in nets that are made from then on."""
+    from mxnet.gluon import nn
+    monkeypatch.setattr(nn.BatchNorm, '__init__', partialmethod(
+        nn.BatchNorm.__init__, momentum=request.param))
+    return request.param
 
 
 @pytest.fixture(params=['backward', 'forward'])

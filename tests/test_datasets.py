@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from data import DataError, MissingDataError, fetch, mnist, table
 from data.images import Images
@@ -133,6 +134,33 @@ def test_reader_that_returns_less_than_the_table_says_is_refused(monkeypatch, sh
         load('letters')
 
 
+def write_icons(folder: Path) -> None:
+    """A hundred coloured pictures of several sizes."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(100):
+        pixels = rng.integers(0, 256, (20 + i % 3, 24, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f'{i:03d}.png')
+
+
+@pytest.mark.parametrize('shape, mode', [((1, 32, 32), 'L'), ((3, 16, 16), 'RGB'),
+                                         ((1, 64, 64), 'L'), ((1, 16, 24), 'L')])
+def test_folder_of_pictures_is_a_line_of_the_table(tmp_path, monkeypatch, shape, mode):
+    write_icons(tmp_path / 'icons')
+    monkeypatch.setitem(table.SETS, 'icons', table.Entry(
+        'pictures.read', 'pictures', shape, 80, 20, 'icons', names=('icons',)))
+    for _ in range(2):  # decoded, then from the cache
+        dataset = load('icons', tmp_path, shuffle_seed=None)
+        assert (len(dataset.train), len(dataset.test), dataset.shape) == (80, 20, shape)
+        with Image.open(tmp_path / 'icons' / '000.png') as image:
+            expected = ImageOps.fit(image.convert(mode), shape[:0:-1], Image.Resampling.LANCZOS)
+        assert (dataset.train.first(1)[0] == np.asarray(expected).reshape(
+            *shape[1:], shape[0])).all()
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(DataError, match='holds no pictures .icons, or a folder or zip'):
+        load('icons', tmp_path / 'empty')
+
+
 @pytest.mark.slow
 def test_set_is_added_as_the_readme_says(tmp_path):
     """In a copy of the project: the README's line and reader, and nothing else."""
@@ -142,12 +170,14 @@ def test_set_is_added_as_the_readme_says(tmp_path):
     (tmp_path / 'results').mkdir()
     for path in (ROOT / 'results').glob('*.csv'):
         shutil.copy(path, tmp_path / 'results')
-    reader, line, command = re.findall(r'<!-- example -->\n```\w*\n(.*?)```', README, re.DOTALL)
+    icons, of_icons, reader, line, command = re.findall(r'<!-- example -->\n```\w*\n(.*?)```',
+                                                        README, re.DOTALL)
     (tmp_path / 'data' / 'letters.py').write_text(reader)
     sets = tmp_path / 'data' / 'table.py'
-    sets.write_text(sets.read_text().replace('SETS = {\n', f'SETS = {{\n{line}', 1))
+    sets.write_text(sets.read_text().replace('SETS = {\n', f'SETS = {{\n{icons}{line}', 1))
     rng = np.random.default_rng(0)
     np.save(tmp_path / 'letters.npy', rng.integers(0, 256, (200, 28, 28), np.uint8))
+    write_icons(tmp_path / 'icons')
 
     def call(*words):
         return subprocess.run([sys.executable, '-m', 'training', *words], cwd=tmp_path, text=True,
@@ -164,7 +194,12 @@ def test_set_is_added_as_the_readme_says(tmp_path):
     images = tmp_path / 'results' / 'images'
     assert len(list(images.glob('DenseVAE_on_letters/*/strip.png'))) == 1
     assert (images / 'letters_test_images' / '9.png').exists()
-    for words in (['strips', '--match', '*'], ['verify'], ['report']):
+    done = call(*shlex.split(of_icons)[3:], '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f'data: icons (grey icons) in {tmp_path}/icons, 80 training and '
+                                  '20 held-out images\n')
+    for words in (['strips', '--match', '*'], ['verify'], ['evaluate', '--match', '*'],
+                  ['report']):
         done = call(*words)
         assert done.returncode == 0, done.stderr
 

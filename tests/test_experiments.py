@@ -106,7 +106,7 @@ def test_bad_epochs_are_refused(name, text):
     ('lr=fast', 'a number'), ('lr=nan', 'above 0'), ('lr=0', 'above 0'), ('lr=-1', 'above 0'),
     ('pbp_weight=-0.1', 'not below 0'), ('disc_weight=inf', 'finite'), ('seed=-1', 'not below'),
     ('step=both', 'published, shared'), ('layout=hwc', 'reshape, transpose'),
-    ('pixel_loss=none', 'bce, l2'),
+    ('pixel_loss=mae', 'bce, l2'),
     ('name=x', 'a field of'), ('disc=none', 'no discriminator'), ('batch_size=0', 'above 0'),
     ('n_latent=none', 'a whole number'), ('limit=0', 'above 0'),
 ])
@@ -131,8 +131,11 @@ def test_changes_are_made_at_once_and_so_repeated(name, assignments, epochs):
 
 
 @pytest.mark.parametrize('name, assignments, message', [
-    (SOLO_NAME, ['pbp_weight=2'], 'no combo epochs'), (SOLO_NAME, ['disc=ResNet'], 'no combo'),
+    (SOLO_NAME, ['pbp_weight=2'], 'no combo epochs'), (SOLO_NAME, ['disc_warmup=2'], 'no combo'),
+    (COMBO, ['disc_warmup=2', 'disc_weight=0'], 'disc_weight is 0'),
+    (SOLO_NAME, ['disc=ResNet'], 'no combo'),
     ('ConvDecoder_ResNet_on_anime/512_32_200', ['disc_weight=3'], 'a plain GAN has one loss'),
+    ('ConvDecoder_ResNet_on_anime/512_32_200', ['disc_warmup=3'], 'a plain GAN has one loss'),
     ('VAEGAN_on_anime/paper_128_200', ['adam_beta1=0.5'], 'rmsprop has none'),
     ('VAEGAN_on_MNIST/A_64_100', ['margin=0.2'], 'no equilibrium'),
     ('VAEGAN_on_MNIST/A_64_100', ['schedule_rule=as_logged'], 'are constant'),

@@ -11,8 +11,9 @@ import pytest
 from mxnet import nd, random
 from PIL import Image
 
-from data import DataError, MissingDataError, archives, decoding, faces, fetch
+from data import DataError, MissingDataError, archives, decoding, fetch
 from data.loading import load
+from data.pictures import split_order
 
 
 def read(path: Path, skip_bad: bool = False) -> np.ndarray:
@@ -75,7 +76,7 @@ def test_what_macos_puts_beside_images_is_passed_over(root, tmp_path):
 
 def test_first_eighty_percent_of_the_shuffled_order_train(root):
     dataset = load('anime', root)
-    order = faces.split_order(60, 0)
+    order = split_order(60, 0)
     assert (dataset.train.pixels[:, 0, 0, 0] == order[:48]).all()
     assert (dataset.test.pixels[:, 0, 0, 0] == order[48:]).all()
     in_name_order = load('anime', root, shuffle_seed=None)
@@ -86,8 +87,8 @@ def test_first_eighty_percent_of_the_shuffled_order_train(root):
 def test_split_order_is_that_of_mxnets_shuffle(n):
     features = nd.array(np.arange(5 * n).reshape(n, 5))
     random.seed(0)
-    assert (nd.random.shuffle(features).asnumpy()[:, 0] // 5 == faces.split_order(n, 0)).all()
-    assert sorted(faces.split_order(n, 0)) == list(range(n))
+    assert (nd.random.shuffle(features).asnumpy()[:, 0] // 5 == split_order(n, 0)).all()
+    assert sorted(split_order(n, 0)) == list(range(n))
 
 
 @pytest.mark.parametrize('mode, colour', [('L', 200), ('P', 3), ('RGBA', (9, 8, 7, 255)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import faces
+from data import pictures
 from data.fetch import Places
 from data.loading import load
 from training.storage import run_folder
@@ -53,7 +53,7 @@ def test_pictures_of_several_places_are_one_set_in_any_order(places, known_image
     cats, dogs, test = places.values()
     parts = sorted(map(in_name_order, places.values()),
                    key=lambda part: hashlib.sha256(part.tobytes()).hexdigest())
-    expected = np.concatenate(parts)[faces.split_order(120, 0)]
+    expected = np.concatenate(parts)[pictures.split_order(120, 0)]
     zipped = Path(shutil.make_archive(str(dogs.with_name('pets')), 'zip', dogs))
     sums = set()
     for of in ((cats, dogs, test), (test, dogs, cats), (zipped, cats, test)):
@@ -99,7 +99,7 @@ def test_share_of_the_pictures_is_held_out(run, on, data_root, share, n_held_out
     assert f'with a share of {share} held out' in config['caption']
     assert (config['n_train'], config['n_held_out']) == (n_train, n_held_out)
     dataset, whole = (load('anime', data_root, held_out=one) for one in (float(share), None))
-    order = faces.split_order(120, 0)
+    order = pictures.split_order(120, 0)
     assert (dataset.train.pixels == in_name_order(data_root)[order[:n_train]]).all()
     assert (dataset.test.pixels == in_name_order(data_root)[order[n_train:]]).all()
     assert dataset.images == whole.images and f'_images-{whole.images}' in folder.name
@@ -139,7 +139,7 @@ def test_pictures_of_another_place_are_held_out(run, on, places):
     # Which pictures are which is a part of the name
     dataset = load('anime', Places((cats,), test))
     assert (dataset.test.pixels == in_name_order(test)).all()
-    assert (dataset.train.pixels == in_name_order(cats)[faces.split_order(60, 0)]).all()
+    assert (dataset.train.pixels == in_name_order(cats)[pictures.split_order(60, 0)]).all()
     others = [load('anime', Places((cats,), test), shuffle_seed=5),
               load('anime', Places((cats,), Path(shutil.make_archive(str(test), 'zip', test))))]
     assert {one.images for one in others} == {dataset.images} and len(dataset.images) == 8

@@ -91,6 +91,16 @@ def test_kl_weight_grows_evenly_over_its_warmup(seen):
     assert [weights.kl for _, _, weights in seen] == [0.25, 0.25]
 
 
+def test_discriminator_weight_grows_evenly_over_combo_epochs(seen):
+    records = train(replace(ROW, solo_epochs=2, combo_epochs=5, batch_size=32, disc_weight=8.0,
+                            disc_warmup=4, pbp_weight=3.0, kl_weight=0.5, max_disc_loss=5))
+    grown = [2.0, 4.0, 6.0, 8.0, 0.0]  # the gate, too
+    assert [weights.adversarial for kind, _, weights in seen if kind == 'combo'] == grown
+    assert [record['weight_adversarial'] for record in records] == [None, None, *grown]
+    assert [record['weight_pixel'] for record in records] == [1.0] * 2 + [3.0] * 5
+    assert {record['weight_kl'] for record in records} == {0.5}
+
+
 def test_gate_switches_the_adversarial_term_off_after_a_worse_epoch(seen):
     train(replace(ROW, solo_epochs=0, combo_epochs=4, max_disc_loss=2, batch_size=32,
                   disc_weight=3.0))

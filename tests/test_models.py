@@ -1,8 +1,10 @@
 """Nets: sizes, shapes, and gradients that reach everything."""
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +117,14 @@ def test_narrow_resnet_is_trained():
     unchanged = [name for name, parameter in disc.collect_params().items()
                  if np.array_equal(parameter.data().asnumpy(), before[name].asnumpy())]
     assert not unchanged
+
+
+def test_nets_of_the_readme_are_built_without_a_row():
+    code, = re.findall(r'```python\n(.*?)```', Path(models.__file__).with_name('README.md')
+                       .read_text(), re.DOTALL)
+    exec(code, nets := {})
+    assert count(nets['vae'], nd.zeros((1, *MNIST)), nd.zeros((1, 5))) == (1_276_394, 0)
+    assert count(nets['disc'], nd.zeros((1, *FACES))) == (173_953, 384)
 
 
 def poison(net) -> None:

@@ -356,19 +356,20 @@ def test_discriminator_that_is_not_trained_stays_as_it_was_drawn(name):
 
 
 @pytest.mark.parametrize('name', ['A faces', 'paper'])
-def test_running_statistics_move_once_a_forward_pass(name, moved_in):
+def test_running_statistics_move_once_a_forward_pass(name, moved_in, momentum):
     row, shape = NETS_ROWS[name]
     nets, start = networks_of(row, shape), 1e8  # beside which a batch's own statistics are nothing
     for statistics in nets.statistics.values():
-        for p in statistics:
+        for p, of_layer in statistics:
+            assert of_layer == momentum
             p.set_data(nd.full(p.shape, start))
     vaegan.step_of(row)(nets, nd.array(batch(shape)), draw,
                         Weights(1, 1, BATCH)).wait_to_read()
     disc = {'apart': 3, 'together': 1}[row.disc_batches]
     for net, times in {'encoder': 1, 'decoder': 2, 'disc': disc}.items():
         assert nets.statistics[net]
-        for p in nets.statistics[net]:
-            np.testing.assert_allclose(p.data().asnumpy(), start * 0.9 ** times, rtol=1e-4)
+        for p, _ in nets.statistics[net]:
+            np.testing.assert_allclose(p.data().asnumpy(), start * momentum ** times, rtol=1e-4)
 
 
 @pytest.mark.parametrize('fields', [
@@ -386,7 +387,7 @@ def test_step_is_the_same_where_forward_passes_move_running_statistics(fields, m
         found.append({name: nets.statistics[name] for name in nets.statistics})
     for name, statistics in found[0].items():
         assert statistics
-        for p, q in zip(statistics, found[1][name], strict=True):
+        for (p, _), (q, _) in zip(statistics, found[1][name], strict=True):
             start = 1 if p.name.endswith('var') else 0
             moved, other = p.data().asnumpy() - start, q.data().asnumpy() - start
             np.testing.assert_allclose(other, moved, rtol=1e-3, atol=1e-4 * np.abs(moved).max())
@@ -532,7 +533,7 @@ def test_losses_of_features():
     ('schedule=lr2', 'n_validation=0: expected some images'), ('schedule=lr9', 'constant, lr2'),
     ('step=shared', 'has no such field'), ('pbp_weight=2', 'has no such field'),
     ('solo_epochs=1', 'has no such field'),
-    ('vae=ConvDecoder', 'an encoder'), ('disc=none', 'a discriminator'),
+    ('disc=none', 'a discriminator'),
     ('equilibrium=0', 'above 0'), ('kl_normaliser=none', 'one of images'),
     ('likelihood=l1', 'gaussian'),
     ('disc_batches=together', "similarity_pass='same': expected own"),
@@ -544,6 +545,12 @@ def test_bad_fields_are_refused(assignment, message):
         return
     with pytest.raises(ExperimentError, match=re.escape(message)):
         registry.changed(DENSE, [assignment])
+
+
+def test_net_without_an_encoder_is_refused():
+    row = registry.changed(DENSE, ['vae=ConvDecoder', 'vae_base_channels=2'])
+    with pytest.raises(models.ModelError, match="vae='ConvDecoder': expected a net with an enc"):
+        models.check_row(row, ())
 
 
 @pytest.mark.parametrize('similarity, message', [

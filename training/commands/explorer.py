@@ -90,5 +90,5 @@ def _net(folder: Path, config: dict, originals, ctx: str) -> explorer.Net:
     return explorer.Net(
         naming.run_name(row, config.get('own_name')), row.nets,
         tuple(naming.labels(row, config.get('own_name'))), row.layout,
-        plain.layers(vae.decoder if row.encodes else vae, (row.n_latent,)), encoder, absent,
+        plain.layers(trained.decoder, (row.n_latent,)), encoder, absent,
         *codes)

@@ -76,8 +76,7 @@ def nets_of(trained) -> list:
                           image, (Tensor('mean', (row.n_latent,), 'means of the latents'),
                                   Tensor('logvar', (row.n_latent,), 'logarithms of the variances '
                                          'of the latents'))))
-    decoder = vae.decoder if row.encodes else vae
-    parts.append(Part('decoder', decoder, lambda z: [decoder(z)],
+    parts.append(Part('decoder', trained.decoder, lambda z: [trained.decoder(z)],
                       Tensor('latent', (row.n_latent,), 'latents, N(0, 1) for samples'),
                       (Tensor('picture', shape, _drawn(row)),)))
     disc_file = run_folder.PARAMETERS_OF.format('disc')

@@ -45,7 +45,7 @@ def _unlike(net: str, row: Row, other: Row) -> str | None:
     import models
     name = getattr(row, net)
     known = {'vae': models.VAES, 'disc': models.DISCRIMINATORS}[net].get(name)
-    fields = [net] + ['n_latent'] * (net == 'vae')
+    fields = [net]
     if known:
         idle = row.idle().keys() & other.idle().keys()
         fields += [field for field in known.fields if field not in idle]

@@ -66,11 +66,12 @@ def load_vae(row: Row, shape: tuple[int, int, int], path: Path, ctx) -> tuple:
     damaged, or another net's.
     """
     import models
+    from training.evaluation import inference
     from training.storage import parameters, picture_file
     vae, kept = models.build_vae(row, shape), None
     if path.name == run_folder.PICTURES:
         arrays, kept = picture_file.load(path)
-        parameters.give(vae.decoder if row.encodes else vae, arrays, path, ctx)
+        parameters.give(inference.decoder_of(row, vae), arrays, path, ctx)
     else:
         parameters.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from data import DataError, table
 from data.fetch import USUAL, Places
-from training.experiments import kinds
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
 from training.reporting import tables
@@ -157,7 +156,7 @@ def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
     if row.combo_epochs:
         disc = models.build_discriminator(row, shape)
         models.check_discriminator(disc, row.disc, shape)
-    if row.kind is kinds.VAEGAN:
+    if 'similarity' in row.fields():
         feature_disc = models.build_similarity(disc, row)
     return vae, disc, feature_disc
 

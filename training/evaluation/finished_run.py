@@ -78,7 +78,7 @@ class FinishedRun:
 
     def keep_pictures(self) -> None:
         """Write pictures.safetensors, from which strips come again without the encoder."""
-        decoder = self.vae.decoder if self.row.encodes else self.vae
+        decoder = inference.decoder_of(self.row, self.vae)
         latents = {}
         if self.row.encodes:
             images = self.dataset.test

@@ -27,6 +27,11 @@ def generate(vae, held_out, row: Row, ctx, n_images: int = N_PICTURES) -> np.nda
     return np.concatenate(drawn)
 
 
+def decoder_of(row: Row, vae):
+    """Return the net that draws from latents: the VAE's decoder, or a plain GAN's whole net."""
+    return vae.decoder if row.encodes else vae
+
+
 def decode(vae, images, ctx, z: np.ndarray) -> np.ndarray:
     """Return latents (n, z) as pictures (n, h, w, c) uint8."""
     with autograd.predict_mode():
@@ -55,7 +60,7 @@ def encode(vae, images, ctx, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def sample(vae, row: Row, images, ctx, n: int, which: int) -> np.ndarray:
     """Return the first n samples of a fixed set of latents, (n, h, w, c) uint8; inference mode."""
-    decoder = vae.decoder if row.encodes else vae
+    decoder = decoder_of(row, vae)
     eps = rng.noise(row.seed, rng.PICTURES, 0, 0, which, (n, row.n_latent))
     with autograd.predict_mode():
         return np.concatenate([images.to_pixels(decoder(nd.array(part, ctx)).asnumpy())

@@ -11,7 +11,7 @@ import numpy as np
 from mxnet import autograd, nd
 from tqdm import tqdm
 
-from training.evaluation import measures
+from training.evaluation import inference, measures
 from training.experiments.row import Row
 from training.steps import rng
 
@@ -73,16 +73,20 @@ class TrainedNet:
         if self.no_encoder:
             raise NoEncoderError(self.no_encoder)
 
+    @property
+    def decoder(self):
+        """The net that draws from latents (n, z)."""
+        return inference.decoder_of(self.row, self.vae)
+
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return latents (n, z) as pictures (n, h, w, c) uint8. ShapeError for other arrays."""
         z = np.asarray(z)
         if z.ndim != 2 or not len(z) or z.shape[1] != self.row.n_latent:
             raise ShapeError(f'latents {z.shape}: expected (n, {self.row.n_latent}), n 1 or more')
-        decoder = self.vae.decoder if self.row.encodes else self.vae
         images = self.as_images(np.zeros((0, 1, 1, 1), np.uint8))
 
         def one(indices: np.ndarray) -> list[np.ndarray]:
-            drawn = decoder(nd.array(z[indices].astype(np.float32), self.ctx))
+            drawn = self.decoder(nd.array(z[indices].astype(np.float32), self.ctx))
             return [images.to_pixels(drawn.asnumpy())]
 
         pictures, = self._in_batches(one, len(z), 'drawing')

@@ -11,14 +11,16 @@ class ExperimentError(ValueError):
 
 
 def of(meaning: str, default: Any = MISSING, *, choices: tuple[str | int, ...] = (),
-       above: float | None = None, least: float | None = None, most: float = math.inf) -> Any:
+       above: float | None = None, least: float | None = None, most: float = math.inf,
+       late: bool = False) -> Any:
     """Return a dataclass field with what it means and which values it may have.
 
-    choices: all values there are. above, least, most: of a number. None is allowed where the
-    type says so.
+    choices: all values there are. above, least, most: of a number. late: runs were recorded
+    before it came, so that records leave it out at its default. None is allowed where the type
+    says so.
     """
-    return field(default=default, metadata={'meaning': meaning, 'choices': choices,
-                                            'above': above, 'least': least, 'most': most})
+    return field(default=default, metadata={'meaning': meaning, 'choices': choices, 'above': above,
+                                            'least': least, 'most': most, 'late': late})
 
 
 def count(meaning: str, default: Any = MISSING, most: int = MOST_SIZE) -> Any:

@@ -24,7 +24,7 @@ class Data:
     shuffle_seed: int | None = of('seed of the split; none: files in name order', 0, least=0,
                                   most=MOST_INDEX)
     held_out: float | None = of('share of faces that is held out; none: as published', None,
-                                above=0, most=0.99)
+                                above=0, most=0.99, late=True)
     limit: int | None = count('first N training images; none: all', None, MOST_INDEX)
     mirror: str = of('train on the mirror images of training images, too', 'no',
                      choices=('no', 'yes'))
@@ -67,6 +67,8 @@ class PixelObjective(Objective):
                                 MOST_EPOCHS)
     max_disc_loss: float = of('the adversarial term is off for an epoch after a discriminator '
                               'loss above this; 999: never', 999.0, least=0)
+    disc_warmup: int = of('combo epochs over which disc_weight grows evenly to that; 0: it is '
+                          'that at once', 0, least=0, most=MOST_EPOCHS, late=True)
     kl_weight: float = of("weight of KL in the VAE's loss, the beta of a beta-VAE", 1.0, least=0)
     kl_warmup: int = of('epochs over which it grows evenly to that; 0: it is that at once', 0,
                         least=0, most=MOST_EPOCHS)
@@ -115,7 +117,7 @@ class SoloCombo(Optimisation):
                                    None, MOST_EPOCHS)
     keep: str | None = of('best: train all epochs, and keep the parameters of that of the lowest '
                           'held-out loss; none: of the last one, or as stop_after says', None,
-                          choices=('best',))
+                          choices=('best',), late=True)
     step: str = of('combo step: three latents of an image, or one', 'published',
                    choices=('published', 'shared'))
 

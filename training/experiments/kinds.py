@@ -27,18 +27,25 @@ class Loss:
 class Kind:
     """A kind of training.
 
-    watched: what is measured or set once an epoch. losses: the columns that stand beside
-    published ones. shown: the columns of a run's README. explained: below that table. digits: of
-    the other columns.
+    terms: of all phases. watched: what is measured or set once an epoch; runs from before one of
+    these columns came lack it. losses: the columns that stand beside published ones. shown: the
+    columns of a run's README. explained: below that table. digits: of the other columns.
+    section: how runs on a data set are called on the page.
     """
     name: str
     phases: tuple[Phase, ...]
+    terms: tuple[str, ...]
     watched: tuple[str, ...]
     losses: dict[str, Loss]
-    columns: tuple[str, ...]  # of training_statistics.csv
     shown: tuple[str, ...]
     explained: str
     digits: int
+    section: str = '{}'
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of training_statistics.csv."""
+        return 'epoch', 'phase', *self.terms, *self.watched, 'seconds'
 
     @property
     def always(self) -> list[str]:
@@ -64,29 +71,28 @@ _VAEGAN = Phase('vaegan', 'combo_epochs', (
 NETS = {'enc': 'encoder', 'dec': 'decoder', 'disc': 'discriminator'}  # of a VAE/GAN
 
 SOLO_COMBO = Kind(
-    'solo and combo epochs', (_SOLO, _COMBO), ('val_loss',),
+    'solo and combo epochs', (_SOLO, _COMBO), _COMBO.terms,
+    ('val_loss', 'weight_kl', 'weight_pixel', 'weight_adversarial'),
     {'vae_loss': Loss('VAE loss', 2), 'disc_loss': Loss('disc loss', 4)},
-    ('epoch', 'phase', *_COMBO.terms, 'val_loss', 'seconds'),
     ('vae_loss', 'disc_loss', 'kl', 'pixel', 'adversarial', 'val_loss', 'seconds'),
     '`vae_loss` = kl + pbp_weight * pixel + disc_weight * adversarial; the terms themselves are '
     f'unweighted. {_VAL_LOSS}', 2)
 GAN = Kind(
-    'plain GAN', (_GAN,), ('val_loss',),
+    'plain GAN', (_GAN,), _COMBO.terms, ('val_loss',),
     {'vae_loss': Loss('generator loss', 2), 'disc_loss': Loss('disc loss', 4)},
-    SOLO_COMBO.columns, SOLO_COMBO.shown, SOLO_COMBO.explained, 2)
+    SOLO_COMBO.shown, SOLO_COMBO.explained, 2)
 VAEGAN = Kind(
-    'VAE/GAN', (_VAEGAN,),
+    'VAE/GAN', (_VAEGAN,), _VAEGAN.terms,
     tuple(f'val_{net}_loss' for net in NETS) + tuple(f'{net}_lr' for net in NETS),
     {'enc_loss': Loss('encoder loss', 4), 'dec_loss': Loss('decoder loss', 4),
      'disc_loss': Loss('disc loss', 4)},
-    ('epoch', 'phase', *_VAEGAN.terms, 'val_enc_loss', 'val_dec_loss', 'val_disc_loss', 'enc_lr',
-     'dec_lr', 'disc_lr', 'seconds'),
     ('enc_loss', 'dec_loss', 'disc_loss', 'kl', 'similarity', 'gan', 'val_enc_loss',
      'val_dec_loss', 'val_disc_loss', 'seconds'),
     '`enc_loss` = kl / normaliser + beta * similarity, `dec_loss` = gamma * similarity + '
     'disc_weight * gan, each as the configuration has it; the terms themselves are unweighted. '
     '`val_..`: the same on held-out images, where the row asks for that, without dropout and with '
-    'labels 1 and 0. Learning rates in the table are those that an epoch was trained with.', 4)
+    'labels 1 and 0. Learning rates in the table are those that an epoch was trained with.', 4,
+    'VAE/GANs on {}')
 KINDS = (SOLO_COMBO, GAN, VAEGAN)
 
 

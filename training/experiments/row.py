@@ -42,11 +42,6 @@ class Row:
         return sum(getattr(self, phase.epochs_field) for phase in self.kind.phases)
 
     @property
-    def encodes(self) -> bool:
-        """Whether there is an encoder: not in a plain GAN."""
-        return self.vae != 'ConvDecoder'
-
-    @property
     def nets(self) -> str:
         """The VAE's name, and with the discriminator's if there is one."""
         return ' + '.join(filter(None, (self.vae, self.disc)))
@@ -54,6 +49,12 @@ class Row:
     def configuration(self) -> dict:
         """Return all fields but the name: rows with equal ones train the same thing."""
         return {k: v for k, v in vars(self).items() if k != 'name'}
+
+    def recorded(self) -> dict:
+        """Return the configuration as records of runs have it: without late fields at default."""
+        configuration = self.configuration()
+        return {name: configuration[name] for name, one in self.fields().items()
+                if not one.metadata['late'] or configuration[name] != one.default}
 
     @classmethod
     @cache
@@ -92,17 +93,21 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
     n_classified: ClassVar[int] = 0
 
     @property
+    def encodes(self) -> bool:
+        """Whether there is an encoder: not in a plain GAN, which has no pixels to compare."""
+        return self.pixel_loss is not None
+
+    @property
     def kind(self) -> kinds.Kind:
         """The kind of training."""
         return kinds.SOLO_COMBO if self.encodes else kinds.GAN
 
     def idle(self) -> dict[str, str]:
-        of_combo = ('disc_weight', 'pbp_weight', 'pbp_decay', 'max_disc_loss', 'decay_interval',
-                    'step')
+        of_combo = ('disc_weight', 'disc_warmup', 'pbp_weight', 'pbp_decay', 'max_disc_loss',
+                    'decay_interval', 'step')
         if not self.encodes:
-            return dict.fromkeys(
-                ('pixel_loss', 'kl_weight', 'kl_warmup', 'stop_after', 'keep', *of_combo),
-                'a plain GAN has one loss, none held out, and one kind of step')
+            return dict.fromkeys(('kl_weight', 'kl_warmup', 'stop_after', 'keep', *of_combo),
+                                 'a plain GAN has one loss, none held out, and one kind of step')
         reasons = {} if self.kl_weight else {'kl_warmup': 'kl_weight is 0'}
         if self.stop_after:
             reasons['keep'] = 'stop_after keeps the best epoch, too'
@@ -110,15 +115,16 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
             return reasons | dict.fromkeys(('disc', *of_combo), 'there are no combo epochs')
         if self.pbp_decay == 1:
             reasons['decay_interval'] = 'pbp_decay is 1'
+        if not self.disc_weight:
+            reasons['disc_warmup'] = 'disc_weight is 0'
         return reasons
 
     def _check_together(self) -> None:
-        if self.pixel_loss is None and self.encodes:
-            self.refuse('pixel_loss', 'one of bce, l2')
         if self.combo_epochs and not self.disc:
             self.refuse('combo_epochs', '0, for this row has no discriminator')
         if not self.encodes and self.solo_epochs:
-            self.refuse('solo_epochs', '0, for a plain GAN has no VAE to train alone')
+            self.refuse('solo_epochs', '0, or a pixel_loss (bce, l2), for a plain GAN has no VAE '
+                        'to train alone')
         if not self.encodes and not self.disc:
             self.refuse('disc', 'a discriminator, for a plain GAN is nothing without one')
         if self.epochs < 1:
@@ -134,6 +140,7 @@ class VaeGan(ConvVariants, Pictures, Balance, LayerVariants, Balanced, Similarit
     GAN term. Discriminator: cross entropy of real images and fakes. Larsen et al. (2016).
     """
     STEPS: ClassVar[tuple[str, ...]] = ('vaegan',)
+    encodes: ClassVar[bool] = True
     step: ClassVar[str] = 'vaegan'
     solo_epochs: ClassVar[int] = 0
 
@@ -158,8 +165,6 @@ class VaeGan(ConvVariants, Pictures, Balance, LayerVariants, Balanced, Similarit
         return reasons
 
     def _check_together(self) -> None:
-        if not self.encodes:
-            self.refuse('vae', 'a net with an encoder')
         if not self.disc:
             self.refuse('disc', 'a discriminator, for its features are compared')
         if self.combo_epochs < 1:

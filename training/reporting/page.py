@@ -10,7 +10,6 @@ from PIL import Image
 
 from training.evaluation import measures
 from training.evaluation.measures import glossary, in_tables
-from training.experiments import kinds as row_kinds
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS, OURS
 from training.experiments.row import Row
@@ -113,9 +112,9 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
     row = run_folder.row_of(config, folder)
     evaluation = run_folder.read_evaluation(folder)
     place, numbers = _place(row, name), _numbers(row, folder, published.get(row.name, {}))
-    of = f'VAE/GANs on {row.data}' if row.kind is row_kinds.VAEGAN else row.data
     return {'name': name, 'data': row.data, 'net': row.nets, 'place': place,
-            'section': (of, CHANGED if place[1] else PUBLISHED_NETS),
+            'section': (row.kind.section.format(row.data),
+                        CHANGED if place[1] else PUBLISHED_NETS),
             'short': row.name.split('/')[1], 'labels': naming.labels(row, config.get('own_name')),
             'command': config['command'],
             # The checksum is of all pixels, held-out ones last: the split and the size are in it
@@ -133,7 +132,7 @@ def _run(name: str, folder: Path, root: Path, published: dict, kinds: dict[str, 
                        if k in evaluation['measures']} if evaluation else {},
             'measures': _measures(evaluation) if evaluation else [],
             'few': measures.on_few(evaluation['images']) if evaluation else '',
-            'configuration': [(field, value) for field, value in row.configuration().items()
+            'configuration': [(field, value) for field, value in row.recorded().items()
                               if value is not None]}
 
 

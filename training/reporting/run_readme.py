@@ -86,7 +86,7 @@ def _losses(folder: Path, config: dict, experiment: Row, published: dict) -> lis
             'Epochs are numbered from 0; the table shows every tenth, the last one and those '
             f'that were published, and [{STATISTICS}]({STATISTICS}) shows all. '
             + experiment.kind.explained.replace('{n_held_out}', str(config['n_held_out']))
-            + _on_kl(experiment) + _on_ending(experiment, statistics), '',
+            + _on_weights(experiment, statistics) + _on_ending(experiment, statistics), '',
             *([f'![Losses over the epochs]({LOSSES})', ''] if (folder / LOSSES).exists() else [])]
 
 
@@ -96,14 +96,20 @@ def _on_ending(row: Row, statistics: list[dict]) -> str:
     return f' {ended} The table shows that epoch, too.' if ended else ''
 
 
-def _on_kl(row: Row) -> str:
-    """Return what a weight of KL means for the losses, if it is not 1 all the time."""
+def _on_weights(row: Row, statistics: list[dict]) -> str:
+    """Return what weights of KL and discriminator mean for the losses, and where all stand."""
     weight, warmup = getattr(row, 'kl_weight', 1.0), getattr(row, 'kl_warmup', 0)
-    if weight == 1 and not warmup:
-        return ''
-    grown = f', to which it grows over the first {warmup} epochs' if warmup else ''
-    held_out = early_stopping.held_out_kl_weight(row)
-    return f' In `vae_loss` kl has weight {weight:g}{grown}; in `val_loss` {held_out:g}.'
+    disc_warmup, said = getattr(row, 'disc_warmup', 0), ''
+    if weight != 1 or warmup:
+        grown = f', to which it grows over the first {warmup} epochs' if warmup else ''
+        held_out = early_stopping.held_out_kl_weight(row)
+        said += f' In `vae_loss` kl has weight {weight:g}{grown}; in `val_loss` {held_out:g}.'
+    if disc_warmup:
+        said += (f' In `vae_loss` adversarial has weight {row.disc_weight:g}, to which it grows '
+                 f'over the first {disc_warmup} combo epochs.')
+    if statistics[-1].get('weight_kl') is not None:  # older runs have no such columns
+        said += f' The weights of each epoch are in [{STATISTICS}]({STATISTICS}), as `weight_..`.'
+    return said
 
 
 def _strips(folder: Path) -> list[str]:

@@ -181,7 +181,7 @@ def _config(row: Row, dataset, device_name: str, options: Options) -> dict:
             'command': ' '.join([
                 naming.command(row, own_name), *['--skip-bad'] * ('left_out' in dataset.source),
                 *map(shlex.quote, options.repeated_by)]),
-            'row': row.configuration(),
+            'row': row.recorded(),
             'data': dataset.source,
             'n_train': phases.n_images(len(dataset.train), row),
             'n_held_out': min(len(dataset.test), solo_combo.N_HELD_OUT),

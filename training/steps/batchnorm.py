@@ -10,14 +10,29 @@ from contextlib import contextmanager
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 
-MOMENTUM = 0.9  # Gluon's default, and the original's
+Statistic = tuple[gluon.Parameter, float]  # a running mean or variance, and its momentum
+
+
+def statistics_of(net: gluon.Block) -> list[Statistic]:
+    """Return the running means and variances of all of a net's BatchNorm layers, each once."""
+    momenta = {}
+
+    def look(block: gluon.Block) -> None:
+        if hasattr(block, 'running_mean'):
+            momentum = block._kwargs['momentum']
+            momenta.update({block.running_mean.name: momentum, block.running_var.name: momentum})
+
+    net.apply(look)
+    return [(parameter, momenta[name]) for name, parameter in net.collect_params().items()
+            if name in momenta]
 
 
 class RunningStatistics:
     """The running means and variances of a net on one device, as they stand when this is made."""
 
-    def __init__(self, parameters: list[gluon.Parameter], ctx):
-        self._arrays = [p.data(ctx) for p in parameters]
+    def __init__(self, statistics: list[Statistic], ctx):
+        self._arrays = [parameter.data(ctx) for parameter, _ in statistics]
+        self._momenta = [momentum for _, momentum in statistics]
         self._on_cpu = ctx.device_type == 'cpu'
         self._before = self._copies()
         self._kept_back = []  # what forward passes would have changed, in their order
@@ -35,9 +50,8 @@ class RunningStatistics:
     def count(self, passes: int) -> None:
         """Move them as far as that many equal passes would, where one has been made since."""
         self._wait()
-        further = sum(MOMENTUM ** i for i in range(1, passes))
-        for array, old in zip(self._arrays, self._before, strict=True):
-            array += further * (array - old)
+        for array, old, momentum in zip(self._arrays, self._before, self._momenta, strict=True):
+            array += sum(momentum ** i for i in range(1, passes)) * (array - old)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -70,6 +84,6 @@ class RunningStatistics:
         has moved them.
         """
         for i, changes in enumerate(self._kept_back):  # the last is shrunk by all others'
-            for array, change in zip(self._arrays, changes, strict=True):
-                array += MOMENTUM ** i * change
+            for array, change, momentum in zip(self._arrays, changes, self._momenta, strict=True):
+                array += momentum ** i * change
         self._kept_back.clear()

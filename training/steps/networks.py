@@ -9,7 +9,7 @@ from mxnet.ndarray import NDArray
 
 from training.experiments.row import Row, VaeGan
 from training.runtime import memory, parallel
-from training.steps import optim
+from training.steps import batchnorm, optim
 
 ALONE = parallel.Workers()
 
@@ -27,19 +27,19 @@ class Networks:
     pair_decoder: gluon.Block | None = None  # the VAE's, for two batches at once
 
     @functools.cached_property
-    def encoder_statistics(self) -> list[gluon.Parameter]:
-        """BatchNorm's running means and variances in the encoder."""
-        return _running_statistics(self.vae.encoder)
+    def encoder_statistics(self) -> list[batchnorm.Statistic]:
+        """BatchNorm's running means and variances in the encoder, with their momenta."""
+        return batchnorm.statistics_of(self.vae.encoder)
 
     @functools.cached_property
     def vae_normalises(self) -> bool:
         """Whether BatchNorm is in the VAE."""
-        return bool(_running_statistics(self.vae))
+        return bool(batchnorm.statistics_of(self.vae))
 
     @functools.cached_property
     def disc_normalises(self) -> bool:
         """Whether BatchNorm is in the discriminator."""
-        return bool(_running_statistics(self.disc))
+        return bool(batchnorm.statistics_of(self.disc))
 
     @functools.cached_property
     def has_dropout(self) -> bool:
@@ -121,9 +121,9 @@ class VaeGanNetworks(Networks):
                 for name, net, _ in self._nets()}
 
     @functools.cached_property
-    def statistics(self) -> dict[str, list[gluon.Parameter]]:
-        """BatchNorm's running means and variances, by net."""
-        return {name: _running_statistics(net) for name, net, _ in self._nets()}
+    def statistics(self) -> dict[str, list[batchnorm.Statistic]]:
+        """BatchNorm's running means and variances with their momenta, by net."""
+        return {name: batchnorm.statistics_of(net) for name, net, _ in self._nets()}
 
     @functools.cached_property
     def one_by_one(self) -> dict[str, bool]:
@@ -165,10 +165,6 @@ def compiled(net: gluon.Block) -> gluon.Block:
 def _hybridized(net: gluon.Block) -> gluon.Block:
     net.hybridize(static_alloc=True, static_shape=True)
     return net
-
-
-def _running_statistics(net: gluon.Block) -> list[gluon.Parameter]:
-    return [p for p in net.collect_params().values() if p.grad_req == 'null']
 
 
 def _has_dropout(net: gluon.Block) -> bool:

@@ -45,7 +45,8 @@ STEPS = {  # what a batch does, by the phase's name; of the row
     'gan': lambda row: solo_combo.gan,
     'vaegan': vaegan.step_of}
 AROUND_EPOCHS = {  # what comes before and after an epoch and the weights, by kind of training
-    kinds.SOLO_COMBO: (_nothing, solo_combo.held_out_losses, solo_combo.weights),
+    kinds.SOLO_COMBO: (solo_combo.recorded_weights, solo_combo.held_out_losses,
+                       solo_combo.weights),
     kinds.GAN: (_nothing, solo_combo.held_out_losses, _one),
     kinds.VAEGAN: (vaegan.set_rates, vaegan.held_out_losses, _one)}
 

@@ -39,17 +39,31 @@ def weights(row: Row, records: list[dict]) -> Weights:
 
     The pixel weight has decayed after every interval, where that ended in a combo epoch; the
     gate takes the adversarial term away after a combo epoch whose discriminator loss was worse.
-    KL's weight is `kl_weight`, to which it grows over the first `kl_warmup` epochs (Bowman et al.,
-    2016, arXiv:1511.06349; the weight: Higgins et al., 2017, beta-VAE).
+    That term's weight is `disc_weight`, to which it grows over the first `disc_warmup` combo
+    epochs. KL's weight is `kl_weight`, to which it grows over the first `kl_warmup` epochs (Bowman
+    et al., 2016, arXiv:1511.06349; the weight: Higgins et al., 2017, beta-VAE).
     """
-    pixel, gate_open = row.pbp_weight, True
+    pixel, gate_open, n_combo = row.pbp_weight, True, 0
     for record in records:
         if record['phase'] == 'combo':
+            n_combo += 1
             if (1 + record['epoch']) % row.decay_interval == 0:
                 pixel *= row.pbp_decay
             gate_open = record['disc_loss'] <= row.max_disc_loss
-    grown = min(1.0, (len(records) + 1) / row.kl_warmup) if row.kl_warmup else 1.0
-    return Weights(pixel, row.disc_weight if gate_open else 0.0, kl=grown * row.kl_weight)
+    adversarial = _grown(n_combo, row.disc_warmup) * row.disc_weight if gate_open else 0.0
+    return Weights(pixel, adversarial, kl=_grown(len(records), row.kl_warmup) * row.kl_weight)
+
+
+def _grown(n_epochs: int, warmup: int) -> float:
+    """Return the share of a weight in the epoch after so many of its warm-up."""
+    return min(1.0, (n_epochs + 1) / warmup) if warmup else 1.0
+
+
+def recorded_weights(networks: Networks, row: Row, records: list[dict]) -> dict:
+    """Return what the coming epoch's record says of its weights: those of the terms it has."""
+    of_epoch, is_combo = weights(row, records), len(records) >= row.solo_epochs
+    return {'weight_kl': of_epoch.kl, 'weight_pixel': float(of_epoch.pixel) if is_combo else 1.0,
+            'weight_adversarial': of_epoch.adversarial if is_combo else None}
 
 
 @on_devices

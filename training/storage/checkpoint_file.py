@@ -138,11 +138,12 @@ def _progress(state: dict, epochs: list[Phase], last_batch: int) -> Progress:
     for epoch, (record, phase) in enumerate(zip(records, epochs, strict=False)):
         whole = (isinstance(record, dict) and record.get('epoch') == epoch
                  and record.get('phase') == phase.name
-                 and record.keys() == {'epoch', 'phase', *phase.terms, 'seconds', *phase.watched}
-                 and all(_is_number(record[term]) for term in (*phase.terms, 'seconds'))
-                 and all(record[term] is None or isinstance(record[term], float)
+                 and record.keys() <= {'epoch', 'phase', *phase.terms, 'seconds', *phase.watched}
+                 and all(_is_number(record.get(term)) for term in (*phase.terms, 'seconds'))
+                 and all(record.get(term) is None or isinstance(record[term], float)
                          for term in phase.watched))
         expect(f'records[{epoch}]', whole, f'the record of a {phase.name} epoch')
+        records[epoch] = dict.fromkeys(phase.watched) | record  # an older one may lack a column
     expect('batch', type(batch) is int and 0 <= batch <= last_batch * (len(records) < len(epochs)),
            f'at most {last_batch}, and 0 in the end')
     if batch:

@@ -20,8 +20,8 @@ def merged_config(folder: Path, config: dict) -> dict:
     are: their folder's name, and what else is in it, may have changed.
     """
     begun = run_folder.read_config(folder)
-    # With the fields that rows had not yet when it was begun
-    begun['row'] = run_folder.row_of(begun, folder).configuration()
+    # As it would be recorded today: rows may have other fields since it was begun
+    begun['row'] = run_folder.row_of(begun, folder).recorded()
     for key in ('run', 'row', 'data', 'n_train'):
         before, now = ({part: of[key][part] for part in ('data', 'sha256')} if key == 'data'
                        else of[key] for of in (begun, config))

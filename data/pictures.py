@@ -1,4 +1,4 @@
-"""Sets of faces: found, decoded once into the cache, and split as the original split them."""
+"""Sets of pictures: found, decoded once into the cache, and split as the original split faces."""
 import hashlib
 import io
 import itertools
@@ -14,10 +14,11 @@ from data.images import Images, Joined
 from data.loading import Contents, Request, checksum
 
 VERSION = b'3'  # of how images are decoded
+Shape = tuple[int, int, int]  # channels, height and width
 
 
 def read(request: Request) -> Contents:
-    """Return a set of faces, RGB, at the size of the entry.
+    """Return a set of pictures, in colour or grey and of the size that the entry has as shape.
 
     They are decoded once and kept in the cache, from where they are mapped into memory. Those of
     several places follow each other in an order that only their pixels decide.
@@ -27,15 +28,15 @@ def read(request: Request) -> Contents:
     apart = request.places.held_out and _found(_held_out(request.places.held_out), request)
     _check_apart([one.path for one in [*own, apart] if one])
     if len(own) > 1:
-        own.sort(key=lambda one: checksum(Images(one.faces)))
-    faces = own[0].faces if len(own) == 1 else Joined([one.faces for one in own])
-    order = split_order(len(faces), request.shuffle_seed)
-    n_train = len(faces) if apart else _n_train(len(faces), request)
-    train, in_name_order = Images(faces, order=order[:n_train]), Images(faces)
-    test = Images(apart.faces) if apart else Images(faces, order=order[n_train:])
+        own.sort(key=lambda one: checksum(Images(one.pixels)))
+    pixels = own[0].pixels if len(own) == 1 else Joined([one.pixels for one in own])
+    order = split_order(len(pixels), request.shuffle_seed)
+    n_train = len(pixels) if apart else _n_train(len(pixels), request)
+    train, in_name_order = Images(pixels, order=order[:n_train]), Images(pixels)
+    test = Images(apart.pixels) if apart else Images(pixels, order=order[n_train:])
     names = [one.path.name for one in own]
     return Contents(train, test, {
-        one.path.name if names.count(one.path.name) == 1 else str(one.path): len(one.faces)
+        one.path.name if names.count(one.path.name) == 1 else str(one.path): len(one.pixels)
         for one in own}, tuple(one.path for one in own),
         n_left_out=sum(one.n_left_out for one in [*own, apart] if one),
         passed_over=_passed_over([one.path for one in [*own, apart] if one]),
@@ -45,18 +46,18 @@ def read(request: Request) -> Contents:
 
 @dataclass(frozen=True)
 class _Found:
-    """The faces of a folder, zip or saved NDArray, (n, h, w, 3), and how many were left out."""
+    """The pictures of a folder, zip or saved NDArray, (n, h, w, c), and how many were left out."""
     path: Path
-    faces: np.ndarray
+    pixels: np.ndarray
     n_left_out: int
 
 
 def _found(path: Path, request: Request) -> _Found:
-    return _Found(path, *_cached(path, request.skip_bad, request.entry.shape[1]))
+    return _Found(path, *_cached(path, request.skip_bad, request.entry.shape))
 
 
 def _n_train(n: int, request: Request) -> int:
-    """Return how many of n faces train: the published share, or what is not to be held out."""
+    """Return how many of n pictures train: the published share, or what is not to be held out."""
     if request.held_out is None:
         return int(n * request.entry.train_share)
     return n - round(n * request.held_out)
@@ -78,7 +79,7 @@ def _check_apart(paths: list[Path]) -> None:
 
 
 def find(entry: table.Entry, root: Path | None) -> Path:
-    """Return the folder, zip or saved NDArray of the faces; DataError if there is none.
+    """Return the folder, zip or saved NDArray of the pictures; DataError if there is none.
 
     root: where the user said that they are. Such a place may also be that itself, or a folder of
     folders of images, or one with a single zip; but not one that holds other sets of the table.
@@ -94,9 +95,10 @@ def find(entry: table.Entry, root: Path | None) -> Path:
         return path
     what = 'pictures' if named and not of_others else entry.description
     also = ', or a folder or zip of images' if named else ''
+    drawn = (', or train on drawn faces with --set data=sketch_faces'
+             if entry.shape == table.SETS['sketch_faces'].shape else '')
     raise fetch.missing(root, f'{what} ({" or ".join(own)}{also})',
-                        'put a folder or zip of face images there, or name it with --data-root, '
-                        'or train on drawn faces with --set data=sketch_faces')
+                        f'put a folder or zip of images there, or name it with --data-root{drawn}')
 
 
 def _at(place: Path) -> Path | None:
@@ -104,12 +106,12 @@ def _at(place: Path) -> Path | None:
     if place.is_dir():
         if archives.images_below(place)[0]:
             return place
-        zips = [path for path in sorted(place.iterdir()) if _is_file_of_faces(path)]
+        zips = [path for path in sorted(place.iterdir()) if _is_file_of_pictures(path)]
         return zips[0] if len(zips) == 1 else None
-    return place if place.is_file() and _is_file_of_faces(place) else None
+    return place if place.is_file() and _is_file_of_pictures(place) else None
 
 
-def _is_file_of_faces(path: Path) -> bool:
+def _is_file_of_pictures(path: Path) -> bool:
     return path.suffix.lower() in ('.zip', '.ndy') and not path.name.startswith('.')
 
 
@@ -136,56 +138,62 @@ def split_order(n: int, shuffle_seed: int | None) -> np.ndarray:
     return nd.random.shuffle(indices).asnumpy()[:, 0]
 
 
-def _cached(path: Path, skip_bad: bool, side: int) -> tuple[np.ndarray, int]:
-    """Return the faces at a path, mapped into memory, and how many were left out.
+def _cached(path: Path, skip_bad: bool, shape: Shape) -> tuple[np.ndarray, int]:
+    """Return the pictures at a path, mapped into memory, and how many were left out.
 
-    The cache has them under the checksum of what was decoded, and their size if it is not the
-    usual one.
+    shape: channels, height and width. The cache has them under the checksum of what was decoded,
+    and their size if it is not that of faces.
     """
+    channels, height, width = shape
     try:
         folder = fetch.cache_dir() / 'faces'
     except DataError as error:
-        return _decoded(error, path, skip_bad, side)
+        return _decoded(error, path, skip_bad, shape)
     key = _content_key(path)
-    name = key if side == decoding.SIDE else f'{key}-{side}px'
+    size = f'{height}' if height == width else f'{height}x{width}'
+    name = key if shape[1:] == decoding.SHAPE[1:] else f'{key}-{size}px'
+    suffix = '.rgb' if channels == 3 else '.grey'
 
     def find_stored() -> Path | None:
-        patterns = [f'{name}.rgb'] + [f'{name}-without-*.rgb'] * skip_bad
+        patterns = [f'{name}{suffix}'] + [f'{name}-without-*{suffix}'] * skip_bad
         return next((file for one in patterns for file in sorted(folder.glob(one))), None)
 
     stored = find_stored()
     try:
         if stored is None:
             with fetch.building(folder):
-                stored = find_stored() or _store(folder / f'{name}.rgb', key, path, skip_bad,
-                                                   side)
-        faces = np.memmap(stored, np.uint8, 'r')
+                stored = find_stored() or _store(folder / f'{name}{suffix}', key, path, skip_bad,
+                                                   shape)
+        pixels = np.memmap(stored, np.uint8, 'r')
     except OSError as error:
-        return _decoded(f'{folder}: cannot be written ({error.strerror})', path, skip_bad, side)
+        return _decoded(f'{folder}: cannot be written ({error.strerror})', path, skip_bad, shape)
     n_left_out = int(stored.stem.partition('-without-')[2] or 0)
-    return faces.reshape(-1, side, side, 3), n_left_out
+    return pixels.reshape(-1, height, width, channels), n_left_out
 
 
-def _decoded(reason: object, path: Path, skip_bad: bool, side: int) -> tuple[np.ndarray, int]:
-    """Return the faces at a path, in memory, and how many were left out; says why on stderr."""
+def _decoded(reason: object, path: Path, skip_bad: bool,
+             shape: Shape) -> tuple[np.ndarray, int]:
+    """Return the pictures at a path, in memory, and how many were left out; says why on stderr."""
     print(f'{reason}; decoding into memory', file=sys.stderr)
+    channels, height, width = shape
     file = io.BytesIO()
-    n_left_out = decoding.decode_into(file, path, skip_bad, side)
-    return np.frombuffer(file.getbuffer(), np.uint8).reshape(-1, side, side, 3), n_left_out
+    n_left_out = decoding.decode_into(file, path, skip_bad, shape)
+    pixels = np.frombuffer(file.getbuffer(), np.uint8)
+    return pixels.reshape(-1, height, width, channels), n_left_out
 
 
-def _store(stored: Path, key: str, path: Path, skip_bad: bool, side: int) -> Path:
-    """Decode the faces at a path into a file of the cache; return that.
+def _store(stored: Path, key: str, path: Path, skip_bad: bool, shape: Shape) -> Path:
+    """Decode the pictures at a path into a file of the cache; return that.
 
     DataError if they have changed meanwhile.
     """
     with fetch.whole(stored) as file:
-        n_left_out = decoding.decode_into(file, path, skip_bad, side)
+        n_left_out = decoding.decode_into(file, path, skip_bad, shape)
         if _content_key(path) != key:
             raise DataError(f'{path}: has changed while it was read')
     if not n_left_out:
         return stored
-    return stored.rename(stored.with_name(f'{stored.stem}-without-{n_left_out}.rgb'))
+    return stored.rename(stored.with_name(f'{stored.stem}-without-{n_left_out}{stored.suffix}'))
 
 
 def _content_key(path: Path) -> str:
