@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.experiments import registry
 from training.reporting import pictures
 from training.reporting.statistics import STATISTICS
 from training.storage import run_folder, unfinished
@@ -145,8 +146,10 @@ def test_what_other_commands_add_does_not_hide_a_changed_picture(cli, folder, wh
 
 
 def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
+    row = registry.EXPERIMENTS[SOLO]
     config = {field: kind() for field, kind in run_folder.CONFIG_FIELDS.items()} | {
-        'device': 'A', 'data': dict.fromkeys(run_folder.DATA_FIELDS, '')}
+        'device': 'A', 'data': dict.fromkeys(run_folder.DATA_FIELDS, ''), 'name': row.name,
+        'row': row.configuration()}
     begun = config | {'versions': {'python': '1'}}
     for device, python in (('A', '1'), ('B', '2'), ('B', '2'), ('B', '3'), ('A', '3')):
         run_folder.write_config(tmp_path, begun)
