@@ -19,10 +19,6 @@ CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row':
                  'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
 EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
 DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
-# Fields that the rows of VAE/GANs had once, with the only values that they could have
-GONE = [('step', 'vaegan'), ('pixel_loss', None), ('solo_epochs', 0), ('pbp_weight', 1.0),
-        ('pbp_decay', 1.0), ('decay_interval', 25), ('max_disc_loss', 999.0),
-        ('encoder', 'published'), ('latent_head', 'published')]
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
 BEST = 'checkpoint-best.{}'  # parameters of the epoch of the lowest held-out loss, by net
@@ -217,9 +213,7 @@ def row_of(config: dict, folder: Path) -> Row:
     """Return the row of a result folder's configuration. FolderError if it is none."""
     try:
         kind = type(registry.get(config['name']))
-        row = kind(name=config['name'], **{
-            field: value for field, value in config['row'].items()
-            if field in kind.fields() or (field, value) not in GONE})
+        row = kind(name=config['name'], **config['row'])
     except (TypeError, KeyError, ValueError) as error:
         raise FolderError(f'{folder / CONFIG}: not a row '
                           f'({" ".join(str(error).split())})') from None
