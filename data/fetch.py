@@ -55,7 +55,7 @@ def place(root: str | Path | None) -> Path:
     return named(root) or cache_dir()
 
 
-def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
+def missing_data_error(root: str | Path | None, wanted: str, advice: str) -> DataError:
     """Return the error for data that are not where they were looked for.
 
     wanted: what they are and how their files are called. It is a MissingDataError if the user

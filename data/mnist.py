@@ -37,7 +37,7 @@ def read(request: Request) -> Contents:
     """
     paths = find(request.root)
     if not paths and fetch.named(request.root):
-        raise fetch.missing(request.root, 'MNIST (the four idx files)', ADVICE)
+        raise fetch.missing_data_error(request.root, 'MNIST (the four idx files)', ADVICE)
     paths = paths or _download()
     splits, all_labels = [], []
     for split in ('train', 't10k'):
@@ -94,8 +94,8 @@ def _download() -> dict[str, Path]:
                 if not (folder / f'{name}.gz').is_file():
                     fetch.download(f'{name}.gz', MIRRORS, digest, folder)
     except (DataError, OSError) as error:
-        raise fetch.missing(None, 'MNIST',
-                            f'it cannot be downloaded ({error}); {ADVICE}') from None
+        raise fetch.missing_data_error(
+            None, 'MNIST', f'it cannot be downloaded ({error}); {ADVICE}') from None
     return {name: folder / f'{name}.gz' for name in FILES}
 
 

@@ -55,8 +55,9 @@ def find(request: Request) -> Path:
     also = ', or a folder or zip of images' if named else ''
     drawn = (', or train on drawn faces with --set data=sketch_faces'
              if request.entry.shape == table.SETS['sketch_faces'].shape else '')
-    raise fetch.missing(request.root, f'{what} ({" or ".join(own)}{also})',
-                        f'put a folder or zip of images there, or name it with --data-root{drawn}')
+    raise fetch.missing_data_error(
+        request.root, f'{what} ({" or ".join(own)}{also})',
+        f'put a folder or zip of images there, or name it with --data-root{drawn}')
 
 
 def _is_file_of_pictures(path: Path) -> bool:
