@@ -108,7 +108,7 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
     failures = []
     for mirror in mirrors:
         try:
-            with whole(folder / name) as file:
+            with atomic_write(folder / name) as file:
                 with urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as response:
                     shutil.copyfileobj(response, file, CHUNK)
                 file.flush()
@@ -124,7 +124,7 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file of the cache to write, which gets its name when all of it is on the disk."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         try:

@@ -134,7 +134,7 @@ def _store(stored: Path, key: str, path: Path, skip_bad: bool, shape: Shape) -> 
 
     DataError if they have changed meanwhile.
     """
-    with fetch.whole(stored) as file:
+    with fetch.atomic_write(stored) as file:
         n_left_out = decoding.decode_into(file, path, skip_bad, shape)
         if _content_key(path) != key:
             raise DataError(f'{path}: has changed while it was read')

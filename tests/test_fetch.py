@@ -126,7 +126,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from data import fetch
-with fetch.building(Path(sys.argv[1])), fetch.whole(Path(sys.argv[1], 'file')) as file:
+with fetch.building(Path(sys.argv[1])), fetch.atomic_write(Path(sys.argv[1], 'file')) as file:
     file.write(b'half of it')
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
