@@ -81,7 +81,7 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def building(folder: Path) -> Iterator[None]:
+def cache_lock(folder: Path) -> Iterator[None]:
     """Hold a folder of the cache alone, among processes, while it is filled; make it if need be.
 
     The others wait. The system unlocks it when this process ends, however it ends. Of one that

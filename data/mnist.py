@@ -89,7 +89,7 @@ def _download() -> dict[str, Path]:
     """Return the four files, downloaded into the cache as far as they are not there yet."""
     folder = fetch.cache_dir() / 'mnist'
     try:
-        with fetch.building(folder):
+        with fetch.cache_lock(folder):
             for name, digest in FILES.items():
                 if not (folder / f'{name}.gz').is_file():
                     fetch.download(f'{name}.gz', MIRRORS, digest, folder)

@@ -108,7 +108,7 @@ def _cached(path: Path, skip_bad: bool, shape: Shape) -> tuple[np.ndarray, int]:
     stored = find_stored()
     try:
         if stored is None:
-            with fetch.building(folder):
+            with fetch.cache_lock(folder):
                 stored = find_stored() or _store(folder / f'{name}{suffix}', key, path, skip_bad,
                                                    shape)
         pixels = np.memmap(stored, np.uint8, 'r')
