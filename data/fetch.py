@@ -47,7 +47,7 @@ def named(root: str | Path | None) -> Path | None:
     return Path(os.path.expanduser(place)) if place else None
 
 
-def place(root: str | Path | None) -> Path:
+def data_root(root: str | Path | None) -> Path:
     """Return where to look: in the place that a user named, else the cache.
 
     What a user named is the only one, so that a slip of the pen never trains on other data.
@@ -61,7 +61,7 @@ def missing_data_error(root: str | Path | None, wanted: str, advice: str) -> Dat
     wanted: what they are and how their files are called. It is a MissingDataError if the user
     named no root.
     """
-    where = place(root)
+    where = data_root(root)
     if not named(root):
         return MissingDataError(f'no {wanted} in {where}: {advice}')
     kind, by = (DataError, '') if root else (MissingDataError, ' (named by VAEGAN_DATA)')

@@ -61,7 +61,7 @@ def find(root: str | Path | None) -> dict[str, Path] | None:
     a folder with some of the files only: to pass it over in silence would train on other data
     than the user pointed at.
     """
-    place = fetch.place(root)
+    place = fetch.data_root(root)
     others = sorted({path.parent for below in ('*', '*/raw') for path in place.glob(f'{below}/*')
                      if path.name.startswith(next(iter(FILES)))}
                     - {place / sub for sub in FOLDERS}) if fetch.named(root) else []

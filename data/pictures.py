@@ -35,7 +35,7 @@ def find(request: Request) -> Path:
     A place that the user named may also be that itself, or a folder of folders of images, or one
     with a single zip; but not one that holds other sets of the table.
     """
-    own, base = request.entry.names, fetch.place(request.root)
+    own, base = request.entry.names, fetch.data_root(request.root)
     others = {name for entry in table.SETS.values() for name in entry.names if name not in own}
     for name in own:
         if (base / name).exists():

@@ -16,7 +16,7 @@ def options_of(row: Row, results_root: Path, begin_from: Path | None, data_root:
     """
     words, root = [], results_root.resolve()
     if row.images and fetch.named(data_root):
-        words += ['--data-root', os.path.abspath(fetch.place(data_root))]
+        words += ['--data-root', os.path.abspath(fetch.data_root(data_root))]
     if row.images and data_name:
         words += ['--data-name', data_name]
     if (row.images or begin_from) and root != RESULTS / 'images':
