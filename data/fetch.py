@@ -67,7 +67,7 @@ def missing_data_error(root: str | Path | None, wanted: str, advice: str) -> Dat
     kind, by = (DataError, '') if root else (MissingDataError, ' (named by VAEGAN_DATA)')
     if not where.exists():
         return kind(f'{where}{by}: no such file or folder, expected {wanted}')
-    there = archives.held(where) if where.is_dir() else ''
+    there = archives.count_suffixes(where) if where.is_dir() else ''
     return kind(f'{where}{by}: holds no {wanted}' + (f', but {there}' if there else ''))
 
 
