@@ -155,8 +155,9 @@ def _asked(name: str | None, match: str | None, changes: list[str], epochs: str 
                                   'found several runs')
     rows = registry.match(match) if name is None else [registry.get(name)]
     for row, changes_of_one in itertools.product(rows, _combinations(changes)):
-        changed = initial.begun(registry.changed(registry.canonical(row), changes_of_one, epochs),
-                                initial.folder_of(results_root, begin_from))
+        changed = initial.with_checksum(
+            registry.changed(registry.canonical(row), changes_of_one, epochs),
+            initial.folder_of(results_root, begin_from))
         check_data(changed)
         first = registry.canonical(_effective(changed))
         if first.name != row.name:
