@@ -123,7 +123,7 @@ def zip_sources(path: Path) -> Iterator[Found]:
                     Counter(reason for *_, reason in files if reason is not None))
 
 
-def held(path: Path) -> str:
+def count_suffixes(path: Path) -> str:
     """Return how many files a folder or zip has of each suffix, as '3 .heic, 1 .txt'.
 
     The most common ones first, without hidden files; '' if there are none.
@@ -143,7 +143,7 @@ def held(path: Path) -> str:
 
 def none_in(path: Path) -> DataError:
     """Return the error for a folder or zip without images, with what it has in their place."""
-    there = held(path)
+    there = count_suffixes(path)
     return DataError(f'{path}: no {", ".join(sorted(SUFFIXES))} files in it'
                      + (f'; it holds {there}' if there else ''))
 

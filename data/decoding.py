@@ -46,8 +46,9 @@ def decode_into(file: IO[bytes], path: Path, skip_bad: bool,
     """
     if path.suffix.lower() == '.ndy':
         if shape != SHAPE:
-            raise DataError(f'{path}: faces of shape {SHAPE}, expected pictures, for those become '
-                            f'{shape}')
+            channels, height, width = shape
+            raise DataError(f'{path}: faces of {SIDE} x {SIDE}, expected pictures, for those '
+                            f'become {"grey, " * (channels == 1)}{height} x {width}')
         _convert_ndarray(file, path)
         return 0
     with archives.opened(path) as found:

@@ -65,7 +65,7 @@ def named(root: str | Path | None) -> Path | None:
     return Path(os.path.expanduser(place)) if place else None
 
 
-def place(root: str | Path | None) -> Path:
+def data_root(root: str | Path | None) -> Path:
     """Return where to look: in the place that a user named, else the cache.
 
     What a user named is the only one, so that a slip of the pen never trains on other data.
@@ -73,19 +73,19 @@ def place(root: str | Path | None) -> Path:
     return named(root) or cache_dir()
 
 
-def missing(root: str | Path | None, wanted: str, advice: str) -> DataError:
+def missing_data_error(root: str | Path | None, wanted: str, advice: str) -> DataError:
     """Return the error for data that are not where they were looked for.
 
     wanted: what they are and how their files are called. It is a MissingDataError if the user
     named no root.
     """
-    where = place(root)
+    where = data_root(root)
     if not named(root):
         return MissingDataError(f'no {wanted} in {where}: {advice}')
     kind, by = (DataError, '') if root else (MissingDataError, ' (named by VAEGAN_DATA)')
     if not where.exists():
         return kind(f'{where}{by}: no such file or folder, expected {wanted}')
-    there = archives.held(where) if where.is_dir() else ''
+    there = archives.count_suffixes(where) if where.is_dir() else ''
     return kind(f'{where}{by}: holds no {wanted}' + (f', but {there}' if there else ''))
 
 
@@ -99,7 +99,7 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def building(folder: Path) -> Iterator[None]:
+def cache_lock(folder: Path) -> Iterator[None]:
     """Hold a folder of the cache alone, among processes, while it is filled; make it if need be.
 
     The others wait. The system unlocks it when this process ends, however it ends. Of one that
@@ -126,7 +126,7 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
     failures = []
     for mirror in mirrors:
         try:
-            with whole(folder / name) as file:
+            with atomic_write(folder / name) as file:
                 with urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as response:
                     shutil.copyfileobj(response, file, CHUNK)
                 file.flush()
@@ -142,7 +142,7 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file of the cache to write, which gets its name when all of it is on the disk."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
         try:

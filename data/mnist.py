@@ -37,7 +37,7 @@ def read(request: Request) -> Contents:
     """
     paths = find(request.root)
     if not paths and fetch.named(request.root):
-        raise fetch.missing(request.root, 'MNIST (the four idx files)', ADVICE)
+        raise fetch.missing_data_error(request.root, 'MNIST (the four idx files)', ADVICE)
     paths = paths or _download()
     splits, all_labels = [], []
     for split in ('train', 't10k'):
@@ -61,7 +61,7 @@ def find(root: str | Path | None) -> dict[str, Path] | None:
     a folder with some of the files only: to pass it over in silence would train on other data
     than the user pointed at.
     """
-    place = fetch.place(root)
+    place = fetch.data_root(root)
     others = sorted({path.parent for below in ('*', '*/raw') for path in place.glob(f'{below}/*')
                      if path.name.startswith(next(iter(FILES)))}
                     - {place / sub for sub in FOLDERS}) if fetch.named(root) else []
@@ -89,13 +89,13 @@ def _download() -> dict[str, Path]:
     """Return the four files, downloaded into the cache as far as they are not there yet."""
     folder = fetch.cache_dir() / 'mnist'
     try:
-        with fetch.building(folder):
+        with fetch.cache_lock(folder):
             for name, digest in FILES.items():
                 if not (folder / f'{name}.gz').is_file():
                     fetch.download(f'{name}.gz', MIRRORS, digest, folder)
     except (DataError, OSError) as error:
-        raise fetch.missing(None, 'MNIST',
-                            f'it cannot be downloaded ({error}); {ADVICE}') from None
+        raise fetch.missing_data_error(
+            None, 'MNIST', f'it cannot be downloaded ({error}); {ADVICE}') from None
     return {name: folder / f'{name}.gz' for name in FILES}
 
 

@@ -67,7 +67,8 @@ def _held_out(place: Path) -> Path:
     """Return the held-out pictures at a place; DataError if there are none."""
     path = _at(place)
     if path is None:
-        raise fetch.missing(place, 'pictures to hold out (a folder or zip of images)', '')
+        raise fetch.missing_data_error(
+            place, 'pictures to hold out (a folder or zip of images)', '')
     return path
 
 
@@ -84,7 +85,7 @@ def find(entry: table.Entry, root: Path | None) -> Path:
     root: where the user said that they are. Such a place may also be that itself, or a folder of
     folders of images, or one with a single zip; but not one that holds other sets of the table.
     """
-    own, base = entry.names, fetch.place(root)
+    own, base = entry.names, fetch.data_root(root)
     others = {name for entry in table.SETS.values() for name in entry.names if name not in own}
     for name in own:
         if (base / name).exists():
@@ -97,8 +98,9 @@ def find(entry: table.Entry, root: Path | None) -> Path:
     also = ', or a folder or zip of images' if named else ''
     drawn = (', or train on drawn faces with --set data=sketch_faces'
              if entry.shape == table.SETS['sketch_faces'].shape else '')
-    raise fetch.missing(root, f'{what} ({" or ".join(own)}{also})',
-                        f'put a folder or zip of images there, or name it with --data-root{drawn}')
+    raise fetch.missing_data_error(
+        root, f'{what} ({" or ".join(own)}{also})',
+        f'put a folder or zip of images there, or name it with --data-root{drawn}')
 
 
 def _at(place: Path) -> Path | None:
@@ -161,7 +163,7 @@ def _cached(path: Path, skip_bad: bool, shape: Shape) -> tuple[np.ndarray, int]:
     stored = find_stored()
     try:
         if stored is None:
-            with fetch.building(folder):
+            with fetch.cache_lock(folder):
                 stored = find_stored() or _store(folder / f'{name}{suffix}', key, path, skip_bad,
                                                    shape)
         pixels = np.memmap(stored, np.uint8, 'r')
@@ -187,7 +189,7 @@ def _store(stored: Path, key: str, path: Path, skip_bad: bool, shape: Shape) -> 
 
     DataError if they have changed meanwhile.
     """
-    with fetch.whole(stored) as file:
+    with fetch.atomic_write(stored) as file:
         n_left_out = decoding.decode_into(file, path, skip_bad, shape)
         if _content_key(path) != key:
             raise DataError(f'{path}: has changed while it was read')

@@ -72,7 +72,7 @@ def test_all_are_added_as_the_readme_says(tmp_path):
     # The folders' names also say that these images are not MNIST's
     assert sorted(re.sub('_images-[0-9a-f]{8}', '', run) for run in runs) == sorted([
         'DenseVAE_on_MNIST/20_3_400_bce_1_n640',
-        'DenseVAE_on_MNIST/5_3_400_bce_3_n640_kl_warmup-2_kl_cycle-2',
+        'DenseVAE_on_MNIST/5_3_400_bce_3_n640_kl_cycle-2_kl_warmup-2',
         'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1_n640_disc-Pooled_disc_hlayers-None',
         'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1_n640_alone'])
     assert any(
@@ -80,7 +80,7 @@ def test_all_are_added_as_the_readme_says(tmp_path):
     listed = ' '.join(call('training', 'list').split())
     assert '1 epoch, 640 images, on other images: at epoch 0: VAE loss' in listed
     assert call('training', 'verify').count(': ok') == 4
-    cycled, = images.glob('DenseVAE_on_MNIST/*kl_cycle-2')
+    cycled, = images.glob('DenseVAE_on_MNIST/*kl_cycle-2_kl_warmup-2')
     assert [line['weight_kl'] for line in read_statistics(cycled)] == [0.5, 1.0, 0.5]
     call('training', 'report')
     # The tests over the registry follow, too

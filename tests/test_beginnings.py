@@ -266,17 +266,18 @@ def test_every_field_of_a_net_makes_it_another(net, name, field, tmp_path, capsy
     folder, other = a_run_of(row, tmp_path), with_another(field, row)
     assert initial.files_of(row, folder).keys() == {'vae', 'disc'} - (
         set() if row.combo_epochs else {'disc'})
-    initial.begun(row, folder)
+    initial.with_checksum(row, folder)
     assert capsys.readouterr().err == ''
     reason = f'({field} {getattr(row, field) or 64} there, {getattr(other, field)} here)'
     if field in models.VAES[row.vae].fields:
         with pytest.raises(registry.ExperimentError) as refused:
-            initial.begun(other, folder)
+            initial.with_checksum(other, folder)
         assert str(refused.value) == (f'--from {folder}: parameters of '
                                       f'another net {reason}')
         return
     assert initial.files_of(other, folder).keys() == {'vae'}
-    assert initial.begun(other, folder).initial != initial.begun(row, folder).initial
+    assert initial.with_checksum(other, folder).initial != (
+        initial.with_checksum(row, folder).initial)
     assert f'the VAE only, the discriminator begins anew {reason}' in capsys.readouterr().err
 
 
@@ -295,7 +296,7 @@ def test_another_vae_is_refused(change, tmp_path):
     row = registry.EXPERIMENTS[COMBO]
     folder = a_run_of(row, tmp_path)
     with pytest.raises(registry.ExperimentError, match=f'another net .{[*change][0]} .* there, '):
-        initial.begun(replace(row, **change), folder)
+        initial.with_checksum(replace(row, **change), folder)
 
 
 def test_a_repeated_command_begins_with_the_same_parameters(run, cli):

@@ -126,7 +126,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from data import fetch
-with fetch.building(Path(sys.argv[1])), fetch.whole(Path(sys.argv[1], 'file')) as file:
+with fetch.cache_lock(Path(sys.argv[1])), fetch.atomic_write(Path(sys.argv[1], 'file')) as file:
     file.write(b'half of it')
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -138,14 +138,14 @@ def test_killed_download_leaves_no_lock_and_nothing_after_the_next(tmp_path):
     assert killed.returncode == -signal.SIGKILL
     assert all(path.name.startswith('.') for path in tmp_path.iterdir())
     assert len(list(tmp_path.iterdir())) == 2
-    with fetch.building(tmp_path):
+    with fetch.cache_lock(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [fetch.LOCK]
 
 
 def test_others_wait_while_the_cache_is_filled(tmp_path, capsys):
     done = []
     other = threading.Thread(target=lambda: fill(tmp_path, done))
-    with fetch.building(tmp_path):
+    with fetch.cache_lock(tmp_path):
         other.start()
         other.join(0.2)
         assert other.is_alive() and not done
@@ -155,7 +155,7 @@ def test_others_wait_while_the_cache_is_filled(tmp_path, capsys):
 
 
 def fill(folder, done: list) -> None:
-    with fetch.building(folder):
+    with fetch.cache_lock(folder):
         done.append('filled')
 
 

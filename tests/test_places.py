@@ -117,7 +117,7 @@ def test_faces_without_a_home_are_decoded_into_memory(data_root, monkeypatch, ca
 def test_files_of_the_cache_are_open_to_whom_the_user_lets_in(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
-        with fetch.whole(tmp_path / 'file') as file:
+        with fetch.atomic_write(tmp_path / 'file') as file:
             file.write(b'x')
         assert os.umask(mask) == mask
     finally:

@@ -57,7 +57,7 @@ def _unlike(net: str, row: Row, other: Row) -> str | None:
     return None
 
 
-def begun(row: Row, folder: Path | None) -> Row:
+def with_checksum(row: Row, folder: Path | None) -> Row:
     """Return the row with the checksum of the parameters with which it begins.
 
     folder: of the run that has them, if there is one. A line says where its discriminator begins

@@ -18,7 +18,7 @@ def options_of(row: Row, results_root: Path, begin_from: Path | None, places: Pl
     words, root = [], results_root.resolve()
     for place in places.roots or (None,):
         if row.images and fetch.named(place):
-            words += ['--data-root', os.path.abspath(fetch.place(place))]
+            words += ['--data-root', os.path.abspath(fetch.data_root(place))]
     if places.held_out:
         words += ['--held-out', os.path.abspath(places.held_out)]
     if row.images and data_name:

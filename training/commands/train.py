@@ -162,7 +162,7 @@ def _asked(name: str | None, match: str | None, changes: list[str], epochs: str 
     for row, changes_of_one in itertools.product(rows, _combinations(changes)):
         first = registry.canonical(row)
         changed = registry.changed(file.changed(first) if file else first, changes_of_one, epochs)
-        changed = initial.begun(changed, initial.folder_of(results_root, begin_from))
+        changed = initial.with_checksum(changed, initial.folder_of(results_root, begin_from))
         check_data(changed)
         first = registry.canonical(_effective(changed))
         if first.name != row.name:

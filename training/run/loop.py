@@ -15,7 +15,7 @@ from training.steps import rng
 from training.steps.networks import ALONE, Networks
 from training.steps.phases import (
     Diverged,
-    Phase,
+    EpochPlan,
     Progress,
     check_finite,
     n_images,
@@ -86,7 +86,7 @@ def _epoch(networks, images, n_seen: int, row: Row, ctx, phase, progress, on_bat
             'seconds': time.perf_counter() - started}
 
 
-def _settle(progress: Progress, phase: Phase, row: Row) -> None:
+def _settle(progress: Progress, phase: EpochPlan, row: Row) -> None:
     sums = progress.settle()
     if sums is not None and not np.isfinite(sums).all():
         bad = [term for term, total in zip(phase.terms, sums, strict=True)

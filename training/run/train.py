@@ -113,7 +113,7 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
     if options.tensorboard:
         from training.run.tensorboard import Board
         board = Board(options.tensorboard / config['run'], len(progress.records))
-    with signals.held() as asked:
+    with signals.deferred() as asked:
         keeper = checkpoints.Keeper(
             folder, networks, row, options.checkpoint_minutes if workers.count == 1 else math.inf,
             asked, options.command_line)

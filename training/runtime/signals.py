@@ -41,7 +41,7 @@ def at_once(signum: int, frame) -> None:
 
 
 @contextmanager
-def held() -> Iterator[Callable[[], int | None]]:
+def deferred() -> Iterator[Callable[[], int | None]]:
     """Let a first signal within wait to be asked for, and a second end the process at once.
 
     Gives a function that returns the signal that came, or None. What nobody asked for in the

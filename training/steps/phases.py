@@ -15,7 +15,7 @@ from training.steps.networks import Networks
 
 
 @dataclass(frozen=True)
-class Phase:
+class EpochPlan:
     """Epochs of one kind: their name, their step, and what the record of an epoch holds.
 
     begin(networks, row, records) comes before an epoch, watch(networks, held_out, row, ctx) after
@@ -51,10 +51,10 @@ AROUND_EPOCHS = {  # what comes before and after an epoch and the weights, by ki
     kinds.VAEGAN: (vaegan.set_rates, vaegan.held_out_losses, _one)}
 
 
-def plan(row: Row) -> list[Phase]:
+def plan(row: Row) -> list[EpochPlan]:
     """Return the phase of each epoch of a row."""
-    return [Phase(phase.name, STEPS[phase.name](row), phase.terms, *AROUND_EPOCHS[row.kind],
-                  row.kind.watched)
+    return [EpochPlan(phase.name, STEPS[phase.name](row), phase.terms, *AROUND_EPOCHS[row.kind],
+                      row.kind.watched)
             for phase in row.kind.phases for _ in range(getattr(row, phase.epochs_field))]
 
 
@@ -64,7 +64,7 @@ class Diverged(ValueError):
     `record`: of the epoch up to there, its phase marked.
     """
 
-    def __init__(self, what: str, progress: 'Progress', phase: Phase, n_epochs: int):
+    def __init__(self, what: str, progress: 'Progress', phase: EpochPlan, n_epochs: int):
         epoch = len(progress.records)
         super().__init__(f'diverged in epoch {epoch} ({phase.name}, {epoch + 1} of {n_epochs}), '
                          f'batch {progress.batch}: {what} not finite (a smaller lr may help)')
@@ -92,7 +92,7 @@ class Progress:
             self.sums = terms if self.sums is None else self.sums + terms
         return self.sums
 
-    def means(self, phase: Phase) -> dict[str, float]:
+    def means(self, phase: EpochPlan) -> dict[str, float]:
         """Return the means over batches of the terms so far, by name."""
         return dict(zip(phase.terms, (self.settle() / self.batch).tolist(), strict=True))
 
@@ -122,7 +122,7 @@ def n_batches(n_there: int, row: Row) -> int:
     return math.ceil(n_images(n_there, row) / row.batch_size)
 
 
-def check_finite(networks: Networks, progress: Progress, phase: Phase, n_epochs: int) -> None:
+def check_finite(networks: Networks, progress: Progress, phase: EpochPlan, n_epochs: int) -> None:
     """Raise Diverged, with its name, if a value that a checkpoint holds is not finite."""
     for name, array in networks.arrays().items():
         if not nd.all_finite(array, init_output=True).asscalar():

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from training.steps import kernels
 from training.steps.networks import Networks
-from training.steps.phases import Phase, Progress
+from training.steps.phases import EpochPlan, Progress
 from training.storage import files, tensors
 
 FORMAT = 1  # of what is in a checkpoint
@@ -35,7 +35,7 @@ def write(path: Path, networks: Networks, progress: Progress) -> None:
     files.write(path, tensors.pieces({'state': state, 'sha256': digest(state, arrays)}, arrays))
 
 
-def load(path: Path, networks: Networks, epochs: list[Phase], last_batch: int) -> Progress:
+def load(path: Path, networks: Networks, epochs: list[EpochPlan], last_batch: int) -> Progress:
     """Set the networks to a checkpoint, all of it or nothing; return how far the run was.
 
     epochs: the phase of each. last_batch: how many an epoch has. CheckpointError if it is
@@ -126,7 +126,7 @@ def _parse(text: str) -> dict:
     return state
 
 
-def _progress(state: dict, epochs: list[Phase], last_batch: int) -> Progress:
+def _progress(state: dict, epochs: list[EpochPlan], last_batch: int) -> Progress:
     """Return how far the run was; CheckpointError unless a run of that plan can be there."""
     def expect(field: str, condition: bool, expected: str) -> None:
         if not condition:

@@ -10,7 +10,7 @@ from training.experiments.row import Row
 from training.runtime.parallel import Workers
 from training.runtime.signals import Stopped
 from training.steps.networks import Networks
-from training.steps.phases import Phase, Progress, check_finite, n_batches, plan
+from training.steps.phases import EpochPlan, Progress, check_finite, n_batches, plan
 from training.storage import checkpoint_file, unfinished
 from training.storage.checkpoint_file import CheckpointError
 
@@ -42,7 +42,7 @@ class Keeper:
         self.seconds, self.last = 60 * minutes, time.monotonic()
         self.asked_to_stop, self.command = asked_to_stop, command
 
-    def on_batch(self, phase: Phase, progress: Progress, n_batches: int) -> None:
+    def on_batch(self, phase: EpochPlan, progress: Progress, n_batches: int) -> None:
         """Write a checkpoint after a batch if one is due, or if someone asked to stop."""
         if self.asked_to_stop() or time.monotonic() - self.last >= self.seconds:
             check_finite(self.networks, progress, phase, self.row.epochs)
