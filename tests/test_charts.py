@@ -102,16 +102,18 @@ def test_seeds_and_classes_are_whole(figures):
     assert list(figures[1].axes[0].lines[9].get_ydata()) == pytest.approx(3 * [100 / 550])
 
 
-def test_trade_of_error_for_kl_is_whole_and_of_the_runs(figures):
+def test_trade_of_two_measures_is_whole_and_of_the_runs(figures):
     tones = {'0.1': 50, '10': 200}
     study_charts.draw_trade(
         Path(), {label: (20.0 - i, 0.02 + 0.01 * i) for i, label in enumerate(('0.1', '1', '10'))},
-        {label: np.full((4, 28, 28, 1), tone, np.uint8) for label, tone in tones.items()})
+        {label: np.full((4, 28, 28, 1), tone, np.uint8) for label, tone in tones.items()},
+        ('KL, nats', 'squared error'), 'labels: weight of KL')
     figure, = figures
     assert_whole(figure)
     trade, *samples = figure.axes
     assert trade.lines[0].get_xydata().tolist() == [[20, 0.02], [19, 0.03], [18, 0.04]]
     assert [text.get_text() for text in trade.texts] == ['0.1', '1', '10']
+    assert (trade.get_xlabel(), trade.get_ylabel()) == ('KL, nats', 'squared error')
     assert [axis.images[0].get_array()[0, 0].item() for axis in samples] == list(tones.values())
 
 
