@@ -112,7 +112,7 @@ def test_trade_of_two_measures_is_whole_and_of_the_runs(figures):
     assert_whole(figure)
     trade, *samples = figure.axes
     assert trade.lines[0].get_xydata().tolist() == [[20, 0.02], [19, 0.03], [18, 0.04]]
-    assert [text.get_text() for text in trade.texts] == ['0.1', '1', '10']
+    assert [text.get_text() for text in trade.texts] == ['10', '1', '0.1']  # from left to right
     assert (trade.get_xlabel(), trade.get_ylabel()) == ('KL, nats', 'squared error')
     assert [axis.images[0].get_array()[0, 0].item() for axis in samples] == list(tones.values())
 

@@ -1,4 +1,5 @@
 """The page of all runs: its HTML, parsed; in a browser it is tested by test_browser.py."""
+import itertools
 import json
 import re
 import shutil
@@ -118,7 +119,11 @@ def test_runs_are_in_the_published_order_and_reduced_ones_follow(committed):
     for section in text.split('<section class="runs">')[1:]:
         names = re.findall(r'<article class="card" id="([^"]+)"', section)
         order = [[*EXPERIMENTS].index(rows[cards.index(name)].name) for name in names]
-        assert order == sorted(order)
+        kinds = [EXPERIMENTS[rows[cards.index(name)].name].kind.name for name in names]
+        assert [kind for kind, _ in itertools.groupby(kinds)] == [*dict.fromkeys(kinds)]
+        for kind in kinds:
+            of_kind = [place for place, other in zip(order, kinds, strict=True) if other == kind]
+            assert of_kind == sorted(of_kind)
         published = [naming.changes(rows[cards.index(name)]).keys() - {
             'solo_epochs', 'combo_epochs', 'step'} - rows[cards.index(name)].of_pictures()
             or rows[cards.index(name)].name in OURS for name in names]

@@ -136,8 +136,9 @@ def draw_trade(path: Path, runs: dict[str, tuple[float, float]],
     axes = figure.subplots(1, 1 + len(samples), width_ratios=[1.5, *[1] * len(samples)])
     across, up = zip(*runs.values(), strict=True)
     axes[0].plot(across, up, 'o')
-    for label, x, y in zip(runs, across, up, strict=True):
-        axes[0].annotate(label, (x, y), xytext=(5, 5), textcoords='offset points', fontsize=8)
+    for i, (label, dot) in enumerate(sorted(runs.items(), key=lambda run: run[1])):
+        axes[0].annotate(label, dot, xytext=(5, -12 if i % 2 else 5),  # neighbours keep apart
+                         textcoords='offset points', fontsize=8)
     axes[0].set(xlabel=axis_labels[0], ylabel=axis_labels[1])
     axes[0].margins(0.2)
     axes[0].set_ylim(bottom=0)
@@ -146,7 +147,7 @@ def draw_trade(path: Path, runs: dict[str, tuple[float, float]],
         rows = np.split(pictures, int(len(pictures) ** 0.5))
         axis.imshow(grid(rows, pictures.shape[1]), cmap='gray', vmin=0, vmax=255)
         axis.set_axis_off()
-        axis.set_title(f'samples at {label}', fontsize=9)
+        axis.set_title(f'samples: {label}', fontsize=9)
     save(figure, path)
 
 
