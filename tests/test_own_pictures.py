@@ -3,6 +3,7 @@ import csv
 import os
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -143,6 +144,11 @@ def test_pictures_of_any_name_are_drawn_and_encoded(cli, finished, mine, tmp_pat
     assert len([*(tmp_path / 'drawn').glob('0000_*.png')]) == 1
 
 
+def apart(one: Path, other: Path) -> int:
+    """Of 255, between two pictures."""
+    return int(np.abs(read(one).astype(int) - read(other)).max())
+
+
 @pytest.mark.parametrize('suffix', ['npz', 'csv'])
 def test_latents_out_of_a_file_are_drawn(cli, finished, mine, tmp_path, suffix):
     run, where, folder = finished
@@ -157,9 +163,9 @@ def test_latents_out_of_a_file_are_drawn(cli, finished, mine, tmp_path, suffix):
     finally:
         (tmp_path / 'kept').rename(parameters)
     assert status == 0 and out.splitlines() == [str(tmp_path / 'b' / 'sheet.png')], err
-    for i in (0, 69):  # what encode wrote is drawn as reconstruct draws it
+    for i in (0, 69):  # what encode wrote is drawn as reconstruct draws it, by rounded weights
         name = f'{i:04d}_{i:02d}.png'
-        assert (read(tmp_path / 'a' / name) == read(tmp_path / 'b' / name)).all()
+        assert apart(tmp_path / 'a' / name, tmp_path / 'b' / name) <= 1
     # What a user made of them: the mean of two, called z and by no names
     mean = latents.read(file, 5 if run.startswith('Dense') else 4)[1]
     np.savez(tmp_path / 'own.npz', z=mean[:2].mean(axis=0, keepdims=True))
@@ -234,7 +240,8 @@ def test_samples_come_again_and_from_pictures_alone(cli, finished, tmp_path):
                               str(tmp_path / 'z.npz'), *where])
     finally:
         (tmp_path / 'kept').rename(parameters)
-    assert [(tmp_path / 'd' / f'{i:04d}.png').read_bytes() for i in range(5)] == first
+    assert all(apart(tmp_path / 'd' / f'{i:04d}.png', tmp_path / 'b' / f'{i:04d}.png') <= 1
+               for i in range(5))  # weights are rounded there
     assert status == 2 and 'vae.params: not there' in err and not (tmp_path / 'z.npz').exists()
 
 

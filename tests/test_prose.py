@@ -842,6 +842,38 @@ def system_a_on_digits():
 
 # System A on faces
 
+@said(LEARNED,
+      '{minutes:.0f} minutes on one core with other work beside it',
+      '{n_train:,} for training and {held_out:,} held out, so that an epoch has {updates:.0f} '
+      'updates',
+      'What is left of ours is {left[0]:.2f} in the first epoch and {left[1]:.2f} in the fifth, '
+      "of A's {theirs[0]:.2f} and {theirs[1]:.2f}:",
+      'distance between features ({apart[0]:.2f} and {apart[1]:.2f}), the rest is KL, '
+      '{kl[0]:.0f} and {kl[1]:.0f} nats over {latents:,} latents',
+      "decoder's loss is above A's all the time ({dec[0]:.2f} and {dec[1]:.2f}; {a_dec[0]:.2f} "
+      "and {a_dec[1]:.2f}), the discriminator's below it ({disc[0]:.2f} and {disc[1]:.2f}; "
+      '{a_disc[0]:.2f} and {a_disc[1]:.2f})',
+      "the encoder's lies between {val[0]:.1f} and {val[1]:.1f} here, between {a_val[0]:.1f} and "
+      "{a_val[1]:.1f} in A's logs")
+def system_a_on_faces_at_full_size():
+    run = studied('vaegan')['A at full size']['run']
+    lines, logged, row = epochs(run), curve(run), config(run)['row']
+    constant = 8 * 3136 * math.log(2 * math.pi) / 2 * row['beta']
+    ends = lines[0], lines[4]
+    logged_val = [float(line['encoder']) for line in read_csv(
+        RESULTS / 'peer_a_validation_losses.csv') if line['rates'] == 'lr1'][:5]
+    n = config(run)['n_train']
+    return {'minutes': minutes(run), 'n_train': n, 'held_out': evaluation(run)['images'],
+            'updates': updates(run) / 5, 'latents': row['n_latent'],
+            'left': [line['enc_loss'] - constant for line in ends],
+            'theirs': [logged[epoch]['enc_loss'] - constant for epoch in (0, 4)],
+            'apart': [row['beta'] * line['similarity'] - constant for line in ends],
+            'kl': [line['kl'] for line in ends],
+            **{f'{a}{net}': [line[f'{net}_loss'] for line in of] for net in ('dec', 'disc')
+               for a, of in (('', ends), ('a_', (logged[0], logged[4])))},
+            'val': bounds([line['val_enc_loss'] for line in lines]), 'a_val': bounds(logged_val)}
+
+
 def falls(name: str, losses_of_nets: list[list[float]]) -> list[int]:
     """Return how often the rate of each net falls by the logged rule of that name."""
     rule = schedules.RULES['as_logged'][name]

@@ -18,6 +18,7 @@ SHOWN = {  # column of vaegan.csv: header and digits
     **of_measures('mean_squared_error', 'sharpness', 'accuracy', 'frechet_reconstructions',
                   'frechet_samples', 'diversity')}
 A_EPOCHS = 25      # of 100, on digits: as many as an hour and a half allows
+A_FULL_EPOCHS = 5  # on faces, at full size
 FLAW_EPOCHS = 10   # of B as published
 # Faces: all 100 epochs, for the rules of the learning rates count them
 FACES = {'limit': 1200, 'n_latent': 256, 'n_hnodes': 256, 'disc_hnodes': 256,
@@ -25,6 +26,7 @@ FACES = {'limit': 1200, 'n_latent': 256, 'n_hnodes': 256, 'disc_hnodes': 256,
 PAPER = {'combo_epochs': 24, 'grid_from': 3, 'grid_every': 3, 'limit': 2048, 'n_latent': 64,
          'n_hnodes': 256, 'disc_hnodes': 128,
          'vae_base_channels': 16, 'disc_base_channels': 8}
+FULL_TITLE = 'System A on faces: at full size'
 SCHEDULES_TITLE = 'System A on faces: learning rates'
 SCHEDULES = ('lr1', 'lr2', 'lr3', 'lr4', 'lr2_as_logged', 'lr3_as_logged', 'lr4_as_logged')
 
@@ -50,6 +52,8 @@ def comparisons() -> dict[str, dict[str, Row]]:
                          flawed, combo_epochs=FLAW_EPOCHS)},
         'System A on digits': {'A': replace(  # samples and their digits after each epoch
             a, combo_epochs=A_EPOCHS, grid_from=1, grid_every=1)},
+        FULL_TITLE: {'A at full size': replace(
+            EXPERIMENTS['VAEGAN_on_adult/A_2048_100_lr1'], combo_epochs=A_FULL_EPOCHS)},
         SCHEDULES_TITLE: {name: _faces(name) for name in SCHEDULES},
         'System A on faces: two claims': {
             'BatchNorm before, batches of 50, minibatch discrimination': _faces('lr1'),
