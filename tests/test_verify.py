@@ -149,7 +149,7 @@ def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
     row = registry.EXPERIMENTS[SOLO]
     config = {field: kind() for field, kind in run_folder.CONFIG_FIELDS.items()} | {
         'device': 'A', 'data': dict.fromkeys(run_folder.DATA_FIELDS, ''), 'name': row.name,
-        'row': row.configuration()}
+        'row': row.recorded()}
     begun = config | {'versions': {'python': '1'}}
     for device, python in (('A', '1'), ('B', '2'), ('B', '2'), ('B', '3'), ('A', '3')):
         run_folder.write_config(tmp_path, begun)
