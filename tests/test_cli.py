@@ -59,7 +59,7 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
         [f'{i}.png' for i in range(10)] + [
             'strip.png', 'losses.png', 'training_statistics.csv', 'config.json', 'README.md',
             'inputs.png', 'vae.params', 'disc.params', 'pictures.safetensors', 'SHA256SUMS'])
-    assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2\)$', out, re.MULTILINE)
+    assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2, [\d.]+ [MG]B\)$', out, re.MULTILINE)
     assert re.search(r'^epoch 1 combo vae_loss .* s \(2 of 2\)$', out, re.MULTILINE)
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
     assert [line['phase'] for line in lines] == ['solo', 'combo']
@@ -461,12 +461,13 @@ def test_line_a_minute_says_where_an_epoch_is(run, monkeypatch, seconds, n_lines
 @pytest.mark.parametrize('seconds, epoch, left', [
     (600.0, 0, ', 90 min left'), (600.0, 8, ', 10 min left'), (600.0, 9, ''), (5.0, 0, ''),
     (7200.0, 3, ', 12.0 h left')])
-def test_line_of_an_epoch_says_how_long_the_rest_takes(capsys, seconds, epoch, left):
+def test_line_of_an_epoch_says_how_long_the_rest_takes(capsys, monkeypatch, seconds, epoch, left):
+    monkeypatch.setattr(progress_bar.memory, 'peak', lambda: '1.5 GB')
     bar = progress_bar.ProgressBar(10)
     bar.on_epoch({'epoch': epoch, 'phase': 'solo', 'vae_loss': 1.0, 'val_loss': None,
                   'seconds': seconds})
     assert capsys.readouterr().out == (
-        f'epoch {epoch} solo vae_loss 1.0000 {seconds} s ({epoch + 1} of 10{left})\n')
+        f'epoch {epoch} solo vae_loss 1.0000 {seconds} s ({epoch + 1} of 10{left}, 1.5 GB)\n')
 
 
 @pytest.mark.parametrize('command', ['list', 'run', 'strips', 'demo', 'verify', 'launch'])

@@ -7,6 +7,8 @@ import time
 
 from tqdm import tqdm
 
+from training.runtime import memory
+
 REFRESH_SECONDS = 1.0  # reading losses waits for the device, so not at every batch
 LINE_SECONDS = 60.0    # of an epoch between two lines, where there is no terminal
 
@@ -47,12 +49,12 @@ class ProgressBar:
                   f'so far ({self._count(epoch)})', file=sys.stderr, flush=True)
 
     def on_epoch(self, record: dict) -> None:
-        """Print the epoch's line."""
+        """Print the epoch's line, with the most memory that the process has taken so far."""
         shown = ' '.join(f'{k} {record[k]:.4f}' for k in record
                          if k.endswith('_loss') and record[k] is not None)
         tqdm.write(f'epoch {record["epoch"]} {record["phase"]} {shown} '
                    f'{record["seconds"]:.1f} s ({self._count(record["epoch"])}'
-                   f'{self._left(record)})')
+                   f'{self._left(record)}, {memory.peak()})')
         sys.stdout.flush()
         if not self.terminal:
             self.next_refresh = time.monotonic() + LINE_SECONDS
