@@ -60,7 +60,7 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
             'strip.png', 'losses.png', 'training_statistics.csv', 'config.json', 'README.md',
             'inputs.png', 'vae.params', 'disc.params', 'pictures.safetensors', 'SHA256SUMS'])
     assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2, [\d.]+ [MG]B\)$', out, re.MULTILINE)
-    assert re.search(r'^epoch 1 combo vae_loss .* s \(2 of 2\)$', out, re.MULTILINE)
+    assert re.search(r'^epoch 1 combo vae_loss .* s \(2 of 2, [\d.]+ [MG]B\)$', out, re.MULTILINE)
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
     assert [line['phase'] for line in lines] == ['solo', 'combo']
     assert lines[0]['disc_loss'] == '' and float(lines[1]['disc_loss']) > 0
