@@ -20,7 +20,7 @@ from training.reporting import pictures, run_readme
 from training.reporting.statistics import write_statistics
 from training.run import loop, samples
 from training.run.progress_bar import ProgressBar
-from training.runtime import device, memory, signals
+from training.runtime import device, signals
 from training.steps import phases, solo_combo
 from training.steps.networks import ALONE, Networks, make_networks
 from training.storage import checkpoints, parameters, run_folder, unfinished
@@ -87,7 +87,6 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
                 error.__notes__ = ['the last checkpoint stays; go on with: '  # by 3.11: add_note
                                    f'{options.command_line}']
             raise
-    print(f'peak memory of this process: {memory.peak()}')
     print(final)
     return FinishedRun(final, row, dataset, vae, ctx[0])
 

@@ -2,7 +2,8 @@
 
 Of large nets nearly all parameters are the encoder's. This file has the decoder's, and what the
 encoder said of the first held-out images: a few MB, from which strips, samples, interpolations
-and traversals come again to 1 of 255. Weights are rounded to 16 bits, which halves the file.
+and traversals come again to 1 of 255, rarely 2. Weights are rounded to 16 bits, which halves the
+file.
 """
 from pathlib import Path
 
