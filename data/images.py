@@ -52,6 +52,10 @@ class Images:
         """Return the same images, which become channel-first by another layout."""
         return type(self)(self._stored, layout, self._order, self._n_upright)
 
+    def others(self, stored: np.ndarray) -> 'Images':
+        """Return other images (n, h, w, c) uint8 in the layout of these."""
+        return type(self)(stored, self.layout)
+
     def mirrored(self, n: int) -> 'Images':
         """Return the first n images (there are only upright ones), then their mirror images."""
         return type(self)(self._stored, self.layout, np.tile(self._order[:n], 2), n)

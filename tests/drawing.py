@@ -7,7 +7,7 @@ from mxnet import autograd, cpu, nd
 import models
 from data import images
 from models import plain
-from training.evaluation import inference
+from training.evaluation.trained_net import decoder_of
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import explorer
 
@@ -44,7 +44,7 @@ class RandomNet:
             self.vae(*arguments)  # which sets the shapes of parameters
         for parameter in self.vae._collect_params_with_prefix().values():
             parameter.set_data(nd.array(_random(parameter, rng)))
-        self.decoder = inference.decoder_of(self.row, self.vae)
+        self.decoder = decoder_of(self.row, self.vae)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         with autograd.predict_mode():

@@ -2,7 +2,6 @@
 import math
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ from data.images import Images
 from tests.test_models import shape_of, shrunk
 from tests.test_resume import IMAGES, ROW, SHAPE
 from training.commands.wiring import build_nets
-from training.evaluation import classifier, inference, trained_net
+from training.evaluation import classifier
+from training.evaluation.trained_net import FOR_CLASSES, FOR_GRID, TrainedNet
 from training.experiments.registry import EXPERIMENTS
 from training.run import loop
 from training.runtime import parallel
@@ -142,34 +142,29 @@ def rows_of(pictures: np.ndarray) -> list[bytes]:
     return [picture.tobytes() for picture in pictures]
 
 
-SEES_NOISE = SimpleNamespace(decoder=shown)
+def vae(x: nd.NDArray, eps: nd.NDArray) -> tuple:
+    """A net that adds its noise to the image."""
+    return x + shown(eps) - 0.5, None, None
+
+
+vae.decoder = shown
 LATENTS = replace(ROW, n_latent=12)
-BLANK = Images(np.zeros((260, 1, 12, 1), np.uint8))
+GREY = Images(np.full((260, 1, 12, 1), 128, np.uint8))
 
 
-def samples(row, n: int, which: int) -> list[bytes]:
-    return rows_of(inference.sample(SEES_NOISE, row, BLANK, cpu(), n, which))
-
-
-def drawn_again(row, n: int, held_out=BLANK) -> np.ndarray:
-    """By a net that adds its noise to the image."""
-    def vae(x, eps):
-        return x + shown(eps) - 0.5, None, None
-    return inference.generate(vae, held_out, row, cpu(), n)
+def net_of(row, held_out=GREY) -> TrainedNet:
+    return TrainedNet(row, None, vae, cpu(), held_out)
 
 
 def test_every_sample_is_of_noise_of_its_own():
     """Of hundreds and of fixed sets, of seeds, and beside validation pictures."""
-    sets = [samples(row, 250, which) for which in (inference.FOR_GRID, inference.FOR_CLASSES)
-            for row in (LATENTS, replace(LATENTS, seed=1))]
-    grey = Images(np.full((260, 1, 12, 1), 128, np.uint8))
-    sets += [rows_of(drawn_again(row, 250, grey)) for row in (LATENTS, replace(LATENTS, seed=1))]
-    net = trained_net.TrainedNet(LATENTS, None, SEES_NOISE, cpu(), BLANK.shape,
-                                 lambda pixels: BLANK, None)
-    sets += [rows_of(net.sample(250, seed)) for seed in (0, 1)]
+    net, other = (net_of(replace(LATENTS, seed=seed)) for seed in (0, 1))
+    sets = [rows_of(drawn) for one in (net, other) for drawn in (
+        one.fixed_samples(250, FOR_GRID), one.fixed_samples(250, FOR_CLASSES),
+        one.draw_again(250))] + [rows_of(net.sample(250, seed)) for seed in (0, 1)]
     assert len({row for one in sets for row in one}) == len(sets) * 250
     for n in (10, 130):  # a set begins alike, however much of it is drawn
-        assert samples(LATENTS, n, inference.FOR_GRID) == sets[0][:n]
+        assert rows_of(net.fixed_samples(n)) == sets[0][:n]
         assert rows_of(net.sample(n, 0)) == sets[-2][:n]
 
 
@@ -179,7 +174,7 @@ def test_every_reconstruction_is_of_its_own_image():
     noise = np.random.default_rng((2, rng.PICTURES, 0, 0, 0)).standard_normal(
         (250, 12), np.float32).reshape(250, 1, 12, 1)
     expected = np.clip(pixels[:250] / 255 + noise / 10, 0, 1) * 255
-    assert np.abs(drawn_again(row, 250, Images(pixels)) - expected).max() <= 0.51
+    assert np.abs(net_of(row, Images(pixels)).draw_again(250) - expected).max() <= 0.51
 
 
 def test_training_held_out_and_pictures_share_no_noise(cli, mnist_root, tmp_path, monkeypatch):
@@ -189,7 +184,7 @@ def test_training_held_out_and_pictures_share_no_noise(cli, mnist_root, tmp_path
     def watched(*key):
         caller = sys._getframe(1).f_code
         array = noise(*key)
-        place = caller.co_filename, caller.co_name, key[4] if caller.co_name == 'sample' else 0
+        place = caller.co_filename, caller.co_name, key[4] if caller.co_name == '_noise' else 0
         drawn.setdefault((seed, place), []).append(array.ravel()[:3].tobytes())
         return array
     monkeypatch.setattr(rng, 'noise', watched)

@@ -82,6 +82,15 @@ def test_measures_are_taken_some_images_at_a_time(monkeypatch):
     assert np.isnan(metrics.relative(metrics.edge_sharpness, x, flat))
 
 
+def run_of(originals: np.ndarray, drawn: np.ndarray, samples: np.ndarray, labels=None):
+    """A run with those held-out images, and what it makes of them; codes are 0."""
+    return SimpleNamespace(
+        row=EXPERIMENTS[SOLO], images=Images(originals),
+        dataset=SimpleNamespace(labels=(None, labels) if labels is not None else None),
+        codes=lambda n: 2 * (np.zeros((n, 5)),), draw_again=lambda n: drawn[:n],
+        fixed_samples=lambda n, which: samples[:n])
+
+
 class Stub:
     """A classifier of 28 x 28 images that takes a picture's mean for its class and feature."""
 
@@ -90,17 +99,12 @@ class Stub:
         return np.stack([mean, mean ** 2], axis=1), np.rint(mean).astype(int)
 
 
-def test_measures_of_a_classifier_are_of_the_pictures_their_names_say(monkeypatch):
+def test_measures_of_a_classifier_are_of_the_pictures_their_names_say():
     """Originals are 0, 1 .. 9 all over, reconstructions one brighter, samples ten."""
     values = np.arange(10, dtype=np.uint8)
     originals = np.broadcast_to(values[:, None, None, None], (10, 28, 28, 1))
     labels = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 0])
-    row = EXPERIMENTS[SOLO]
-    run = SimpleNamespace(
-        row=row, vae=None, ctx=None, codes=lambda n: (np.zeros((n, 5)), np.zeros((n, 5))),
-        dataset=SimpleNamespace(test=Images(originals), labels=(None, labels)))
-    monkeypatch.setattr(evaluate.inference, 'generate', lambda *_: originals + np.uint8(1))
-    monkeypatch.setattr(evaluate.inference, 'sample', lambda *_: originals + np.uint8(10))
+    run = run_of(originals, originals + np.uint8(1), originals + np.uint8(10), labels)
     found = evaluate.evaluate(run, Stub())['measures']
     assert found['accuracy_of_originals'] == 0.8 and found['accuracy'] == 0  # one too many
     features = Stub()(originals)[0]
@@ -111,13 +115,9 @@ def test_measures_of_a_classifier_are_of_the_pictures_their_names_say(monkeypatc
     assert 'sharpness' not in found and 'sample_sharpness' not in found  # flat originals
 
 
-def test_perfect_pictures_have_no_psnr(monkeypatch):
+def test_perfect_pictures_have_no_psnr():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 28, 28, 1), np.uint8)
-    run = SimpleNamespace(row=EXPERIMENTS[SOLO], vae=None, ctx=None, dataset=SimpleNamespace(
-        test=Images(pixels)), codes=lambda n: (np.zeros((n, 5)), np.zeros((n, 5))))
-    monkeypatch.setattr(evaluate.inference, 'generate', lambda *_: pixels)
-    monkeypatch.setattr(evaluate.inference, 'sample', lambda *_: pixels)
-    found = evaluate.evaluate(run)['measures']
+    found = evaluate.evaluate(run_of(pixels, pixels, pixels))['measures']
     assert 'psnr' not in found and found['ssim'] == found['sharpness'] == found['noise'] == 1
 
 
@@ -135,14 +135,11 @@ def test_originals_with_nothing_of_a_measure_give_no_number(missing, picture):
 @pytest.mark.parametrize('n, said', [(1, 'means nothing'), (18, 'means nothing'),
                                      (128, 'means nothing'), (129, 'mean little'),
                                      (999, 'mean little'), (1000, '')])
-def test_frechet_distance_of_few_images_is_none_or_said_to_mean_little(monkeypatch, n, said):
+def test_frechet_distance_of_few_images_is_none_or_said_to_mean_little(n, said):
     pixels = np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1), np.uint8)
-    run = SimpleNamespace(row=EXPERIMENTS[SOLO], vae=None, ctx=None, dataset=SimpleNamespace(
-        test=Images(pixels), labels=None), codes=lambda n: 2 * (np.zeros((n, 5)),))
-    monkeypatch.setattr(evaluate.inference, 'generate', lambda *_: pixels)
-    monkeypatch.setattr(evaluate.inference, 'sample', lambda *_: pixels)
     random = np.random.default_rng(1)
-    found = evaluate.evaluate(run, lambda of: (random.standard_normal((len(of), 128)), None))
+    found = evaluate.evaluate(run_of(pixels, pixels, pixels), lambda of: (
+        random.standard_normal((len(of), 128)), None))
     assert (FRECHET <= found['measures'].keys()) == (n > 128)
     assert (FRECHET & found['measures'].keys() == set()) == (n <= 128)
     protocol = found['protocol']
@@ -150,15 +147,11 @@ def test_frechet_distance_of_few_images_is_none_or_said_to_mean_little(monkeypat
     assert ('active_latents' in found['measures']) == (n > 1)
 
 
-def test_first_images_alone_are_measured_where_that_is_asked(monkeypatch):
+def test_first_images_alone_are_measured_where_that_is_asked():
     pixels = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1), np.uint8)
-    asked = []
-    run = SimpleNamespace(row=EXPERIMENTS[SOLO], vae=None, ctx=None, dataset=SimpleNamespace(
-        test=Images(pixels)), codes=lambda n: asked.append(n) or 2 * (np.zeros((n, 5)),))
-    monkeypatch.setattr(evaluate.inference, 'generate', lambda *of: pixels[:of[-1]] // 2)
-    monkeypatch.setattr(evaluate.inference, 'sample', lambda *of: pixels[:of[-2]])
+    run = run_of(pixels, pixels // 2, pixels)
     few, whole = evaluate.evaluate(run, n_images=2), evaluate.evaluate(run, n_images=60)
-    assert (few['images'], whole['images'], asked) == (2, 6, [2, 6])
+    assert (few['images'], whole['images']) == (2, 6)
     assert few['protocol'].startswith('The first 2 held-out') and whole['protocol'][:4] == 'All '
     assert few['measures']['mean_squared_error'] == pytest.approx(
         ((pixels[:2] / 255 - pixels[:2] // 2 / 255) ** 2).mean())

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mxnet import cpu, nd
 from PIL import Image
 
 from data.images import Images
@@ -49,7 +48,7 @@ def test_nearest_image_is_one_that_was_trained_on(mirror):
     row = replace(EXPERIMENTS[SOLO], vae='ConvDecoder', disc='ConvDisc', pixel_loss=None,
                   solo_epochs=0, combo_epochs=1, limit=20, mirror=mirror)
     run = SimpleNamespace(row=row, dataset=SimpleNamespace(train=Images(stored)),
-                          samples=lambda n: stored[20:20 + n])
+                          fixed_samples=lambda n: stored[20:20 + n])
     _, errors, ((_, shown), (_, nearest)) = explore.explore(run)['nearest']
     assert (shown == stored[20:30]).all() and all(float(error) > 0.05 for error in errors)
     trained_on = {image.tobytes() for image in stored[:20]}
@@ -91,16 +90,14 @@ def test_interpolation_and_traversals_change_what_their_labels_say():
     mean *= spread
     drawn_latents = []
 
-    def decoder(z):
-        z = z.asnumpy()
+    def draw(z):
         drawn_latents.append(z)
-        x = np.full((len(z), 1, 28, 28), 0.5, np.float32)
+        x = np.full((len(z), 1, 28, 28), 0.5)
         x[:, 0, 0, :5] += z / 10
-        return nd.array(x)
+        return images.to_pixels(x)
 
     images = Images(rng.integers(0, 256, (20, 28, 28, 1), np.uint8))
-    run = SimpleNamespace(dataset=SimpleNamespace(test=images), ctx=cpu(),
-                          vae=SimpleNamespace(decoder=decoder),
+    run = SimpleNamespace(images=images, draw=draw,
                           codes=lambda n: (mean[:n], np.zeros((n, 5))), n_measured=20,
                           kl_per_latent=lambda: (mean ** 2).mean(axis=0) / 2)
     figures = explore._of_latents(run, (3, 5))

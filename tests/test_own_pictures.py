@@ -14,7 +14,8 @@ from PIL import Image
 from data.images import Images
 from models.vae import VAE
 from training.evaluation import metrics
-from training.evaluation.trained_net import TrainedNet, path
+from training.evaluation.interpolation import path
+from training.evaluation.trained_net import TrainedNet
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import latents
 from training.storage import run_folder
@@ -82,7 +83,7 @@ def test_latent_is_sampled_with_its_standard_deviation():
     vae = SimpleNamespace(encoder=lambda x: nd.array(np.full((len(x), 2), (0.5, np.log(0.01)))),
                           split=VAE.split, decoder=lambda z: z.reshape((-1, 1, 1, 1)))
     row = replace(EXPERIMENTS[DIGITS], n_latent=1)
-    net = TrainedNet(row, None, vae, cpu(), (1, 1, 1), Images, None)
+    net = TrainedNet(row, None, vae, cpu(), Images(np.zeros((0, 1, 1, 1), np.uint8)))
     pictures = np.zeros((4000, 1, 1, 1), np.uint8)
     drawn, mean, logvar = net.reconstruct(pictures, seed=1)
     assert (drawn / 255).std() == pytest.approx(0.1, rel=0.05)

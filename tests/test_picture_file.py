@@ -7,8 +7,10 @@ import pytest
 from mxnet import cpu
 from PIL import Image
 
+from data.images import Images
 from models.vae import VAE
-from training.evaluation import inference
+from training.evaluation.trained_net import TrainedNet
+from training.experiments.registry import EXPERIMENTS
 from training.reporting import pictures
 from training.storage import picture_file, run_folder
 
@@ -120,7 +122,7 @@ def test_measures_of_all_images_need_the_parameters(cli, tmp_path, data_root):
     assert status == 2 and 'expected less than the 24 held-out images' in err
 
 
-def test_encoder_gets_few_images_at_once():
+def test_encoder_gets_few_images_at_once(monkeypatch):
     batches = []
 
     class Net:
@@ -128,9 +130,10 @@ def test_encoder_gets_few_images_at_once():
 
         def encoder(self, x):
             batches.append(len(x))
-            return x
+            return x.reshape((len(x), -1))
 
-    images = np.random.default_rng(0).random((25, 4), np.float32)
-    mean, logvar = inference.encode(Net(), images, cpu(), 25)
+    held_out = Images(np.random.default_rng(0).integers(0, 256, (25, 1, 4, 1), np.uint8))
+    monkeypatch.setattr(TrainedNet, 'n_measured', 20)
+    codes = TrainedNet(EXPERIMENTS[CONV], None, Net(), cpu(), held_out).codes(25)
     assert batches == [10, 10, 5]  # of a run's end, where training's memory is still taken
-    assert np.array_equal(np.concatenate([mean, logvar], axis=1), images)
+    assert np.array_equal(np.concatenate(codes, axis=1), held_out[np.arange(25)].reshape(25, 4))

@@ -57,12 +57,11 @@ def _held_out(row: Row, config: dict, folder: Path, places: Places, skip_bad: bo
 
     From the data, or where these are not here the ten that stand beside results.
     """
-    from training.evaluation import finished_run
     from training.storage import picture_file
     try:
         dataset = load_data(row, places, skip_bad)
-        finished_run.check_data(config, dataset, folder)
-    except (MissingDataError, finished_run.OtherDataError):
+        opening.check_data(config, dataset, folder)
+    except (MissingDataError, opening.OtherDataError):
         dataset = None if places else validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
@@ -75,10 +74,9 @@ def _net(folder: Path, config: dict, originals, ctx: str) -> explorer.Net:
     from models import plain  # MXNet: after the process is set up
     from training.storage import picture_file
     row, vae = trained.row, trained.vae
-    shape = table.get(row.data).sized(row.image_size).shape
     encoder, absent, codes = None, 'a plain GAN: it has no encoder', (None, None)
     if row.encodes and (folder / run_folder.PARAMETERS).exists():
-        encoder, absent = plain.layers(vae.encoder, shape), ''
+        encoder, absent = plain.layers(vae.encoder, trained.shape), ''
         codes = trained.encode(originals)
         if (n := plain.n_parameters(encoder)) > MOST_VALUES:
             encoder, absent = None, f'its encoder is too large for a page ({n:,} parameters)'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data import DataError, table
 from data.fetch import Places
-from training.commands import errors
+from training.commands import errors, opening
 from training.commands.runs import add_to_folder, chosen_runs, evaluate_run, load_run
 from training.commands.wiring import published_rows, resolve_devices, tables_root
 from training.evaluation.measures import on_few
@@ -20,7 +20,7 @@ def strips_command(args) -> None:
     published = published_rows()
     for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
                            args.places, args.skip_bad):
-        pixels, originals = run.pictures()
+        pixels, originals = run.validation_pictures()
         drawn = pictures.write_pictures(run.folder, pixels, originals)
         drawn += run_readme.draw_curves(run.folder, run.row, published.get(run.row.name, {}))
         add_to_folder(run, *drawn)
@@ -45,7 +45,7 @@ def explore_command(args) -> None:
     for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
                            args.places, args.skip_bad):
         from training.evaluation.explore import explore  # MXNet: after the process is set up
-        n = len(run.dataset.test)
+        n = len(run.images)
         if run.row.encodes and max(args.between) >= n:
             raise ExperimentError(f'--between {max(args.between)}: expected less than the {n} '
                                   'held-out images')
@@ -88,13 +88,12 @@ def verify_command(args) -> None:
 def _draw_again(folder: Path, ctx, places: Places, skip_bad: bool,
                 findings: verify.Findings) -> None:
     """Compare the strip with one drawn from the parameters, where these and the data are."""
-    from training.evaluation.finished_run import OtherDataError
     if not run_folder.is_drawable(folder):
         findings.notes.append(f'strip not drawn again: {run_folder.PARAMETERS} is not here')
         return
     try:
         run = load_run(folder, ctx, places, skip_bad)
-    except (DataError, OtherDataError) as error:
+    except (DataError, opening.OtherDataError) as error:
         findings.notes.append(f'strip not drawn again: {errors.one_line(error)}')
         return
-    verify.compare_strip(folder, *run.pictures(), findings)
+    verify.compare_strip(folder, *run.validation_pictures(), findings)

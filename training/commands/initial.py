@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from training.commands import opening
 from training.experiments.row import ExperimentError, Row
 from training.storage import files, finding, run_folder
 
@@ -27,12 +28,11 @@ def files_of(row: Row, folder: Path | None) -> dict[str, Path]:
 
 def _of_run(row: Row, folder: Path) -> tuple[dict[str, Path], str | None]:
     """Return the files that a row takes of a run, and why not the discriminator's, or nothing."""
-    from training.evaluation import finished_run
     config = run_folder.read_config(folder)
     other = run_folder.row_of(config, folder)
     if unlike := _unlike('vae', row, other):
         raise ExperimentError(f'--from {folder}: parameters of another net ({unlike})')
-    found = {'vae': finished_run.parameters_of(config, folder)}
+    found = {'vae': opening.parameters_file(config, folder, whole=True)}
     if not row.combo_epochs:
         return found, None
     disc = folder / run_folder.PARAMETERS_OF.format('disc')

@@ -11,6 +11,10 @@ if TYPE_CHECKING:  # it imports MXNet
     from training.evaluation.trained_net import TrainedNet
 
 
+class OtherDataError(ValueError):
+    """Data that are not those of a run; the message is for the user."""
+
+
 def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
              ctx: str = 'cpu') -> 'TrainedNet':
     """Return the `TrainedNet` of a finished run: it draws, encodes and measures. It needs no data.
@@ -24,25 +28,50 @@ def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
     DeviceError if the device cannot be used; ImportError if MXNet cannot be imported.
     """
     import models  # noqa: F401  imports MXNet
-    from data import images, own
-    from training.evaluation import finished_run
-    from training.evaluation.trained_net import TrainedNet
+    from data import own
     from training.runtime import device
     context = device.resolve_all(ctx)[0]
     folder = finding.named(Path(results_root), str(run))
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
-    shape = table.get(row.data).sized(row.image_size).shape
+    images = no_images(row)
     path = parameters_file(config, folder)
-    vae, _ = load_vae(row, shape, path, context)
     no_encoder = ''
     if not row.encodes:
         no_encoder = f'{run}: a plain GAN has no encoder'
     elif path.name == run_folder.PICTURES:
-        no_encoder = finished_run.absent(config, folder)
-    return TrainedNet(row, folder, vae, context, shape,
-                      lambda pixels: images.Images(pixels, row.layout),
-                      lambda paths: own.read(paths, shape)[1], no_encoder)
+        no_encoder = absent(config, folder)
+    return load_net(row, folder, path, context, images, no_encoder=no_encoder,
+                    read_files=lambda paths: own.read(paths, images.shape)[1])
+
+
+def no_images(row: Row):
+    """Return `data.images.Images` without images, of the size and layout of a row's."""
+    import numpy as np
+
+    from data import images
+    channels, *size = table.get(row.data).sized(row.image_size).shape
+    return images.Images(np.zeros((0, *size, channels), np.uint8), row.layout)
+
+
+def load_net(row: Row, folder: Path, path: Path, ctx, images, dataset=None,
+             **known) -> 'TrainedNet':
+    """Return the `TrainedNet` of a finished run.
+
+    path: of `parameters_file`. images, dataset and what else is known: the net's fields.
+    ParamsError or PictureFileError if the file is damaged, or another net's.
+    """
+    import models
+    from training.evaluation.trained_net import TrainedNet, decoder_of
+    from training.storage import parameters, picture_file
+    vae, kept = models.build_vae(row, images.shape), None
+    if path.name == run_folder.PICTURES:
+        arrays, kept = picture_file.load(path)
+        parameters.give(decoder_of(row, vae), arrays, path, ctx)
+    else:
+        parameters.load(vae, path, ctx)
+    vae.hybridize(static_alloc=True)
+    return TrainedNet(row, folder, vae, ctx, images, dataset, kept, **known)
 
 
 def parameters_file(config: dict, folder: Path, whole: bool = False) -> Path:
@@ -51,28 +80,26 @@ def parameters_file(config: dict, folder: Path, whole: bool = False) -> Path:
     vae.params or, where that is not there, pictures.safetensors, which has no encoder. whole:
     the encoder is needed. ParamsError if it is not there.
     """
-    from training.evaluation import finished_run
-    pictures = folder / run_folder.PICTURES
-    if not whole and pictures.exists() and not (folder / run_folder.PARAMETERS).exists():
-        return pictures
-    return finished_run.parameters_of(config, folder)
+    path, pictures = folder / run_folder.PARAMETERS, folder / run_folder.PICTURES
+    if not path.exists():
+        if not whole and pictures.exists():
+            return pictures
+        from training.storage import parameters
+        raise parameters.ParamsError(absent(config, folder))
+    return path
 
 
-def load_vae(row: Row, shape: tuple[int, int, int], path: Path, ctx) -> tuple:
-    """Return the net of a finished run, and what its file keeps of the encoder in its place.
+def absent(config: dict, folder: Path) -> str:
+    """Return what to tell a user where a finished run's parameters are not there."""
+    return (f'{folder / run_folder.PARAMETERS}: not there (parameters of most runs are not kept '
+            f'in git); make them with: {config["command"]} --force')
 
-    shape: channels, height and width of an image. path: of `parameters_file`; of vae.params
-    nothing is kept in the encoder's place. ParamsError or PictureFileError if the file is
-    damaged, or another net's.
-    """
-    import models
-    from training.evaluation import inference
-    from training.storage import parameters, picture_file
-    vae, kept = models.build_vae(row, shape), None
-    if path.name == run_folder.PICTURES:
-        arrays, kept = picture_file.load(path)
-        parameters.give(inference.decoder_of(row, vae), arrays, path, ctx)
-    else:
-        parameters.load(vae, path, ctx)
-    vae.hybridize(static_alloc=True)
-    return vae, kept
+
+def check_data(config: dict, dataset, folder: Path) -> None:
+    """Raise OtherDataError unless the data are those that a finished run was trained on."""
+    if dataset.source['sha256'] != config['data']['sha256']:
+        apart = config['data'].get('held_out')
+        raise OtherDataError(
+            f'{folder / run_folder.CONFIG}: trained on data with sha256 '
+            f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}'
+            + (f'; it held out the pictures of {apart}, which --held-out names' if apart else ''))

@@ -20,7 +20,7 @@ from training.storage import files, finding, run_folder
 
 def load_run(folder: Path, ctx, places: Places = USUAL, skip_bad: bool = False,
              whole: bool = False):
-    """Return a `FinishedRun` with its data and parameters.
+    """Return the `TrainedNet` of a finished run with its data.
 
     Where its parameters are not here it comes from pictures.safetensors, and then also without
     its data, or with others in their usual place: strips need the ten validation images only,
@@ -28,48 +28,40 @@ def load_run(folder: Path, ctx, places: Places = USUAL, skip_bad: bool = False,
     the data are needed. FolderError, ParamsError, DataError or OtherDataError if something is
     missing, or the data are others.
     """
-    import models  # noqa: F401  imports MXNet
-    from training.evaluation import finished_run
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     path = opening.parameters_file(config, folder, whole)
     from_pictures = path.name == run_folder.PICTURES
     try:
         dataset = load_data(row, places, skip_bad)
-        finished_run.check_data(config, dataset, folder)
-    except (MissingDataError, finished_run.OtherDataError):
+        opening.check_data(config, dataset, folder)
+    except (MissingDataError, opening.OtherDataError):
         dataset = None
         if from_pictures and not places:
             dataset = validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
-    vae, kept = opening.load_vae(row, dataset.shape, path, ctx)
-    return finished_run.FinishedRun(folder, row, dataset, vae, ctx, kept)
+    return opening.load_net(row, folder, path, ctx, dataset.test, dataset)
 
 
 def validation_images(row: Row, config: dict, root: Path):
     """Return a data set of the ten validation images that stand beside results, if they do."""
-    import numpy as np
-
-    from data import images, loading
-    entry = table.get(row.data).sized(row.image_size)
-    channels, *size = entry.shape
-    stored = np.zeros((0, *size, channels), np.uint8)
+    from data import loading
+    names = table.ORIGINALS[table.get(row.data).kind]
+    images = test = opening.no_images(row)
     if row.encodes:
-        stored = pictures.read_originals(
-            root / naming.originals_name(row), table.ORIGINALS[entry.kind],
-            config['data']['sha256'][:8], size)
-    if stored is None:
-        return None
-    test = images.Images(stored, row.layout)
-    return loading.Dataset(images.Images(stored[:0], row.layout), test, entry.shape, None,
-                           config['data'], (), table.ORIGINALS[entry.kind])
+        stored = pictures.read_originals(root / naming.originals_name(row), names,
+                                         config['data']['sha256'][:8], images.shape[1:])
+        if stored is None:
+            return None
+        test = images.others(stored)
+    return loading.Dataset(images, test, images.shape, None, config['data'], (), names)
 
 
 def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,
                 places: Places = USUAL, skip_bad: bool = False,
                 whole: bool = False) -> Iterator:
-    """Yield the `FinishedRun` that a user named, or those of a pattern that can be drawn again.
+    """Yield the run that a user named, or those of a pattern that can be drawn again, loaded.
 
     root: the folder of results. match: a shell pattern; none: the name counts. ctx: a `--ctx`
     value. places, skip_bad: of `load_data`. whole: from their parameters, not from
@@ -103,9 +95,9 @@ def add_to_folder(run, *names: str) -> None:
 
 
 def evaluate_run(run, places: Places = USUAL, skip_bad: bool = False) -> dict:
-    """Measure a `FinishedRun` over all held-out images, keep that in its folder, return it.
+    """Return the measures of a run over all held-out images, and keep them in its folder.
 
-    places, skip_bad: of `load_data`, as its data were loaded.
+    run: a `TrainedNet` with its data. places, skip_bad: of `load_data`, as its data were loaded.
     """
     from training.evaluation.evaluate import evaluate
     evaluation = evaluate(run, load_classifier(run.row, run.dataset, run.ctx, places,

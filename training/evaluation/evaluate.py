@@ -1,17 +1,17 @@
 """What a finished run's net is worth, over its held-out images."""
-from training.evaluation import inference, measures
+from training.evaluation import measures, trained_net
 
 PROTOCOL = '; BatchNorm with its running statistics; pictures rounded to bytes.'
 
 
 def evaluate(run, classifier=None, n_images: int | None = None) -> dict:
-    """Return the measures of a `FinishedRun`, and how they were taken.
+    """Return the measures of a `TrainedNet` with its data, and how they were taken.
 
     classifier: (n, h, w, c) uint8 -> features (n, f) and classes (n,), of the data's labels
     where they have some; without it some measures are missing. n_images: how many held-out
     images, the first; none: all.
     """
-    there = len(run.dataset.test)
+    there = len(run.images)
     n = min(n_images or there, there)
     shown = 'All held-out images' if n == there else f'The first {n} held-out images'
     again = ', drawn again from one keyed sample of their latent each' if run.row.encodes else ''
@@ -23,11 +23,8 @@ def evaluate(run, classifier=None, n_images: int | None = None) -> dict:
 
 def _outputs(run, classifier, n: int) -> measures.Outputs:
     """Return what the net makes of the first n held-out images."""
-    images = run.dataset.test
-    pictures = {
-        'originals': images.first(n),
-        'drawn': inference.generate(run.vae, images, run.row, run.ctx, n),
-        'samples': inference.sample(run.vae, run.row, images, run.ctx, n, inference.FOR_CLASSES)}
+    pictures = {'originals': run.images.first(n), 'drawn': run.draw_again(n),
+                'samples': run.fixed_samples(n, trained_net.FOR_CLASSES)}
     latents = {}
     if run.row.encodes:
         pictures['reconstructions'] = pictures['drawn']

@@ -7,7 +7,6 @@ seed.
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from training.evaluation import inference
 from training.steps import phases
 
 SIDE = 8            # of the square of samples
@@ -21,11 +20,11 @@ AT_ONCE = 2000      # training images
 def explore(run, between: tuple[int, int] = (0, 1)) -> dict[str, tuple]:
     """Return by name a figure's title, headers of its columns and its rows, for `draw_rows`.
 
-    run: a `FinishedRun`; of a plain GAN there are two figures. between: two held-out images, by
-    their places.
+    run: a `TrainedNet` with its data; of a plain GAN there are two figures. between: two held-out
+    images, by their places.
     """
     row = run.row
-    square = run.samples(SIDE ** 2)
+    square = run.fixed_samples(SIDE ** 2)
     figures = {'samples': (f'{SIDE ** 2} samples from the prior', None,
                            [('', part) for part in np.split(square, SIDE)])}
     if row.encodes:
@@ -42,24 +41,19 @@ def explore(run, between: tuple[int, int] = (0, 1)) -> dict[str, tuple]:
 
 def _of_latents(run, between: tuple[int, int]) -> dict:
     """Return the interpolation between two images, and traversals of latents of the first."""
-    images = run.dataset.test
-
-    def decode(z: np.ndarray) -> np.ndarray:
-        return inference.decode(run.vae, images, run.ctx, z.astype(np.float32))
-
     kl = run.kl_per_latent()                                            # (z,)
     start, end = run.codes(max(between) + 1)[0][[*between]]             # (z,) each
     parts = np.linspace(0, 1, N_STEPS)
     path = start + parts[:, None] * (end - start)                       # (steps, z)
-    first, last = (images.between(i, i + 1) for i in between)
-    interpolation = np.concatenate([first, decode(path), last])
+    first, last = (run.images.between(i, i + 1) for i in between)
+    interpolation = np.concatenate([first, run.draw(path), last])
     largest = np.argsort(-kl, kind='stable')[:N_TRAVERSED]
     values = np.linspace(-REACH, REACH, N_STEPS)
     traversals = []
     for latent in largest:
         z = np.tile(start, (N_STEPS, 1))
         z[:, latent] = values
-        traversals.append((f'latent {latent}\nKL {kl[latent]:.2f}', decode(z)))
+        traversals.append((f'latent {latent}\nKL {kl[latent]:.2f}', run.draw(z)))
     return {
         'interpolation': (f'From held-out image {between[0]} to {between[1]}, by their means',
                           ['original', *(f'{part:.0%}' for part in parts), 'original'],

@@ -7,13 +7,13 @@ import math
 import mmap
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mxnet
 import numpy as np
 
-from training.evaluation.finished_run import FinishedRun
+from training.evaluation.trained_net import TrainedNet
 from training.experiments import early_stopping, naming
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, run_readme
@@ -49,7 +49,7 @@ class Options:
 
 
 def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
-          workers=ALONE, feature_disc=None, classifier=None) -> FinishedRun | None:
+          workers=ALONE, feature_disc=None, classifier=None) -> TrainedNet | None:
     """Train one row; its folder gets its name when it is whole.
 
     feature_disc: of a VAE/GAN, the discriminator with its features. classifier: of its samples.
@@ -71,11 +71,11 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
         if final.exists() and not options.force:
             raise ExperimentError(f'{final}: {run_folder.IN_THE_WAY}')
         config = _config(row, dataset, device.describe(ctx, workers.count), options)
+        run = TrainedNet(row, folder, vae, ctx[0], dataset.test, dataset)
         try:
-            _train_epochs(row, dataset, networks, ctx, folder, config, options, workers,
-                          classifier)
+            _train_epochs(run, networks, ctx, config, options, workers, classifier)
             reserve.close()
-            _finish(FinishedRun(folder, row, dataset, vae, ctx[0]), networks, ctx, options)
+            _finish(run, networks, ctx, options)
             if options.keep_checkpoint:
                 kept = unfinished.keep_last(folder)
                 print(f'{kept.name}: {kept.stat().st_size / 1e6:.0f} MB kept, for --more')
@@ -88,12 +88,13 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
                                    f'{options.command_line}']
             raise
     print(final)
-    return FinishedRun(final, row, dataset, vae, ctx[0])
+    return replace(run, folder=final)
 
 
-def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path,
-                  config: dict, options: Options, workers, classifier) -> None:
+def _train_epochs(run: TrainedNet, networks: Networks, ctx: list, config: dict,
+                  options: Options, workers, classifier) -> None:
     """Train all epochs that are still to be trained, with a checkpoint after each."""
+    row, dataset, folder = run.row, run.dataset, run.folder
     goes_on = unfinished.checkpoints_in(folder)
     merged = unfinished.merged_config(folder, config) if goes_on else config
     if options.continued and not goes_on:
@@ -125,14 +126,13 @@ def _train_epochs(row: Row, dataset, networks: Networks, ctx: list, folder: Path
                                      on_batch, workers):
                 write_statistics(folder, progress.records, row.kind)
                 bar.on_epoch(record)
-                now = FinishedRun(folder, row, dataset, networks.vae, ctx[0])
                 if options.snapshot_every and not (record['epoch'] + 1) % options.snapshot_every:
-                    pictures.write_snapshot(folder, record['epoch'] + 1, *now.pictures())
+                    pictures.write_snapshot(folder, record['epoch'] + 1,
+                                            *run.validation_pictures())
                 if board:
-                    board.add(record, pictures.strip(*now.pictures()))
+                    board.add(record, pictures.strip(*run.validation_pictures()))
                 if samples.due(row, record['epoch'] + 1):
-                    samples.keep(folder, networks.vae, row, dataset.test, ctx[0],
-                                 record['epoch'] + 1, classifier)
+                    samples.keep(run, record['epoch'] + 1, classifier)
                 if early_stopping.is_new_low(row, progress.records):
                     _save(networks, folder, run_folder.BEST)
                 keeper.on_epoch(progress)
@@ -154,7 +154,7 @@ def _save(networks: Networks, folder: Path, name: str) -> None:
             parameters.save(getattr(networks, net), folder / name.format(net))
 
 
-def _finish(run: FinishedRun, networks: Networks, ctx: list, options: Options) -> None:
+def _finish(run: TrainedNet, networks: Networks, ctx: list, options: Options) -> None:
     """Write all that a finished run leaves besides its statistics."""
     if early_stopping.keeps_best(run.row):
         for net in filter(lambda net: getattr(networks, net), ('vae', 'disc')):
@@ -163,7 +163,7 @@ def _finish(run: FinishedRun, networks: Networks, ctx: list, options: Options) -
     if len(ctx) > 1:  # pictures are of what the file holds: the mean of running statistics
         parameters.load(run.vae, run.folder / run_folder.PARAMETERS, run.ctx)
     run.keep_pictures()
-    pixels, originals = run.pictures()
+    pixels, originals = run.validation_pictures()
     pictures.write_pictures(run.folder, pixels, originals)
     if originals is not None:
         pictures.write_originals(options.results_root / naming.originals_name(run.row), originals,

@@ -94,9 +94,9 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
     drawn = {}
     for layout, row in compared[LAYOUTS].items():
         run = runs.load(runs.folder(row))
-        images = run.dataset.test
+        images = run.images
         channels = np.rint(images[np.arange(N_DRAWN)] * 255).astype(np.uint8)  # (n, c, h, w)
-        drawn[layout] = channels, run.pictures()[0][:N_DRAWN]
+        drawn[layout] = channels, run.validation_pictures()[0][:N_DRAWN]
     study_charts.draw_layouts(path, images.first(N_DRAWN), drawn)
 
 

@@ -42,7 +42,7 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
     study_charts.draw_trade(
         path, {label: (float(line['kl']), float(line['mean_squared_error']))
                for label, line in zip(rows, lines, strict=True)},
-        {label: runs.load(runs.folder(row)).samples(SIDE ** 2)
+        {label: runs.load(runs.folder(row)).fixed_samples(SIDE ** 2)
          for label, row in rows.items() if row.kl_weight in SAMPLED},
         ('KL, nats', 'squared error'), 'labels: weight of KL')
 

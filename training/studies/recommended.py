@@ -68,7 +68,8 @@ def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
     study_charts.draw_trade(
         path, {label: (float(line['psnr']), float(line['frechet_samples']))
                for label, line in of_grid.items()},
-        {label: runs.load(runs.folder(row)).samples(36) for label, row in compared[NETS].items()},
+        {label: runs.load(runs.folder(row)).fixed_samples(36)
+         for label, row in compared[NETS].items()},
         ('PSNR, dB', 'Frechet distance of samples'), 'labels: weight, epochs')
 
 

@@ -16,8 +16,8 @@ STRIP_WIDTH = 640  # pixels, of a strip in a table
 class Runs:
     """Finished runs: the folder they are in, and how a text links to them.
 
-    prefix: of links, from where the text stands to `root`. load: folder -> `FinishedRun`, where
-    parameters are needed.
+    prefix: of links, from where the text stands to `root`. load: folder -> `TrainedNet` with
+    its data, where parameters are needed.
     """
     root: Path
     prefix: str = ''
