@@ -20,6 +20,7 @@ from training.commands import (
     train,
 )
 from training.evaluation.measures import in_tables
+from training.experiments.groups import COMBO_STEPS
 from training.reporting.published import RESULTS
 from training.studies import STUDIES
 from training.studies.mixes import BASELINE
@@ -81,7 +82,7 @@ def _run(sub: argparse.ArgumentParser, images: Path) -> None:
                      action=options.HoldOut,
                      help='hold out this share of faces, or the pictures of a folder or zip, in '
                           'place of the published split')
-    sub.add_argument('--step', metavar='published|shared',
+    sub.add_argument('--step', metavar='|'.join(COMBO_STEPS),
                      help='pass images through the VAE three times in a combo step, or once')
     sub.add_argument('--layout', metavar='reshape|transpose',
                      help='how images become channel-first: reshape, as the original did, cuts '
@@ -178,8 +179,8 @@ def _time(sub: argparse.ArgumentParser, images: Path) -> None:
                      help='rows to time (default: ConvVAE + ResNet)')
     sub.add_argument('--steps', metavar='N', type=options.count, default=10,
                      help='number of timed steps of each kind, after a warm-up (default: 10)')
-    sub.add_argument('--step', choices=('published', 'shared', 'both'), default='both',
-                     help='which combo step to time (default: both)')
+    sub.add_argument('--step', choices=(*COMBO_STEPS, 'all'), default='all',
+                     help='which combo step to time (default: all)')
     sub.add_argument('--from-runs', action='store_true',
                      help='take the seconds of finished runs of the four published mixes '
                           'instead of timing steps')

@@ -23,7 +23,7 @@ def time_command(args) -> None:
     if rows:
         ctx = resolve_devices(args.ctx)
         for row in rows:
-            asked = row.STEPS if args.step == 'both' else (args.step,)
+            asked = row.STEPS if args.step == 'all' else (args.step,)
             steps = [step for step in row.STEPS if step in asked] or row.STEPS
             seconds = {step: _epoch_seconds(replace(row, step=step), args.steps, ctx)
                        for step in steps}

@@ -13,6 +13,8 @@ from training.experiments.fields import (
     share,
 )
 
+COMBO_STEPS = 'published', 'shared'  # kinds of combo step
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
@@ -119,7 +121,7 @@ class SoloCombo(Optimisation):
                           'held-out loss; none: of the last one, or as stop_after says', None,
                           choices=('best',), late=True)
     step: str = of('combo step: three latents of an image, or one', 'published',
-                   choices=('published', 'shared'))
+                   choices=COMBO_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import ClassVar
 from training.experiments import kinds
 from training.experiments.fields import ExperimentError, check
 from training.experiments.groups import (
+    COMBO_STEPS,
     Balance,
     Balanced,
     ConvVariants,
@@ -86,7 +87,7 @@ class Row:
 @dataclass(frozen=True, kw_only=True)
 class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
     """A VAE on a pixel-by-pixel loss, alone or against a discriminator; or a plain GAN."""
-    STEPS: ClassVar[tuple[str, ...]] = ('published', 'shared')
+    STEPS: ClassVar[tuple[str, ...]] = COMBO_STEPS
     optimizer: ClassVar[str] = 'adam'
     adam_beta1: ClassVar[float] = 0.9
     adam_beta2: ClassVar[float] = 0.999
