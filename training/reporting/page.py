@@ -47,16 +47,17 @@ def write(root: Path, images: Path, studies: dict[str, list[str]], published: di
         raise run_folder.FolderError(f'{images}: no finished runs; {finding.ELSEWHERE}')
     sections = _sections(runs)
     runs = [run for section in sections for run in section['runs']]
+    columns = _columns(runs)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True,
                                      undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
     page = environment.get_template(NAME).render(
-        runs=runs, sections=sections, columns=_columns(runs),
+        runs=runs, sections=sections, columns=columns,
         comparable={'Studies': _compared(runs, studies),
                     'All runs with the same originals': _sharing_originals(runs)},
         choices={field: sorted({run[field] for run in runs if run[field]})
                  for field in ('data', 'net')},
-        measures=glossary(),
+        measures={header: text for header, text in glossary().items() if header in columns},
         explorer=explorer.NAME if (root / explorer.NAME).is_file() else None,
         timing=_timing(root))
     files.write_text(root / NAME, page)
