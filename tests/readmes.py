@@ -20,6 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 from training import __main__ as training_command
+from training.experiments import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
@@ -123,10 +124,11 @@ def _output(words: tuple[str, ...]) -> str:
 
 
 def _without_others(text: str) -> str:
-    """Return a table without finished runs that no document links: a user's own."""
+    """Return a table without finished runs and added rows that no document links: a user's own."""
     linked = ''.join(path.read_text() for path in documents())
     return ''.join(line for line in text.splitlines(keepends=True) if not (
-        (run := re.match(r'\| (\S+/\S+) \|', line)) and (IMAGES / run[1]).is_dir()
+        (run := re.match(r'\| (\S+/\S+) \|', line))
+        and (run[1] in registry.OURS or (IMAGES / run[1]).is_dir())
         and f'images/{run[1]}/' not in linked))
 
 

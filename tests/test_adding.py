@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'training' / 'README.md').read_text().split('## Adding things')[1]
 EXAMPLE = re.compile(r'<!-- example(?:: (\S+?)(?:, (below|above|in place of) (.*?))?)? -->\n'
                      r'```\w*\n(.*?)```', re.DOTALL)
+COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 MOST_PLACES = {'row': 1, 'field of the row': 4, 'discriminator': 3,
                'kind of combo step': 3, 'measure': 2}
 
@@ -46,28 +47,27 @@ def test_few_places_are_touched(title, most):
 
 @pytest.mark.slow
 def test_all_are_added_as_the_readme_says(tmp_path):
-    for folder in ('data', 'models', 'training', 'tests'):
-        shutil.copytree(ROOT / folder, tmp_path / folder,
-                        ignore=shutil.ignore_patterns('__pycache__'))
-    shutil.copy(ROOT / 'pyproject.toml', tmp_path)
-    (tmp_path / 'results').mkdir()
-    for path in (ROOT / 'results').glob('*.csv'):
-        shutil.copy(path, tmp_path / 'results')
+    """Every test of the fast tier passes then, and what was added is used by all commands."""
+    root = shutil.copytree(ROOT, tmp_path / 'project', ignore=shutil.ignore_patterns(
+        '.git', '.venv', '__pycache__', 'demo', '*.unfinished'))
     *code, (_, _, _, commands) = examples(README)
     for example in code:
-        add(tmp_path, *example)
+        add(root, *example)
     write_mnist(tmp_path, n_train=700)
 
-    def call(*words: str) -> str:
-        done = subprocess.run([sys.executable, '-m', *words], cwd=tmp_path, text=True,
-                              capture_output=True, env=os.environ | {'VAEGAN_DATA': str(tmp_path)})
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    def call(*words: str, **environment: str) -> str:
+        done = subprocess.run([sys.executable, '-m', *words], cwd=root, text=True,
+                              capture_output=True, env=os.environ | environment)
+        assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
         return done.stdout
 
+    call('pytest', '-q', '-p', 'no:cacheprovider', '--numprocesses', '2', '--dist', 'loadfile',
+         OMP_NUM_THREADS='1')
+    images, data = tmp_path / 'images', {'VAEGAN_DATA': str(tmp_path)}
+    where = '--results-root', str(images)
     for line in commands.splitlines():
-        out = call(*shlex.split(line)[2:], '--ctx', 'cpu')
+        out = call(*shlex.split(line)[2:], '--ctx', 'cpu', *where, **data)
     assert '| brightness |' in out  # the table of the last command
-    images = tmp_path / 'results' / 'images'
     runs = [f'{path.parent.name}/{path.name}' for path in images.glob('*_on_MNIST/*')]
     # The folders' names also say that these images are not MNIST's
     assert sorted(re.sub('_images-[0-9a-f]{8}', '', run) for run in runs) == sorted([
@@ -77,12 +77,11 @@ def test_all_are_added_as_the_readme_says(tmp_path):
         'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_1_n640_alone'])
     assert any(
         'Brightness is the mean' in (images / run / 'README.md').read_text() for run in runs)
-    listed = ' '.join(call('training', 'list').split())
+    listed = ' '.join(call('training', 'list', *where).split())
     assert '1 epoch, 640 images, on other images: at epoch 0: VAE loss' in listed
-    assert call('training', 'verify').count(': ok') == 4
-    cycled, = images.glob('DenseVAE_on_MNIST/*kl_cycle-2_kl_warmup-2')
+    assert call('training', 'verify', *where, **data).count(': ok') == 4
+    cycled, = images.glob('DenseVAE_on_MNIST/*kl_cycle-2_kl_warmup-2*')
     assert [line['weight_kl'] for line in read_statistics(cycled)] == [0.5, 1.0, 0.5]
-    call('training', 'report')
-    # The tests over the registry follow, too
-    call('pytest', '-q', '-p', 'no:cacheprovider', 'tests/test_experiments.py',
-         'tests/test_imports.py', 'tests/test_models.py')
+    call('training', 'report', *where)
+    timed = call('training', 'time', '--match', COMBO, '--step', 'alone', '--steps', '1', *where)
+    assert '| alone |' in timed
