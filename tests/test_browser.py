@@ -1,14 +1,10 @@
 """The page of all runs in headless Chromium, if that is here (see requirements-browser.txt)."""
 import shutil
-from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from data import table
-from training.commands import wiring
-from training.reporting import page
-from training.storage import run_folder
+from tests.test_page import page_of_results
 from training.studies import compared
 
 webdriver = pytest.importorskip('selenium.webdriver')
@@ -19,18 +15,13 @@ ui = pytest.importorskip('selenium.webdriver.support.ui')
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (CHROMIUM and DRIVER),
                                                    reason='no chromium and chromedriver')]
-RESULTS = Path(__file__).resolve().parent.parent / 'results'
 QUIET = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
          '--disable-background-networking', '--disable-component-update', '--disable-sync')
 
 
 @pytest.fixture(scope='module')
 def url(tmp_path_factory) -> str:
-    root = tmp_path_factory.mktemp('page') / 'results'
-    shutil.copytree(RESULTS, root, ignore=shutil.ignore_patterns(
-        '*.params', 'demo', f'*{run_folder.UNFINISHED}'))
-    return page.write(root, root / 'images', compared(), wiring.published_rows(),
-                      table.kinds()).as_uri()
+    return page_of_results(tmp_path_factory.mktemp('page')).as_uri()
 
 
 @pytest.fixture(scope='module')

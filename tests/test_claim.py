@@ -1,15 +1,12 @@
-"""`study claim` and `study repairs`: what is trained, the statistics, the commands."""
+"""What `study claim` and `study repairs` train, and the statistics of seeds."""
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from training.experiments import naming, registry
-from training.reporting.statistics import read_csv
-from training.storage import run_folder
-from training.studies import STUDIES, claim, repairs, seeds
+from training.studies import claim, repairs, seeds
 from training.studies.study import Runs
 
 
@@ -72,26 +69,6 @@ def test_what_was_chosen_after_the_runs_is_shown_and_not_tested(title):
     assert len(untested) == (0 if title == claim.DIGITS else 2)
 
 
-def test_command_compares_seeds(cli, tmp_path, data_root, monkeypatch):
-    rows = claim._rows
-    monkeypatch.setattr(claim, 'SEEDS', {claim.DIGITS: range(2)})
-    monkeypatch.setattr(claim, 'NETS', {claim.DIGITS: claim.NETS[claim.DIGITS]})
-    monkeypatch.setattr(claim, '_rows', lambda title: [
-        replace(row, n_hnodes=8, limit=64, solo_epochs=min(1, row.solo_epochs),
-                combo_epochs=min(1, row.combo_epochs)) for row in rows(title)])
-    status, _, err = cli(['study', 'claim', '--results-root', str(tmp_path), '--data-root',
-                          str(data_root), '--ctx', 'cpu'])
-    assert status == 0, err
-    found = read_csv(tmp_path / 'claim.csv')
-    assert [(line['nets'], line['seed']) for line in found] == [
-        (nets, seed) for seed in '01' for nets in (claim.ALONE, claim.WITH_DISC)]
-    for line in found:
-        measures = run_folder.read_evaluation(tmp_path / line['run'])['measures']
-        for measure in ('sharpness', 'kl'):
-            assert float(line[measure]) == measures[measure]
-    assert np.asarray(Image.open(tmp_path / 'claim.png')).std() > 10
-
-
 def test_repairs_change_what_their_names_say():
     rows = repairs.comparisons()[repairs.ONE_BY_ONE]
     published = rows['as published']
@@ -109,20 +86,3 @@ def test_recommended_row_is_the_net_without_flaws():
     recommended = registry.EXPERIMENTS['ConvVAE_on_anime/128_16_100_repaired']
     assert recommended.configuration() == compared.configuration() | {
         'limit': None, 'solo_epochs': 100}
-
-
-def test_command_compares_repairs(cli, tmp_path, data_root, monkeypatch):
-    rows = repairs.comparisons()[repairs.ONE_BY_ONE]
-    small = {label: replace(rows[label], n_latent=4, vae_base_channels=2, limit=16, batch_size=8,
-                            solo_epochs=1) for label in ('as published', 'all three')}
-    monkeypatch.setitem(STUDIES, 'repairs', replace(repairs.STUDY,
-                                                    comparisons=lambda: {'Flaws': small}))
-    status, _, err = cli(['study', 'repairs', '--results-root', str(tmp_path), '--data-root',
-                          str(data_root), '--ctx', 'cpu'])
-    assert status == 0, err
-    found = read_csv(tmp_path / 'repairs.csv')
-    assert len(found) == 2 and all(float(line['minutes']) > 0 and float(line['psnr']) > 0
-                                   for line in found)
-    _, table, _ = cli(['study', 'repairs', '--markdown', '--results-root', str(tmp_path)])
-    assert '[all three](ConvVAE_on_anime/' in table and f'{float(found[1]["psnr"]):.2f}' in table
-    assert np.asarray(Image.open(tmp_path / 'repairs.png')).std() > 10

@@ -18,7 +18,7 @@ from mxnet.gluon import nn
 import models
 from models import plain
 from tests.drawing import NETS, RandomNet, pictures
-from tests.test_page import Parsed
+from tests.test_page import assert_local_and_labelled
 from training.commands import explorer as command
 from training.reporting import explorer, page
 from training.storage import run_folder
@@ -153,14 +153,9 @@ def test_sliders_are_of_the_latents_that_say_most(tmp_path):
 
 
 def test_page_needs_no_network_and_names_are_text(written):
+    assert_local_and_labelled(written[0])
     text = written[0].read_text()
-    for remote in ('http://', 'https://', '//cdn', '@import', 'url('):
-        assert remote not in text
-    parsed = Parsed(written[0])
-    assert not parsed.all('link') and not [s for s in parsed.all('script') if 'src' in s]
     assert '</script><b>' not in text and '<i>' not in text
-    controls = parsed.all('select') + parsed.all('input')
-    assert len(parsed.labelled) == len(controls) == 6
 
 
 def test_command_writes_a_page_without_the_data(cli, tmp_path):
