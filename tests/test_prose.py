@@ -545,7 +545,7 @@ def test_flaws_of_convvae_on_all_faces():
 def test_recommended_nets():
     grid = studied('recommended', recommended.GRID)
     tried = [line for label, line in grid.items() if label != recommended.WITHOUT]
-    row, lightest = registry.EXPERIMENTS[recommended.BESIDE], grid[recommended.WITHOUT]
+    row, without = registry.EXPERIMENTS[recommended.BESIDE], grid[recommended.WITHOUT]
     assert recommended.chosen(grid) == f'{row.disc_weight:g}, {row.epochs} epochs'
     light, chosen, heavy, longer = tried
     hours = sum(column([*grid.values(), *studied('recommended', recommended.NETS).values()],
@@ -555,7 +555,7 @@ def test_recommended_nets():
             recommended.GRID_SEED, recommended.MOST_LOST, recommended.EPOCHS, *weights,
             longer.combo_epochs - chosen.combo_epochs, hours / 60)
     results('<!-- end --> With weight', weights[1], chosen.frechet_samples, light.frechet_samples,
-            weights[0], heavy.frechet_samples, weights[2], lightest.psnr - chosen.psnr,
+            weights[0], heavy.frechet_samples, weights[2], without.psnr - chosen.psnr,
             longer.psnr - chosen.psnr, longer.frechet_samples)
 
 
