@@ -180,6 +180,7 @@ def _time(sub: argparse.ArgumentParser, images: Path) -> None:
     sub.add_argument('--steps', metavar='N', type=options.count, default=10,
                      help='number of timed steps of each kind, after a warm-up (default: 10)')
     sub.add_argument('--step', choices=(*COMBO_STEPS, 'all'), default='all',
+                     type=lambda word: 'all' if word == 'both' else word,  # its name before
                      help='which combo step to time (default: all)')
     sub.add_argument('--from-runs', action='store_true',
                      help='take the seconds of finished runs of the four published mixes '
