@@ -1,8 +1,7 @@
-"""Pictures of any format and size as bytes of one shape, and the original's saved array."""
+"""Pictures of any format and size as bytes of one shape."""
 import functools
 import io
 import os
-import struct
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -23,16 +22,12 @@ FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF')
 JPEGS = ('JPEG', 'MPO')  # MPO: a JPEG with more behind it, as phones write
 SIDE = 64               # pixels
 SHAPE = (3, SIDE, SIDE)  # of faces: channels, height and width
-FACE_BYTES = SIDE * SIDE * 3
 MAX_IMAGES = 300_000
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 150_000_000  # those of phones; they are decoded at a part of their size
 DRAFT_SIDE = 1024       # pixels: what is left of them at least
 MIN_SIDE = 16           # pixels: less shows no face
 LARGE = 4_000_000       # pixels: of such images only one at a time is in memory
-# A saved NDArray: list of one, then its magic number, kind of storage, 4 sizes, device, type
-NDARRAY, NDARRAY_END, CONVERTED_AT_ONCE = '<QQQIiI4qiii', 8, 512
-NDARRAY_FIELDS = ((0x112, 0, 1, 0xF993FAC9, 0, 4), (0x112, 0, 1, 0xF993FACA, 0, 4))
 # Tags of a TIFF, and what they may say
 BITS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO, SIGNED = 258, 262, 339, 0, 2
 _one_large = Lock()
@@ -40,32 +35,21 @@ _one_large = Lock()
 
 def decode_into(file: IO[bytes], path: Path, skip_bad: bool,
                 shape: tuple[int, int, int] = SHAPE) -> int:
-    """Write the pictures of a folder, zip or saved NDArray one after the other, in that shape.
+    """Write the pictures of a folder or zip one after the other, in that shape.
 
-    Return how many were left out. DataError for an image that cannot be read, unless skip_bad.
+    Return how many were left out. DataError if there are none, and for an image that cannot be
+    read, unless skip_bad.
     """
-    if path.suffix.lower() == '.ndy':
-        if shape != SHAPE:
-            channels, height, width = shape
-            raise DataError(f'{path}: faces of {SIDE} x {SIDE}, expected pictures, for those '
-                            f'become {"grey, " * (channels == 1)}{height} x {width}')
-        _convert_ndarray(file, path)
-        return 0
+    n_left_out = 0
     with archives.opened(path) as found:
-        return _decode_all(file, path, found.sources, skip_bad, shape)
-
-
-def _decode_all(file: IO[bytes], path: Path, sources: list[archives.Source],
-                skip_bad: bool, shape: tuple[int, int, int]) -> int:
-    if not sources:
-        raise archives.none_in(path)
-    n_skipped = 0
-    for _, pixels in decoded(sources, path.name, skip_bad, shape):
-        if pixels is None:
-            n_skipped += 1
-        else:
-            file.write(pixels)
-    return n_skipped
+        if not found.sources:
+            raise archives.none_in(path)
+        for _, pixels in decoded(found.sources, path.name, skip_bad, shape):
+            if pixels is None:
+                n_left_out += 1
+            else:
+                file.write(pixels)
+    return n_left_out
 
 
 def decoded(sources: list[archives.Source], label: str, skip_bad: bool,
@@ -187,36 +171,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new('RGBA', image.size, 'white')
         image = Image.alpha_composite(white, image)
     return image.convert('RGB')
-
-
-def _convert_ndarray(file: IO[bytes], path: Path) -> None:
-    """Write faces that the original saved: one NDArray (n, 3, 64, 64), float32 in [0, 1].
-
-    It had reshaped them from (n, 64, 64, 3), so that the bytes are in that order.
-    """
-    with open(path, 'rb') as saved:
-        n = _check_ndarray(saved, path)
-        for start in tqdm(range(0, n, CONVERTED_AT_ONCE), f'converting {path.name}', leave=False,
-                          disable=not sys.stderr.isatty()):
-            count = min(CONVERTED_AT_ONCE, n - start) * FACE_BYTES
-            values = np.frombuffer(saved.read(4 * count), '<f4')
-            if len(values) != count or not (0 <= values.min() and values.max() <= 1):
-                raise DataError(f'{path}: values that are not in [0, 1]')
-            file.write(np.rint(values * 255).astype(np.uint8))
-
-
-def _check_ndarray(saved: IO[bytes], path: Path) -> int:
-    """Read the header of a saved NDArray; return how many faces follow."""
-    header = saved.read(struct.calcsize(NDARRAY))
-    if len(header) < struct.calcsize(NDARRAY):
-        raise DataError(f'{path}: cut off in its header')
-    *fields, n, channels, height, width, _device, _device_id, dtype = struct.unpack(NDARRAY,
-                                                                                   header)
-    if (tuple(fields) not in NDARRAY_FIELDS or (channels, height, width) != (3, SIDE, SIDE)
-            or dtype != 0 or not 0 < n <= MAX_IMAGES):
-        raise DataError(f'{path}: not one saved NDArray (n, 3, {SIDE}, {SIDE}) of float32')
-    expected = len(header) + 4 * n * FACE_BYTES + NDARRAY_END
-    size = os.fstat(saved.fileno()).st_size
-    if size != expected:
-        raise DataError(f'{path}: {size} bytes, expected {expected}')
-    return n

@@ -46,7 +46,7 @@ def read(request: Request) -> Contents:
 
 @dataclass(frozen=True)
 class _Found:
-    """The pictures of a folder, zip or saved NDArray, (n, h, w, c), and how many were left out."""
+    """The pictures of a folder or zip, (n, h, w, c), and how many were left out."""
     path: Path
     pixels: np.ndarray
     n_left_out: int
@@ -80,7 +80,7 @@ def _check_apart(paths: list[Path]) -> None:
 
 
 def find(entry: table.Entry, root: Path | None) -> Path:
-    """Return the folder, zip or saved NDArray of the pictures; DataError if there is none.
+    """Return the folder or zip of the pictures; DataError if there is none.
 
     root: where the user said that they are. Such a place may also be that itself, or a folder of
     folders of images, or one with a single zip; but not one that holds other sets of the table.
@@ -108,22 +108,21 @@ def _at(place: Path) -> Path | None:
     if place.is_dir():
         if archives.images_below(place)[0]:
             return place
-        zips = [path for path in sorted(place.iterdir()) if _is_file_of_pictures(path)]
+        zips = [path for path in sorted(place.iterdir()) if _is_zip(path)]
         return zips[0] if len(zips) == 1 else None
-    return place if place.is_file() and _is_file_of_pictures(place) else None
+    return place if place.is_file() and _is_zip(place) else None
 
 
-def _is_file_of_pictures(path: Path) -> bool:
-    return path.suffix.lower() in ('.zip', '.ndy') and not path.name.startswith('.')
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == '.zip' and not path.name.startswith('.')
 
 
 def _passed_over(paths: list[Path]) -> dict[str, int]:
     """Return how many files and folders at these paths are no images, by the reason."""
     n_files = Counter()
     for path in paths:
-        if path.suffix.lower() != '.ndy':
-            with archives.opened(path) as found:
-                n_files += found.passed_over
+        with archives.opened(path) as found:
+            n_files += found.passed_over
     return dict(sorted(n_files.items()))
 
 

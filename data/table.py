@@ -43,7 +43,7 @@ SETS = {
                        '5b92582eb909c82a9bfefcd44acbe9233be3eb5b419a44cf211022ad2bf4bf96',)),
     'anime': Entry(
         'pictures.read', 'faces', (3, 64, 64), 17_240, 4_311, 'anime faces',
-        names=('anime_faces', 'anime_faces.zip', 'anime_faces.ndy'),
+        names=('anime_faces', 'anime_faces.zip'),
         note='Published losses of anime faces are of other images, unless yours are the 17,240 '
              'that the original was trained with: they compare roughly only.',
         known=('365b1217e1301169166a71af42d706773e0683becf7cf9330acf792665f92529',

@@ -196,7 +196,8 @@ def test_place_that_is_named_is_used(tmp_path, monkeypatch, by, name):
     lambda folder: (folder / 'faces.tar').write_bytes(b'x' * 2000),
     lambda folder: [(folder / f'{i}.zip').write_bytes(b'PK') for i in range(2)],
     lambda folder: in_folders(folder / 'adult_faces'),  # those of another set of the table
-    lambda folder: (folder / 'notes.txt').write_text('none yet')], ids=range(4))
+    lambda folder: (folder / 'anime_faces.ndy').write_bytes(b'x' * 2000),  # as the original's
+    lambda folder: (folder / 'notes.txt').write_text('none yet')], ids=range(5))
 @pytest.mark.parametrize('by', ['option', 'variable'])
 def test_place_that_is_named_and_holds_no_faces_is_refused(tmp_path, monkeypatch, by, arrange):
     (tmp_path / 'mine').mkdir()
@@ -211,10 +212,11 @@ def test_place_that_is_named_and_holds_no_faces_is_refused(tmp_path, monkeypatch
     assert '\n' not in str(error.value)
 
 
-def test_file_that_is_no_zip_is_refused_by_name(tmp_path):
-    (tmp_path / 'faces.tar').write_bytes(b'x' * 2000)
-    with pytest.raises(DataError, match='faces.tar: holds no pictures .* folder or zip'):
-        load('anime', tmp_path / 'faces.tar')
+@pytest.mark.parametrize('name', ['faces.tar', 'anime_faces.ndy'])
+def test_file_that_is_no_zip_is_refused_by_name(tmp_path, name):
+    (tmp_path / name).write_bytes(b'x' * 2000)
+    with pytest.raises(DataError, match=f'{name}: holds no pictures .* folder or zip'):
+        load('anime', tmp_path / name)
 
 
 def test_what_is_passed_over_is_counted_and_linked_folders_are_read(root, tmp_path, cli):
@@ -562,52 +564,3 @@ def test_image_of_100_megapixels_is_refused_before_it_is_decoded(root):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6
-
-
-# The original's saved array
-
-
-@pytest.fixture
-def ndy(root, tmp_path):
-    """Sixty faces as the original saved them: reshaped, in [0, 1], by MXNet itself."""
-    pixels = np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), np.uint8)
-    path = tmp_path / 'saved' / 'anime_faces.ndy'
-    path.parent.mkdir()
-    nd.save(str(path), nd.array(pixels.reshape(60, 3, 64, 64) / 255))
-    return path, pixels
-
-
-def test_saved_array_of_the_original_is_read(ndy):
-    path, pixels = ndy
-    for where in (path, path.parent):
-        dataset = load('anime', where, shuffle_seed=None)
-        assert (dataset.train.pixels == pixels[:48]).all()
-    as_published = load('anime', path, 'reshape', None).train[np.arange(5)]
-    assert np.abs(as_published - pixels[:5].reshape(5, 3, 64, 64) / 255).max() < 1e-6
-    undone = load('anime', path, 'transpose', None).train[np.arange(5)]
-    assert np.abs(undone - pixels[:5].transpose(0, 3, 1, 2) / 255).max() < 1e-6
-
-
-@pytest.mark.parametrize('damage, message', [
-    (lambda b: b[:20], 'cut off in its header'),
-    (lambda b: b[:-1], 'bytes, expected'),
-    (lambda b: b + b'0', 'bytes, expected'),
-    (lambda b: b'x' + b[1:], 'not one saved NDArray'),
-    (lambda b: b[:36] + struct.pack('<q', 2 ** 40) + b[44:], 'not one saved NDArray'),
-    (lambda b: b[:80] + struct.pack('<f', 1.5) + b[84:], 'not in .0, 1.'),
-    (lambda b: b[:80] + struct.pack('<f', np.nan) + b[84:], 'not in .0, 1.'),
-])
-def test_damaged_saved_array_is_one_line(ndy, damage, message):
-    path, _ = ndy
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match=message) as error:
-        load('anime', path)
-    assert str(path) in str(error.value) and '\n' not in str(error.value)
-    assert not stored()
-
-
-@pytest.mark.parametrize('shape', [(60, 64, 64, 3), (60, 3, 32, 32), (60, 3 * 64 * 64)])
-def test_saved_array_of_another_shape_is_refused(tmp_path, shape):
-    nd.save(str(tmp_path / 'anime_faces.ndy'), nd.zeros(shape))
-    with pytest.raises(DataError, match='not one saved NDArray'):
-        load('anime', tmp_path)

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mxnet import nd
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -93,15 +92,6 @@ def _png(seed: int) -> bytes:
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, 'PNG' if seed % 2 else 'JPEG')
     return content.getvalue()
-
-
-def _ndy(box: Sandbox) -> bytes:
-    """Ten faces as MXNet saves an array."""
-    path = box.root / 'saved.ndy'
-    nd.save(str(path), nd.zeros((10, 3, 64, 64)))
-    content = path.read_bytes()
-    path.unlink()
-    return content
 
 
 def call(argv: list[str]) -> tuple[int, str, str]:
@@ -263,12 +253,6 @@ def image(box: Sandbox, content: bytes) -> list[str]:
     return box.draw(box.faces)
 
 
-def saved_array(box: Sandbox, content: bytes) -> list[str]:
-    (box.data / 'anime_faces.zip').unlink()
-    (box.data / 'anime_faces.ndy').write_bytes(content)
-    return box.draw(box.faces)
-
-
 def verified(box: Sandbox, case: tuple[str, bytes]) -> list[str]:
     (box.solo / case[0]).write_bytes(case[1])
     return ['verify', *box.where]
@@ -355,7 +339,6 @@ def kinds(box: Sandbox) -> dict:
                 of_file('anime_faces.zip', 'data', 'faces')),
         'member of a zip': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), member),
         'image': (40, 800, st.sampled_from(box.images[:2]).flatmap(mutated), image),
-        'saved array': (20, 300, mutated(_ndy(box)), saved_array),
         'params': (60, 1200, mutated((box.solo / run_folder.PARAMETERS).read_bytes()),
                    of_file(run_folder.PARAMETERS, 'solo', 'solo')),
         'bytes of config': (20, 400, mutated((box.solo / run_folder.CONFIG).read_bytes()),
@@ -374,9 +357,8 @@ def kinds(box: Sandbox) -> dict:
                         lambda name: [name, *words])), command)}
 
 
-KINDS = ['idx', 'gzip of idx', 'gzip', 'zip', 'member of a zip', 'image', 'saved array', 'params',
-         'bytes of config', 'config', 'tables', 'verify', 'measures',
-         'checkpoint', 'state', 'set', 'command']
+KINDS = ['idx', 'gzip of idx', 'gzip', 'zip', 'member of a zip', 'image', 'params', 'bytes of config',
+         'config', 'tables', 'verify', 'measures', 'checkpoint', 'state', 'set', 'command']
 
 
 @pytest.mark.parametrize('tier', ['fast', pytest.param('slow', marks=pytest.mark.slow)])

@@ -5,7 +5,7 @@ from mxnet import nd
 from PIL import Image, ImageOps
 
 import models
-from data import DataError, loading, table
+from data import loading, table
 from training.experiments import naming, registry
 from training.experiments.row import ExperimentError
 from training.storage import run_folder
@@ -50,13 +50,6 @@ def test_images_are_known_at_any_size(pictures, known_images, monkeypatch):
     entry = table.SETS['anime']
     monkeypatch.setitem(table.SETS, 'anime', table.replace(entry, known=(other.source['sha256'],)))
     assert loading.load('anime', pictures, image_size=32).images is None
-
-
-def test_saved_array_has_one_size(tmp_path):
-    path = tmp_path / 'anime_faces.ndy'
-    nd.save(str(path), nd.zeros((100, 3, 64, 64)))
-    with pytest.raises(DataError, match='faces of 64 x 64, expected pictures'):
-        loading.load('anime', path, image_size=32)
 
 
 @pytest.mark.parametrize('side', SIZES)
