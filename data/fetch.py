@@ -33,6 +33,11 @@ class Places:
     def __bool__(self) -> bool:
         return bool(self.roots or self.held_out)
 
+    @property
+    def root(self) -> Path | None:
+        """The only place to look in, if the user named one."""
+        return self.roots[0] if self.roots else None
+
 
 USUAL = Places()
 

@@ -56,6 +56,10 @@ class Images:
         """Return other images (n, h, w, c) uint8 in the layout of these."""
         return type(self)(stored, self.layout)
 
+    def whole(self) -> 'Images':
+        """Return all images that these are some of, in the order in which they are stored."""
+        return type(self)(self._stored, self.layout)
+
     def mirrored(self, n: int) -> 'Images':
         """Return the first n images (there are only upright ones), then their mirror images."""
         return type(self)(self._stored, self.layout, np.tile(self._order[:n], 2), n)

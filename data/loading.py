@@ -1,6 +1,6 @@
 """One data set, from its line in the table to its images: `load`."""
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -14,51 +14,37 @@ N_DIGITS = 8  # of a checksum, in the name of a run on other images
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a reader is asked for; it looks at what concerns it."""
-    entry: table.Entry
-    places: Places             # of a set that comes as one there may be several
-    shuffle_seed: int | None   # of the split of a set that comes as one; none: name order
-    skip_bad: bool             # leave out images that cannot be read
-    held_out: float | None = None  # share of them that is held out; none: the table's
+class Dataset:
+    """Training and held-out images, and where they came from.
+
+    A reader returns one with what it found; `load` completes `source` and `images`. source is
+    what is recorded of them: data, description, files (names, and checksums or numbers of images),
+    held_out (the name of that place), left_out (how many are broken), passed_over (how many files
+    are no images, by the reason), sha256 (of all pixels, training images first).
+    """
+    train: Images
+    test: Images  # its first ten are the validation images
+    paths: tuple[Path, ...] = ()  # where they were; (): they were made by code
+    held_out: Path | None = None  # where held-out images were, if they are no split
+    labels: tuple[np.ndarray, np.ndarray] | None = None  # (n,) of both, where there are classes
+    source: dict = field(default_factory=dict)
+    images: str | None = None  # the checksum's beginning, of other images than the table's
 
     @property
-    def root(self) -> Path | None:
-        """The only place to look in, if the user named one."""
-        return self.places.roots[0] if self.places.roots else None
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        return self.train.shape
 
-
-@dataclass(frozen=True)
-class Contents:
-    """What a reader returns."""
-    train: Images
-    test: Images
-    files: dict | None = None  # what was read: names, and checksums or numbers of images
-    paths: tuple[Path, ...] = ()  # where it was; (): it was made by code
-    labels: tuple[np.ndarray, np.ndarray] | None = None  # (n,) of both, where there are classes
-    n_left_out: int = 0        # broken images
-    passed_over: dict[str, int] | None = None  # how many files are no images, by the reason
-    in_name_order: tuple[Images, ...] = ()     # all images, of a set that comes as one
-    held_out: Path | None = None               # where held-out images were, if they are no split
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Training and held-out images, and where they came from."""
-    train: Images
-    test: Images      # its first ten are the validation images
-    shape: tuple[int, int, int]
-    labels: tuple[np.ndarray, np.ndarray] | None  # (n,) of both, where there are classes
-    source: dict      # data, description, files, sha256 (of all pixels, training images first)
-    paths: tuple[Path, ...]
-    originals: str    # the file names of the validation images, with {} for their number
-    images: str | None = None  # the checksum's beginning, of other images than the table's
-    held_out: Path | None = None  # where held-out images were, if they are no split
+    @property
+    def originals(self) -> str:
+        """The file names of the validation images, with {} for their number."""
+        return table.ORIGINALS[table.get(self.source['data']).kind]
 
     @property
     def place(self) -> str:
         """Where the images were, in words; '' if they were made by code."""
-        return _place(self.paths, self.held_out)
+        return ' and '.join(map(str, self.paths)) + (
+            f', held-out ones in {self.held_out}' if self.held_out else '')
 
     def called(self, name: str | None) -> 'Dataset':
         """Return the set with a description of its own, if its images are not the table's.
@@ -96,49 +82,38 @@ def load(name: str, root: str | Path | Places | None = None, layout: str = 'resh
                         'as training and held-out images')
     module, function = entry.reader.split('.')
     reader = getattr(import_module(f'data.{module}'), function)
-    contents = reader(Request(entry, places, shuffle_seed, skip_bad, held_out))
-    place = _place(contents.paths, contents.held_out) or name
-    if contents.train.shape != entry.shape:
-        raise DataError(f'{place}: images of shape {contents.train.shape}, expected {entry.shape}')
-    if len(contents.test) < table.N_SHOWN:
-        raise DataError(f'{place}: {len(contents.train)} training and {len(contents.test)} '
-                        f'held-out images, expected {table.N_SHOWN} or more held-out ones')
-    digest = checksum(contents.train, contents.test)
-    source = {'data': name, 'description': entry.description}
-    if contents.files is not None:
-        source['files'] = contents.files
-    if contents.held_out:
-        source['held_out'] = contents.held_out.name
-    if contents.n_left_out:
-        source['left_out'] = contents.n_left_out
-    if contents.passed_over:
-        source['passed_over'] = contents.passed_over
-    return Dataset(contents.train.with_layout(layout), contents.test.with_layout(layout),
-                   entry.shape, contents.labels, source | {'sha256': digest},
-                   contents.paths, table.ORIGINALS[entry.kind],
-                   _others(entry, contents, digest) if image_size is None else
-                   load(name, places, layout, shuffle_seed, skip_bad).images, contents.held_out)
+    found = reader(entry=entry, places=places, shuffle_seed=shuffle_seed, skip_bad=skip_bad,
+                   held_out=held_out)
+    if found.shape != entry.shape:
+        raise DataError(f'{found.place or name}: images of shape {found.shape}, expected '
+                        f'{entry.shape}')
+    if len(found.test) < table.N_SHOWN:
+        raise DataError(f'{found.place or name}: {len(found.train)} training and '
+                        f'{len(found.test)} held-out images, expected {table.N_SHOWN} or more '
+                        'held-out ones')
+    sha256 = checksum(found.train, found.test)
+    known = {'data': name, 'description': entry.description}
+    return replace(found, train=found.train.with_layout(layout),
+                   test=found.test.with_layout(layout),
+                   source=known | found.source | {'sha256': sha256},
+                   images=_others(entry, found, sha256) if image_size is None else
+                   load(name, places, layout, shuffle_seed, skip_bad).images)
 
 
-def _place(paths: tuple[Path, ...], held_out: Path | None) -> str:
-    return ' and '.join(map(str, paths)) + (
-        f', held-out ones in {held_out}' if held_out else '')
-
-
-def _others(entry: table.Entry, contents: Contents, digest: str) -> str | None:
+def _others(entry: table.Entry, found: Dataset, sha256: str) -> str | None:
     """Return the beginning of the images' checksum, if they are not those that are known.
 
     It is the same however they are split; which ones are held out is a part of it where these are
     in a place of their own.
     """
-    if contents.held_out:
-        digest = f'{checksum(*contents.in_name_order)} {len(contents.test)} held out'
-        return hashlib.sha256(digest.encode()).hexdigest()[:N_DIGITS]
-    if not entry.known or digest in entry.known:
+    if found.held_out:
+        both = checksum(found.train.whole(), found.test)
+        return hashlib.sha256(f'{both} {len(found.test)} held out'.encode()).hexdigest()[:N_DIGITS]
+    if not entry.known or sha256 in entry.known:
         return None
-    if contents.in_name_order:
-        digest = checksum(*contents.in_name_order)
-    return None if digest in entry.known else digest[:N_DIGITS]
+    if entry.comes_as_one:
+        sha256 = checksum(found.train.whole())
+    return None if sha256 in entry.known else sha256[:N_DIGITS]
 
 
 def checksum(*parts: Images) -> str:

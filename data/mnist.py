@@ -8,7 +8,7 @@ import numpy as np
 
 from data import DataError, fetch
 from data.images import Images
-from data.loading import Contents, Request
+from data.loading import Dataset
 
 FILES = {  # name: sha256 of the gzipped original
     'train-images-idx3-ubyte': '440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609',
@@ -29,15 +29,15 @@ ADVICE = ('put the four idx files into a folder and name it with --data-root, or
           'digits with --set data=sketch_digits')
 
 
-def read(request: Request) -> Contents:
+def read(places: fetch.Places, **_) -> Dataset:
     """Return MNIST as its makers split it, (n, 28, 28, 1) uint8, with labels.
 
     Where the user named no place it is downloaded into the cache, unless it is there already.
     DataError if there is none, or one of the files is damaged.
     """
-    paths = find(request.root)
-    if not paths and fetch.named(request.root):
-        raise fetch.missing_data_error(request.root, 'MNIST (the four idx files)', ADVICE)
+    paths = find(places.root)
+    if not paths and fetch.named(places.root):
+        raise fetch.missing_data_error(places.root, 'MNIST (the four idx files)', ADVICE)
     paths = paths or _download()
     splits, all_labels = [], []
     for split in ('train', 't10k'):
@@ -49,8 +49,9 @@ def read(request: Request) -> Contents:
                             f'as many as images')
         splits.append(Images(images[..., np.newaxis]))                  # (n, 28, 28, 1)
         all_labels.append(labels)
-    return Contents(*splits, {path.name: fetch.sha256(path) for path in paths.values()},
-                    (next(iter(paths.values())).parent,), tuple(all_labels))
+    files = {path.name: fetch.sha256(path) for path in paths.values()}
+    return Dataset(*splits, (next(iter(paths.values())).parent,), labels=tuple(all_labels),
+                   source={'files': files})
 
 
 def find(root: str | Path | None) -> dict[str, Path] | None:

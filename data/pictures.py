@@ -11,37 +11,40 @@ import numpy as np
 
 from data import DataError, archives, decoding, fetch, table
 from data.images import Images, Joined
-from data.loading import Contents, Request, checksum
+from data.loading import Dataset, checksum
 
 VERSION = b'3'  # of how images are decoded
 Shape = tuple[int, int, int]  # channels, height and width
 
 
-def read(request: Request) -> Contents:
+def read(entry: table.Entry, places: fetch.Places, shuffle_seed: int | None, skip_bad: bool,
+         held_out: float | None) -> Dataset:
     """Return a set of pictures, in colour or grey and of the size that the entry has as shape.
 
     They are decoded once and kept in the cache, from where they are mapped into memory. Those of
-    several places follow each other in an order that only their pixels decide.
+    several places follow each other in an order that only their pixels decide. shuffle_seed,
+    skip_bad, held_out: of `loading.load`.
     DataError if there are none, or an image cannot be read and is not to be left out.
     """
-    own = [_found(find(request.entry, root), request) for root in request.places.roots or (None,)]
-    apart = request.places.held_out and _found(_held_out(request.places.held_out), request)
-    _check_apart([one.path for one in [*own, apart] if one])
+    def found(path: Path) -> _Found:
+        return _Found(path, *_cached(path, skip_bad, entry.shape))
+
+    own = [found(find(entry, root)) for root in places.roots or (None,)]
+    apart = found(_held_out(places.held_out)) if places.held_out else None
+    all_found = [*own, apart] if apart else own
+    _check_apart([one.path for one in all_found])
     if len(own) > 1:
         own.sort(key=lambda one: checksum(Images(one.pixels)))
     pixels = own[0].pixels if len(own) == 1 else Joined([one.pixels for one in own])
-    order = split_order(len(pixels), request.shuffle_seed)
-    n_train = len(pixels) if apart else _n_train(len(pixels), request)
-    train, in_name_order = Images(pixels, order=order[:n_train]), Images(pixels)
+    order = split_order(len(pixels), shuffle_seed)
+    n_train = len(pixels) if apart else _n_train(len(pixels), entry.train_share, held_out)
     test = Images(apart.pixels) if apart else Images(pixels, order=order[n_train:])
-    names = [one.path.name for one in own]
-    return Contents(train, test, {
-        one.path.name if names.count(one.path.name) == 1 else str(one.path): len(one.pixels)
-        for one in own}, tuple(one.path for one in own),
-        n_left_out=sum(one.n_left_out for one in [*own, apart] if one),
-        passed_over=_passed_over([one.path for one in [*own, apart] if one]),
-        in_name_order=(in_name_order, test) if apart else (in_name_order,),
-        held_out=apart.path if apart else None)
+    source = {'files': _n_pictures(own), 'held_out': apart and apart.path.name,
+              'left_out': sum(one.n_left_out for one in all_found),
+              'passed_over': _passed_over([one.path for one in all_found])}
+    return Dataset(Images(pixels, order=order[:n_train]), test, tuple(one.path for one in own),
+                   apart and apart.path,
+                   source={name: value for name, value in source.items() if value})
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,16 @@ class _Found:
     n_left_out: int
 
 
-def _found(path: Path, request: Request) -> _Found:
-    return _Found(path, *_cached(path, request.skip_bad, request.entry.shape))
+def _n_pictures(own: list[_Found]) -> dict[str, int]:
+    """Return how many pictures each place has, by its name, or path where two share a name."""
+    names = [one.path.name for one in own]
+    return {one.path.name if names.count(one.path.name) == 1 else str(one.path): len(one.pixels)
+            for one in own}
 
 
-def _n_train(n: int, request: Request) -> int:
+def _n_train(n: int, train_share: float, held_out: float | None) -> int:
     """Return how many of n pictures train: the published share, or what is not to be held out."""
-    if request.held_out is None:
-        return int(n * request.entry.train_share)
-    return n - round(n * request.held_out)
+    return int(n * train_share) if held_out is None else n - round(n * held_out)
 
 
 def _held_out(place: Path) -> Path:

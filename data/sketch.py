@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data import table
 from data.images import Images
-from data.loading import Contents, Request
+from data.loading import Dataset
 
 DIGIT_SIDE, FACE_SIDE = 28, 64     # pixels
 FONTS = tuple(f'{name}.ttf' for name in (
@@ -25,19 +25,19 @@ DIGIT_HEIGHT = 20                  # pixels, as in MNIST
 OVERSAMPLING = 2                   # faces are drawn larger, then made smaller smoothly
 
 
-def read_digits(request: Request) -> Contents:
+def read_digits(entry: table.Entry, **_) -> Dataset:
     """Return drawn digits, as many as the table says."""
-    return _split(sketch_digits, request.entry)
+    return _split(sketch_digits, entry)
 
 
-def read_faces(request: Request) -> Contents:
+def read_faces(entry: table.Entry, **_) -> Dataset:
     """Return drawn faces, as many as the table says."""
-    return _split(sketch_faces, request.entry)
+    return _split(sketch_faces, entry)
 
 
-def _split(sketch: Callable[[int], np.ndarray], entry: table.Entry) -> Contents:
+def _split(sketch: Callable[[int], np.ndarray], entry: table.Entry) -> Dataset:
     pixels = sketch(entry.n_train + entry.n_test)
-    return Contents(Images(pixels[:entry.n_train]), Images(pixels[entry.n_train:]))
+    return Dataset(Images(pixels[:entry.n_train]), Images(pixels[entry.n_train:]))
 
 
 def sketch_digits(n: int, seed: int = 0) -> np.ndarray:

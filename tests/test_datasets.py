@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from data import DataError, MissingDataError, fetch, mnist, table
 from data.images import Images
-from data.loading import Contents, load
+from data.loading import Dataset, load
 from tests.conftest import REAL_DATA
 from training.experiments import registry
 from training.experiments.registry import EXPERIMENTS
@@ -123,9 +123,9 @@ def test_unknown_data_are_refused_before_anything_is_done(cli, tmp_path, name, m
     ((1, 28, 28), 9, 'letters.npy: 30 training and 9 held-out images, expected 10 or more')])
 def test_reader_that_returns_less_than_the_table_says_is_refused(monkeypatch, shape, n_test,
                                                                  message):
-    def read(request):
+    def read(**_):
         pixels = np.zeros((30 + n_test, 28, 28, 1), np.uint8)
-        return Contents(Images(pixels[:30]), Images(pixels[30:]), paths=(Path('letters.npy'),))
+        return Dataset(Images(pixels[:30]), Images(pixels[30:]), paths=(Path('letters.npy'),))
 
     monkeypatch.setattr(mnist, 'read_letters', read, raising=False)
     monkeypatch.setitem(table.SETS, 'letters', table.Entry('mnist.read_letters', 'digits', shape,

@@ -55,7 +55,7 @@ def validation_images(row: Row, config: dict, root: Path):
         if stored is None:
             return None
         test = images.others(stored)
-    return loading.Dataset(images, test, images.shape, None, config['data'], (), names)
+    return loading.Dataset(images, test, source=config['data'])
 
 
 def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,
