@@ -1,4 +1,4 @@
-"""The table of data sets, where they are looked for, and how a set is added."""
+"""The table of data sets, where they are looked for, how a set is added, what is drawn."""
 import json
 import os
 import re
@@ -14,16 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from data import DataError, MissingDataError, fetch, mnist, table
+from data import DataError, MissingDataError, fetch, mnist, sketch, table
 from data.images import Images
 from data.loading import Dataset, load
 from tests.conftest import REAL_DATA
+from tests.small_pictures import encoded, noise, write_folder
 from training.experiments import registry
 from training.experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'data' / 'README.md').read_text()
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+SMALL = ['--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8', '--ctx', 'cpu']
 
 
 @pytest.fixture
@@ -66,20 +68,25 @@ def test_typo_in_data_root_is_refused_by_every_command(cli, root, tmp_path, monk
 @pytest.mark.parametrize('command', [['run', SOLO, '--epochs', '1'], ['demo']])
 def test_folder_without_the_set_is_never_other_data(cli, root, tmp_path, monkeypatch, command):
     monkeypatch.setenv('VAEGAN_DATA', str(root))
-    (tmp_path / 'empty').mkdir()
-    status, _, err = cli([*command, '--data-root', str(tmp_path / 'empty'), '--results-root',
+    (empty := tmp_path / 'empty').mkdir()
+    status, _, err = cli([*command, '--data-root', str(empty), '--results-root',
                           str(tmp_path / 'results')])
-    assert status == 2 and err == (
-        f'error: {tmp_path / "empty"}: holds no MNIST (the four idx files)\n')
+    assert status == 2 and err == f'error: {empty}: holds no MNIST (the four idx files)\n'
     assert not (tmp_path / 'results').exists()
 
 
-def test_first_line_of_a_run_says_where_its_data_came_from(cli, root, tmp_path, monkeypatch):
+def test_finished_rows_need_no_data_and_others_say_what_is_missing(cli, root, tmp_path,
+                                                                   monkeypatch):
+    results = ['--results-root', str(tmp_path / 'results')]
     monkeypatch.setenv('VAEGAN_DATA', str(root.parent))
-    status, _, err = cli(['run', SOLO, '--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8',
-                          '--results-root', str(tmp_path / 'results')])
+    status, _, err = cli(['run', SOLO, *SMALL, *results])
     assert status == 0 and err.splitlines()[0] == (
         f'data: MNIST (MNIST idx files) in {root}, 160 training and 20 held-out images')
+    monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'nowhere'))
+    status, out, err = cli(['run', '--match', 'DenseVAE_on_MNIST/*', *SMALL, *results])
+    assert status == 2 and 'finished already, passed over' in out
+    assert 'no such file or folder, expected MNIST' in err.splitlines()[-1]
+    assert 'Traceback' not in err
 
 
 # The table
@@ -101,11 +108,6 @@ def test_entries_have_a_reader_and_a_kind(name, entry):
 
 def test_experiments_are_of_data_in_the_table():
     assert {row.data for row in EXPERIMENTS.values()} <= table.SETS.keys()
-
-
-def test_unknown_data_are_refused():
-    with pytest.raises(DataError, match="data='CIFAR': expected one of MNIST, anime"):
-        load('CIFAR')
 
 
 @pytest.mark.parametrize('name', ['CIFAR', '', '../../x'])
@@ -134,13 +136,10 @@ def test_reader_that_returns_less_than_the_table_says_is_refused(monkeypatch, sh
         load('letters')
 
 
-def write_icons(folder: Path) -> None:
+def write_icons(folder: Path) -> Path:
     """A hundred coloured pictures of several sizes."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(100):
-        pixels = rng.integers(0, 256, (20 + i % 3, 24, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f'{i:03d}.png')
+    return write_folder(folder, {f'{i:03d}.png': encoded(noise(i, 24, 20 + i % 3))
+                                 for i in range(100)})
 
 
 @pytest.mark.parametrize('shape, mode', [((1, 32, 32), 'L'), ((3, 16, 16), 'RGB'),
@@ -149,13 +148,13 @@ def test_folder_of_pictures_is_a_line_of_the_table(tmp_path, monkeypatch, shape,
     write_icons(tmp_path / 'icons')
     monkeypatch.setitem(table.SETS, 'icons', table.Entry(
         'pictures.read', 'pictures', shape, 80, 20, 'icons', names=('icons',)))
+    with Image.open(tmp_path / 'icons' / '000.png') as image:
+        first = ImageOps.fit(image.convert(mode), shape[:0:-1], Image.Resampling.LANCZOS)
     for _ in range(2):  # decoded, then from the cache
         dataset = load('icons', tmp_path, shuffle_seed=None)
         assert (len(dataset.train), len(dataset.test), dataset.shape) == (80, 20, shape)
-        with Image.open(tmp_path / 'icons' / '000.png') as image:
-            expected = ImageOps.fit(image.convert(mode), shape[:0:-1], Image.Resampling.LANCZOS)
-        assert (dataset.train.first(1)[0] == np.asarray(expected).reshape(
-            *shape[1:], shape[0])).all()
+        assert (dataset.train.first(1) == np.asarray(first).reshape(*shape[1:], shape[0])).all()
+        assert dataset.images is None  # no others are known
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DataError, match='holds no pictures .icons, or a folder or zip'):
         load('icons', tmp_path / 'empty')
@@ -180,84 +179,58 @@ def test_set_is_added_as_the_readme_says(tmp_path):
     write_icons(tmp_path / 'icons')
 
     def call(*words):
-        return subprocess.run([sys.executable, '-m', 'training', *words], cwd=tmp_path, text=True,
+        done = subprocess.run([sys.executable, '-m', 'training', *words], cwd=tmp_path, text=True,
                               capture_output=True, env=os.environ | {'VAEGAN_DATA': str(tmp_path)})
+        assert done.returncode == 0, done.stderr
+        return done
 
-    assert call('list').returncode == 0
+    call('list')
     words = shlex.split(command)[3:]
-    done = call(*words, '--dry-run')
-    assert done.returncode == 0 and json.loads(done.stdout)[0]['data'] == 'letters', done.stderr
+    assert json.loads(call(*words, '--dry-run').stdout)[0]['data'] == 'letters'
     done = call(*words, '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
-    assert done.returncode == 0, done.stderr
     assert done.stderr.startswith('data: letters (handwritten letters) in '
                                   f'{tmp_path}/letters.npy, 180 training and 20 held-out images\n')
     images = tmp_path / 'results' / 'images'
     assert len(list(images.glob('DenseVAE_on_letters/*/strip.png'))) == 1
     assert (images / 'letters_test_images' / '9.png').exists()
     done = call(*shlex.split(of_icons)[3:], '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
-    assert done.returncode == 0, done.stderr
     assert done.stderr.startswith(f'data: icons (grey icons) in {tmp_path}/icons, 80 training and '
                                   '20 held-out images\n')
     for words in (['strips', '--match', '*'], ['verify'], ['evaluate', '--match', '*'],
                   ['report']):
-        done = call(*words)
-        assert done.returncode == 0, done.stderr
-
-
-def test_finished_rows_need_no_data_and_others_say_what_is_missing(cli, root, tmp_path,
-                                                                   monkeypatch):
-    results = ['--results-root', str(tmp_path / 'results')]
-    runs = ['run', '--match', 'DenseVAE_on_MNIST/*', *SMALL]
-    assert cli(['run', SOLO, *SMALL, '--data-root', str(root), *results])[0] == 0
-    monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'nowhere'))
-    status, out, err = cli([*runs, *results])
-    assert status == 2 and 'finished already, passed over' in out
-    assert 'no such file or folder, expected MNIST' in err.splitlines()[-1]
-    assert 'Traceback' not in err
+        call(*words)
 
 
 # Other images than those of the shown results
 
-SMALL = ['--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8', '--ctx', 'cpu']
 
-
-def test_run_on_other_images_says_so_in_its_name_and_caption(cli, root, tmp_path, known_images):
-    where = ['--data-root', str(root), '--results-root', str(tmp_path / 'results')]
-    status, _, err = cli(['run', SOLO, *SMALL, *where])
+def test_run_on_other_images_says_so_in_its_name_and_caption(cli, root, tmp_path, monkeypatch,
+                                                            known_images):
+    monkeypatch.setitem(registry.EXPERIMENTS, SOLO, replace(
+        registry.EXPERIMENTS[SOLO], n_hnodes=8, solo_epochs=1, batch_size=32))
+    results = ['--results-root', str(tmp_path / 'results')]
+    where = ['--data-root', str(root), '--ctx', 'cpu', *results]
+    status, _, err = cli(['run', SOLO, *where])
     assert status == 0, err
     checksum = load('MNIST', root).source['sha256'][:8]
     assert f'other images than those of the shown results: {checksum}' in err.splitlines()[1]
-    config, = (tmp_path / 'results').rglob('config.json')
-    run = f'DenseVAE_on_MNIST/5_3_400_bce_1_n64_images-{checksum}_n_hnodes-8'
+    run, (config,) = f'{SOLO}_images-{checksum}', (tmp_path / 'results').rglob('config.json')
     assert config.parent == tmp_path / 'results' / run
     text = json.loads(config.read_text())
-    assert f'NOT the published experiment {SOLO}: limit 64, on other images ({checksum}),' in (
-        text['caption'])
+    assert f'NOT the published experiment {SOLO}: on other images ({checksum})' in text['caption']
     assert f'--set images={checksum}' in text['command']
-    for command in (['strips', run], ['evaluate', run], ['verify']):
-        status, out, err = cli([*command, *where, '--ctx', 'cpu'])
-        assert status == 0, (command, out, err)
-    for again in ([], ['--set', f'images={checksum}']):
-        status, _, err = cli(['run', SOLO, *SMALL, *again, *where])
-        assert status == 2 and f'{run}: a finished run is there' in err
-    status, _, err = cli(['run', SOLO, *SMALL, '--set', 'images=deadbeef', *where])
-    assert status == 2 and err.splitlines()[-1] == (
-        f'error: {root}: images {checksum}, expected images=deadbeef')
-
-
-def test_whole_run_on_other_images_is_not_the_published_experiment(cli, root, tmp_path,
-                                                                   monkeypatch, known_images):
-    monkeypatch.setitem(registry.EXPERIMENTS, SOLO, replace(
-        registry.EXPERIMENTS[SOLO], n_hnodes=8, solo_epochs=1, batch_size=32))
-    status, _, err = cli(['run', SOLO, '--data-root', str(root), '--results-root', str(tmp_path),
-                          '--ctx', 'cpu'])
-    assert status == 0, err
-    config, = tmp_path.rglob('config.json')
-    assert 'NOT the published experiment' in config.read_text()
-    assert '_images-' in config.parent.name
-    _, out, _ = cli(['list', '--markdown', '--results-root', str(tmp_path)])
+    _, out, _ = cli(['list', '--markdown', *results])
     line, = (line for line in out.splitlines() if '_images-' in line)
     assert line.split(' | ')[4] == '-'  # nothing published stands beside it
+    for command in (['strips', run], ['evaluate', run], ['verify']):
+        status, out, err = cli([*command, *where])
+        assert status == 0, (command, out, err)
+    for again in ([], ['--set', f'images={checksum}']):
+        status, _, err = cli(['run', SOLO, *again, *where])
+        assert status == 2 and f'{run}: a finished run is there' in err
+    status, _, err = cli(['run', SOLO, '--set', 'images=deadbeef', *where])
+    assert status == 2 and err.splitlines()[-1] == (
+        f'error: {root}: images {checksum}, expected images=deadbeef')
 
 
 def test_images_are_the_same_however_they_are_split(data_root, tmp_path, known_images):
@@ -276,13 +249,43 @@ def test_images_of_the_shown_results_are_known(name, shuffle_seed, known_images)
     assert load(name, REAL_DATA, shuffle_seed=shuffle_seed).images is None
 
 
-def test_drawn_images_and_sets_of_users_are_not_compared(known_images):
-    assert not table.get('sketch_digits').known and table.Entry(
-        'a.b', 'digits', (1, 28, 28), 1, 1, '').known == ()
-
-
 def test_study_refuses_other_images(cli, data_root, tmp_path, known_images):
     status, _, err = cli(['study', 'claim', '--data-root', str(data_root), '--results-root',
                           str(tmp_path / 'out'), '--ctx', 'cpu'])
     assert status == 2 and 'other images than those of the shown results' in (
         err.splitlines()[-1])
+
+
+# The drawn sets
+
+SHAPES = {'sketch_digits': (28, 28, 1), 'sketch_faces': (64, 64, 3)}
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_images_depend_on_seed_and_index_alone(name):
+    draw = getattr(sketch, name)
+    many = draw(30)
+    assert many.shape == (30, *SHAPES[name]) and many.dtype == np.uint8
+    assert (draw(10) == many[:10]).all()
+    assert (draw(10, seed=1) != many[:10]).any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_no_two_images_are_equal(name):
+    images = getattr(sketch, name)(300)
+    assert len({image.tobytes() for image in images}) == 300
+    assert images.std(axis=0).mean() > 20
+
+
+def test_digits_are_light_on_black_and_in_the_middle():
+    digits = sketch.sketch_digits(300)[..., 0]
+    assert (digits.max(axis=(1, 2)) > 200).all()
+    assert np.median(digits) == 0
+    border = np.concatenate([digits[:, 0], digits[:, -1], digits[:, :, 0], digits[:, :, -1]])
+    assert (border > 0).mean() < 0.02
+
+
+def test_every_font_has_every_digit():
+    glyphs = {sketch._glyph(font, digit).tobytes()
+              for font in sketch.FONTS for digit in range(10)}
+    assert len(glyphs) == 10 * len(sketch.FONTS)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_pictures import write_folder
 from training.reporting.statistics import STATISTICS
 from training.storage import run_folder
 from training.storage.unfinished import checkpoints_in
@@ -33,69 +34,55 @@ def train(call):
                                'n_hnodes=8', *words)
 
 
-def add(folder: Path) -> None:
-    for name, content in FOREIGN.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
-
-
 def foreign_in(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FOREIGN if (folder / name).is_file()}
 
 
-def stop(train, monkeypatch) -> None:
+def stop(train, monkeypatch, *words) -> None:
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        train()
+        train(*words)
 
 
 @pytest.mark.parametrize('words, goes_on', [((), True), (('--fresh',), False)])
 def test_foreign_files_stay_in_an_unfinished_run(train, tmp_path, monkeypatch, words, goes_on):
     stop(train, monkeypatch)
     unfinished, folder = tmp_path / f'{RUN}.unfinished', tmp_path / RUN
-    add(unfinished)
-    (unfinished / '.config.json.123.tmp').write_text('')
+    write_folder(unfinished, FOREIGN | {'.config.json.123.tmp': b''})  # the last is the run's own
+    (unfinished / 'link').symlink_to('nowhere')
     assert len(checkpoints_in(unfinished)) == 2
     status, out, err = train(*words)
     assert status == 0, err
     assert ('going on' in out) == goes_on
     assert foreign_in(folder) == FOREIGN and not unfinished.exists()
+    assert os.readlink(folder / 'link') == 'nowhere'
     assert not [*folder.glob('*.tmp'), *folder.glob('.lock'), *checkpoints_in(folder)]
     assert not run_folder.read_checksums(folder).keys() & FOREIGN.keys()
 
 
 def test_foreign_files_stay_in_a_finished_run(call, train, tmp_path, monkeypatch):
     assert train()[0] == 0
-    folder = tmp_path / RUN
-    add(folder)
+    folder = write_folder(tmp_path / RUN, FOREIGN)
     for command in ('strips', 'evaluate', 'explore', 'verify'):
         status, out, err = call(command, RUN)
         assert status == 0 and foreign_in(folder) == FOREIGN, out + err
     assert not run_folder.read_checksums(folder).keys() & FOREIGN.keys()
-    assert train('--force')[0] == 0  # replaces what is the run's alone
-    assert foreign_in(folder) == FOREIGN and not (folder / run_folder.EVALUATION).exists()
+    stop(train, monkeypatch, '--force')
+    write_folder(tmp_path / f'{RUN}.unfinished', {'notes.md': b'of the second'})
+    assert train('--force')[0] == 0  # replaces what is the run's alone, and keeps both of a name
+    assert (folder / 'notes.md~').read_bytes() == FOREIGN['notes.md']
+    assert foreign_in(folder) == FOREIGN | {'notes.md': b'of the second'}
+    assert not (folder / run_folder.EVALUATION).exists()
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-
-def test_foreign_files_of_one_name_are_both_kept(train, tmp_path, monkeypatch):
-    assert train()[0] == 0
-    (tmp_path / RUN / 'notes.md').write_text('of the first')
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        train('--force')
-    (tmp_path / f'{RUN}.unfinished/notes.md').write_text('of the second')
-    assert train('--force')[0] == 0
-    assert (tmp_path / RUN / 'notes.md').read_text() == 'of the second'
-    assert (tmp_path / RUN / 'notes.md~').read_text() == 'of the first'
 
 
 def test_foreign_folders_beside_runs_are_passed_over(call, train, tmp_path):
     assert train()[0] == 0
-    for place in ('.ipynb_checkpoints/x', 'a net/of mine', 'DenseVAE_on_MNIST/other'):
-        (tmp_path / place).mkdir(parents=True)
-        (tmp_path / place / run_folder.CONFIG).write_text('{"hidden_size": 3}')
+    write_folder(tmp_path, {'notes.md': b'mine'} | dict.fromkeys([
+        f'{place}/{run_folder.CONFIG}' for place in (
+            '.ipynb_checkpoints/x', 'a net/of mine', 'DenseVAE_on_MNIST/other')],
+        b'{"hidden_size": 3}'))
     (tmp_path / 'a net/folder/config.json').mkdir(parents=True)
-    (tmp_path / 'notes.md').write_text('mine')
     status, out, err = call('verify')
     assert status == 0 and out.count(': ok') == 1, out + err
     status, out, _ = call('list', '--match', RUN, '--json')
@@ -112,10 +99,3 @@ def test_all_that_runs_leave_is_known_as_theirs():
              for path in config.parent.iterdir() if path.name != run_folder.SUMS}
     assert len(names) > 30 and STATISTICS in names
     assert [name for name in names if not run_folder.RECORDED.fullmatch(name)] == []
-
-
-def test_broken_links_are_left_alone(train, tmp_path, monkeypatch):
-    stop(train, monkeypatch)
-    os.symlink('nowhere', tmp_path / f'{RUN}.unfinished/link')
-    assert train('--fresh')[0] == 0
-    assert os.readlink(tmp_path / RUN / 'link') == 'nowhere'
