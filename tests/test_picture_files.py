@@ -186,7 +186,7 @@ def test_usual_files_are_images_by_their_names(tmp_path):
 def test_zip_and_folder_have_the_same_pictures_in_the_order_of_their_paths(tmp_path, by,
                                                                            is_unpacked):
     """Zips of some Windows programs part folders by backslashes; macOS adds files of its own."""
-    names = ['b.png', 'a-1.png', 'a/2.png', 'B.jpg', '.hidden/1.png', '__MACOSX/a/._2.png',
+    names = ['b.png', 'a-1.png', 'a/2.png', 'B.jpg', '.hidden/1.png', '__MACOSX/a/2.png',
              'a/.trash/3.png', 'a/notes.txt'] + ['a/'] * (not is_unpacked)
     path = write_zip(tmp_path / 'faces.zip', {
         name.replace('/', by): encoded(in_one(i, 'L')) for i, name in enumerate(names)})
