@@ -10,6 +10,7 @@ from mxnet.gluon import HybridBlock, nn
 
 import models
 from data.images import Images
+from data.loading import Dataset
 from tests.test_models import shape_of, shrunk
 from tests.test_resume import IMAGES, ROW, SHAPE
 from training.commands.wiring import build_nets
@@ -153,7 +154,7 @@ GREY = Images(np.full((260, 1, 12, 1), 128, np.uint8))
 
 
 def net_of(row, held_out=GREY) -> TrainedNet:
-    return TrainedNet(row, None, vae, cpu(), held_out)
+    return TrainedNet(row, None, vae, cpu(), Dataset(held_out, held_out))
 
 
 def test_every_sample_is_of_noise_of_its_own():

@@ -7,6 +7,7 @@ from mxnet import cpu, nd
 
 import models
 from data.images import Images
+from data.loading import Dataset
 from training.commands.wiring import build_nets
 from training.evaluation.trained_net import TrainedNet
 from training.experiments.registry import EXPERIMENTS, Experiment
@@ -197,7 +198,7 @@ def test_a_short_batch_is_trained_as_a_whole_one_of_its_size(row):
 
 def test_more_pictures_begin_with_the_same_ten():
     nets, x = networks(ROW), Images(np.uint8(255 * images(20).transpose(0, 2, 3, 1)))
-    net = TrainedNet(ROW, None, nets.vae, cpu(), x)
+    net = TrainedNet(ROW, None, nets.vae, cpu(), Dataset(x, x))
     ten, twenty = net.draw_again(), net.draw_again(20)
     assert ten.shape == (10, 6, 6, 1) and ten.std() > 0
     np.testing.assert_allclose(twenty[:10].astype(int), ten, atol=1)  # a last bit may round

@@ -12,6 +12,7 @@ from mxnet import cpu, nd
 from PIL import Image
 
 from data.images import Images
+from data.loading import Dataset
 from models.vae import VAE
 from tests.small_pictures import encoded, noise, write_folder, write_zip
 from training.evaluation import metrics
@@ -101,7 +102,8 @@ def test_latent_is_sampled_with_its_standard_deviation():
     vae = SimpleNamespace(encoder=lambda x: nd.array(np.full((len(x), 2), (0.5, np.log(0.01)))),
                           split=VAE.split, decoder=lambda z: z.reshape((-1, 1, 1, 1)))
     row = replace(EXPERIMENTS[DIGITS], n_latent=1)
-    net = TrainedNet(row, None, vae, cpu(), Images(np.zeros((0, 1, 1, 1), np.uint8)))
+    none = Images(np.zeros((0, 1, 1, 1), np.uint8))
+    net = TrainedNet(row, None, vae, cpu(), Dataset(none, none))
     pictures = np.zeros((4000, 1, 1, 1), np.uint8)
     drawn, mean, logvar = net.reconstruct(pictures, seed=1)
     assert (drawn / 255).std() == pytest.approx(0.1, rel=0.05)

@@ -8,6 +8,7 @@ from mxnet import cpu
 from PIL import Image
 
 from data.images import Images
+from data.loading import Dataset
 from models.vae import VAE
 from training.evaluation.trained_net import TrainedNet
 from training.experiments.registry import EXPERIMENTS
@@ -134,6 +135,7 @@ def test_encoder_gets_few_images_at_once(monkeypatch):
 
     held_out = Images(np.random.default_rng(0).integers(0, 256, (25, 1, 4, 1), np.uint8))
     monkeypatch.setattr(TrainedNet, 'n_measured', 20)
-    codes = TrainedNet(EXPERIMENTS[CONV], None, Net(), cpu(), held_out).codes(25)
+    codes = TrainedNet(EXPERIMENTS[CONV], None, Net(), cpu(),
+                       Dataset(held_out, held_out)).codes(25)
     assert batches == [10, 10, 5]  # of a run's end, where training's memory is still taken
     assert np.array_equal(np.concatenate(codes, axis=1), held_out[np.arange(25)].reshape(25, 4))

@@ -34,44 +34,44 @@ def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
     folder = finding.named(Path(results_root), str(run))
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
-    images = no_images(row)
+    dataset = without_images(row)
     path = parameters_file(config, folder)
     no_encoder = ''
     if not row.encodes:
         no_encoder = f'{run}: a plain GAN has no encoder'
     elif path.name == run_folder.PICTURES:
         no_encoder = absent(config, folder)
-    return load_net(row, folder, path, context, images, no_encoder=no_encoder,
-                    read_files=lambda paths: own.read(paths, images.shape)[1])
+    return load_net(row, folder, path, context, dataset, no_encoder=no_encoder,
+                    read_files=lambda paths: own.read(paths, dataset.shape)[1])
 
 
-def no_images(row: Row):
-    """Return `data.images.Images` without images, of the size and layout of a row's."""
+def without_images(row: Row):
+    """Return the `data.loading.Dataset` of a row without an image, of their size and layout."""
     import numpy as np
 
-    from data import images
+    from data import images, loading
     channels, *size = table.get(row.data).sized(row.image_size).shape
-    return images.Images(np.zeros((0, *size, channels), np.uint8), row.layout)
+    none = images.Images(np.zeros((0, *size, channels), np.uint8), row.layout)
+    return loading.Dataset(none, none, source={'data': row.data})
 
 
-def load_net(row: Row, folder: Path, path: Path, ctx, images, dataset=None,
-             **known) -> 'TrainedNet':
+def load_net(row: Row, folder: Path, path: Path, ctx, dataset, **known) -> 'TrainedNet':
     """Return the `TrainedNet` of a finished run.
 
-    path: of `parameters_file`. images, dataset and what else is known: the net's fields.
+    path: of `parameters_file`. dataset and what else is known: the net's fields.
     ParamsError or PictureFileError if the file is damaged, or another net's.
     """
     import models
     from training.evaluation.trained_net import TrainedNet, decoder_of
     from training.storage import parameters, picture_file
-    vae, kept = models.build_vae(row, images.shape), None
+    vae, kept = models.build_vae(row, dataset.shape), None
     if path.name == run_folder.PICTURES:
         arrays, kept = picture_file.load(path)
         parameters.give(decoder_of(row, vae), arrays, path, ctx)
     else:
         parameters.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)
-    return TrainedNet(row, folder, vae, ctx, images, dataset, kept, **known)
+    return TrainedNet(row, folder, vae, ctx, dataset, kept, **known)
 
 
 def parameters_file(config: dict, folder: Path, whole: bool = False) -> Path:

@@ -1,9 +1,10 @@
 """Finished runs with their data: loaded, chosen by the names that a user gives, measured."""
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from data import MissingDataError, table
+from data import MissingDataError
 from data.fetch import USUAL, Places
 from training.commands import opening
 from training.commands.wiring import (
@@ -41,21 +42,17 @@ def load_run(folder: Path, ctx, places: Places = USUAL, skip_bad: bool = False,
             dataset = validation_images(row, config, folder.parent.parent)
         if dataset is None:
             raise
-    return opening.load_net(row, folder, path, ctx, dataset.test, dataset)
+    return opening.load_net(row, folder, path, ctx, dataset)
 
 
 def validation_images(row: Row, config: dict, root: Path):
     """Return a data set of the ten validation images that stand beside results, if they do."""
-    from data import loading
-    names = table.ORIGINALS[table.get(row.data).kind]
-    images = test = opening.no_images(row)
-    if row.encodes:
-        stored = pictures.read_originals(root / naming.originals_name(row), names,
-                                         config['data']['sha256'][:8], images.shape[1:])
-        if stored is None:
-            return None
-        test = images.others(stored)
-    return loading.Dataset(images, test, source=config['data'])
+    dataset = replace(opening.without_images(row), source=config['data'])
+    if not row.encodes:
+        return dataset
+    stored = pictures.read_originals(root / naming.originals_name(row), dataset.originals,
+                                     config['data']['sha256'][:8], dataset.shape[1:])
+    return None if stored is None else replace(dataset, test=dataset.test.others(stored))
 
 
 def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,

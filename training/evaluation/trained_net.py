@@ -36,18 +36,16 @@ class ShapeError(ValueError):
 class TrainedNet:
     """The VAE of a run, or the generator of a plain GAN.
 
-    row: all that decided what is trained. folder: the run's. ctx: the device. images: the held-out
-    `data.images.Images` of the run; those of an opened net are none, of its size and layout.
-    dataset: all images of the run, if they were loaded. kept: what pictures.safetensors holds of
-    the encoder, where that is not here. read_files: paths of files -> pictures. no_encoder: why
-    it cannot encode, if it cannot.
+    row: all that decided what is trained. folder: the run's. ctx: the device. dataset: the run's
+    `data.loading.Dataset`, without an image if none was loaded. kept: what pictures.safetensors
+    holds of the encoder, where that is not here. read_files: paths of files -> pictures.
+    no_encoder: why it cannot encode, if it cannot.
     """
     row: Row
     folder: Path
     vae: object = field(repr=False)
     ctx: object
-    images: object = field(repr=False)
-    dataset: object = field(default=None, repr=False)
+    dataset: object = field(repr=False)
     kept: dict[str, np.ndarray] | None = field(default=None, repr=False)
     read_files: Callable | None = field(default=None, repr=False)
     no_encoder: str = ''
@@ -56,6 +54,11 @@ class TrainedNet:
     def name(self) -> str:
         """What the run is called."""
         return naming.run_name(self.row, run_folder.read_config(self.folder).get('own_name'))
+
+    @property
+    def images(self):
+        """The held-out `data.images.Images`."""
+        return self.dataset.test
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -121,10 +124,7 @@ class TrainedNet:
         return self.decode(self.latents(n, seed))
 
     def latents(self, n: int, seed: int = 0) -> np.ndarray:
-        """Return n latents from the prior, (n, z) float32.
-
-        A seed's first are the same for every n.
-        """
+        """Return n latents from the prior, (n, z) float32; a seed's first are the same for every n."""
         return _noise(seed, FOR_OWN, (n, self.row.n_latent))
 
     def interpolate(self, pictures: np.ndarray, n_steps: int = 10,

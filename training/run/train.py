@@ -71,7 +71,7 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
         if final.exists() and not options.force:
             raise ExperimentError(f'{final}: {run_folder.IN_THE_WAY}')
         config = _config(row, dataset, device.describe(ctx, workers.count), options)
-        run = TrainedNet(row, folder, vae, ctx[0], dataset.test, dataset)
+        run = TrainedNet(row, folder, vae, ctx[0], dataset)
         try:
             _train_epochs(run, networks, ctx, config, options, workers, classifier)
             reserve.close()
