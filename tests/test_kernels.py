@@ -4,7 +4,6 @@ import sys
 import numpy as np
 import pytest
 from mxnet import autograd, nd
-from numba import njit
 
 from training.steps import kernels, losses
 
@@ -56,19 +55,6 @@ def test_what_is_not_finite_shows_in_the_loss(wrong):
     x_hat = nd.array([[[[wrong, 0.5]]]])
     value, _ = losses.with_gradient(losses.bce, x_hat, nd.ones((1, 1, 1, 2)), scale=1.0)
     assert not np.isfinite(value)
-
-
-def test_logarithm_is_right_to_the_last_bits():
-    x = np.concatenate([RNG.random(100_000), np.geomspace(1e-10, 1, 100_000)]).astype(np.float32)
-    x = np.maximum(x, np.float32(1e-10))
-    exact = np.log(x.astype(np.float64))
-    ours = _logarithms(x)
-    assert (np.abs(ours - exact) <= 2 * np.spacing(np.abs(exact).astype(np.float32))).all()
-
-
-@njit
-def _logarithms(x):
-    return np.array([kernels._log(value) for value in x])
 
 
 @pytest.mark.parametrize('n_real', [0, 4, 9])

@@ -7,7 +7,6 @@ import ctypes
 import math
 
 import numpy as np
-from llvmlite import ir
 from mxnet import nd
 from mxnet.base import _LIB, check_call
 from mxnet.ndarray import NDArray
@@ -16,8 +15,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LOG_FLOOR = np.float32(1e-10)
-ROOT_HALF_BITS = np.int32(0x3f3504f3)  # of the float32 next to sqrt(0.5)
-MANTISSA_BITS = np.int32(23)
 CHUNK = 1 << 14  # elements that one thread takes at a time
 # Not 'contract', which rounds otherwise than MXNet, nor what assumes that values are finite or
 # sums reorder
@@ -42,43 +39,6 @@ def _pointer(typing_context, address):
     def generate(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
     return types.voidptr(types.int64), generate
-
-
-@intrinsic
-def _bits(typing_context, number):
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(32))
-    return types.int32(types.float32), generate
-
-
-@intrinsic
-def _float(typing_context, bits):
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.FloatType())
-    return types.float32(types.int32), generate
-
-
-@njit(fastmath=FLOATS)
-def _log(x):
-    """Return the logarithm of a float32, a normal number above 0, in steps that vectorise.
-
-    x is 2 ** exponent * (1 + f), f near 0; the polynomial is that of Cephes (Moshier, 1992). Off
-    by little more than the last bit; NaN where x is not finite.
-    """
-    bits = _bits(x)
-    exponent = np.int32(np.int32(bits - ROOT_HALF_BITS) >> MANTISSA_BITS)
-    f = _float(np.int32(bits - np.int32(exponent << MANTISSA_BITS))) - np.float32(1)
-    rest = np.float32(7.0376836292e-2)
-    rest = rest * f - np.float32(1.1514610310e-1)
-    rest = rest * f + np.float32(1.1676998740e-1)
-    rest = rest * f - np.float32(1.2420140846e-1)
-    rest = rest * f + np.float32(1.4249322787e-1)
-    rest = rest * f - np.float32(1.6668057665e-1)
-    rest = rest * f + np.float32(2.0000714765e-1)
-    rest = rest * f - np.float32(2.4999993993e-1)
-    rest = rest * f + np.float32(3.3333331174e-1)
-    near_one = f - np.float32(0.5) * f * f + f * f * f * rest
-    return np.float32(exponent) * np.float32(math.log(2)) + near_one + (x - x)
 
 
 @njit
@@ -179,7 +139,7 @@ def _bce(x_hat, x, gradient, n_pixels, scale, sums):
             inside = output[j] + LOG_FLOOR
             outside = np.float32(1) - output[j] + LOG_FLOOR
             left = np.float32(1) - target[j]
-            terms[j] = target[j] * _log(inside) + left * _log(outside)
+            terms[j] = target[j] * math.log(inside) + left * math.log(outside)
             slope[j] = scale * (left / outside - target[j] / inside)
         total = 0.0
         for j in range(n_pixels):
