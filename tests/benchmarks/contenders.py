@@ -28,8 +28,8 @@ PAIRS = {
     'DeepConvVAE 1024-32 + DeepConvDisc 64':
         'DeepConvVAE_DeepConvDisc_on_anime/1024_32_64_200_10_1_initlr2e-4',
 }
-# What is smaller where VAE/GANs are trained here: those of training/studies/learned_similarity.py,
-# which PyTorch's environment cannot import
+# What is smaller where VAE/GANs are trained here: those of training/studies/vaegan.py, which
+# PyTorch's environment cannot import
 A_REDUCED = {'n_latent': 256, 'n_hnodes': 256, 'disc_hnodes': 256, 'vae_base_channels': 8,
              'disc_base_channels': 8}
 PAPER_REDUCED = {'n_latent': 64, 'n_hnodes': 256, 'disc_hnodes': 128, 'vae_base_channels': 16,
