@@ -42,102 +42,75 @@ def values_of(weight_dict: gluon.ParameterDict) -> list[np.ndarray]:
     return [parameter.data().asnumpy() for parameter in weight_dict.values()]
 
 
+def trained(trains, kind: optimizer.Optimizer, n_steps: int) -> tuple:
+    """Parameters after so many steps, and their trainer."""
+    weight_dict = parameters()
+    trainer = trains(weight_dict, kind)
+    for number in range(n_steps):
+        step(trainer, weight_dict, number)
+    return weight_dict, trainer
+
+
+def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
+    return all((a == b).all() for a, b in zip(left, right, strict=True))
+
+
 @pytest.mark.parametrize('options', [
     {}, {'wd': 0.01}, {'clip_gradient': 0.5}, {'rescale_grad': 0.25},
     {'beta1': 0.5, 'beta2': 0.9, 'epsilon': 1e-4}], ids=str)
 def test_same_weights_and_state_to_the_bit_after_100_steps(options):
+    """And after two more with other rates, one of a single parameter."""
     results = []
     for trains, kind in ((Trainer, FusedAdam), (gluon.Trainer, optimizer.Adam)):
-        weight_dict = parameters()
-        trainer = trains(weight_dict, kind(learning_rate=1e-2, **options))
-        for number in range(N_STEPS):
-            step(trainer, weight_dict, number)
+        weight_dict, trainer = trained(trains, kind(learning_rate=1e-2, **options), N_STEPS)
         results.append(values_of(weight_dict) + state_of(trainer))
+        weight_dict['p0'].lr_mult = 0.1
+        trainer.set_learning_rate(2e-2)
+        step(trainer, weight_dict, N_STEPS)
+        results[-1] += values_of(weight_dict)
     before = values_of(parameters())
-    assert all((a == b).all() for a, b in zip(*results, strict=True))
+    assert same(*results)
     assert all((a != b).any() for a, b in zip(results[0][:len(SHAPES)], before, strict=True))
 
 
-def test_optimizer_is_the_one_that_a_row_says():
+@pytest.mark.parametrize('name, expected', [
+    ('adam', (gluon.Trainer, optimizer.Adam(learning_rate=0.02, beta1=0.5, beta2=0.9))),
+    ('rmsprop', (Trainer, FusedRMSProp(learning_rate=0.02)))])
+def test_optimizer_is_the_one_that_a_row_says(name, expected):
     """After steps of changing size, which show each of Adam's two decay rates."""
     row = replace(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100'], lr=0.02, adam_beta1=0.5,
-                  adam_beta2=0.9)
-    results = []
-    for trains, of_row in (
-            (Trainer, optim.optimizer(row)),
-            (gluon.Trainer, optimizer.Adam(learning_rate=0.02, beta1=0.5, beta2=0.9)),
-            (Trainer, optim.optimizer(replace(row, optimizer='rmsprop'))),
-            (Trainer, FusedRMSProp(learning_rate=0.02))):
-        weight_dict = parameters()
-        trainer = trains(weight_dict, of_row)
-        for number in range(5):
-            step(trainer, weight_dict, number)
-        results.append(np.concatenate([v.ravel() for v in values_of(weight_dict)]))
-    assert (results[0] == results[1]).all() and (results[2] == results[3]).all()
-    assert (results[0] != results[2]).any()
+                  adam_beta2=0.9, optimizer=name)
+    ours, theirs = (values_of(trained(*of, 5)[0])
+                    for of in ((Trainer, optim.optimizer(row)), expected))
+    assert same(ours, theirs)
 
 
-def test_learning_rates_of_single_parameters_and_of_later():
-    results = []
-    for trains, kind in ((Trainer, FusedAdam), (gluon.Trainer, optimizer.Adam)):
-        weight_dict = parameters()
-        weight_dict['p0'].lr_mult = 0.1
-        trainer = trains(weight_dict, kind(learning_rate=1e-2))
-        step(trainer, weight_dict, 0)
-        trainer.set_learning_rate(1e-4)
-        step(trainer, weight_dict, 1)
-        results.append(values_of(weight_dict))
-    assert all((a == b).all() for a, b in zip(*results, strict=True))
-
-
-def test_saved_state_goes_on_to_the_bit(tmp_path):
-    whole = parameters()
-    trainer = Trainer(whole, FusedAdam(learning_rate=1e-2))
-    for number in range(3):
-        step(trainer, whole, number)
+@pytest.mark.parametrize('n_steps_before', [0, 2])
+def test_saved_state_goes_on_to_the_bit(tmp_path, n_steps_before):
+    """In a new trainer, and over another state."""
+    whole, trainer = trained(Trainer, FusedAdam(learning_rate=1e-2), 3)
     trainer.save_states(str(tmp_path / 'states'))
     kept = values_of(whole)
     step(trainer, whole, 3)
 
-    resumed = parameters()
+    resumed, other = trained(Trainer, FusedAdam(learning_rate=1e-2), n_steps_before)
     for parameter, value in zip(resumed.values(), kept, strict=True):
         parameter.set_data(nd.array(value))
-    other = Trainer(resumed, FusedAdam(learning_rate=1e-2))
     other.load_states(str(tmp_path / 'states'))
     step(other, resumed, 3)
-    for ours, theirs in zip(values_of(resumed), values_of(whole), strict=True):
-        assert (ours == theirs).all()
-
-
-def test_state_loaded_over_another_is_the_one_used(tmp_path):
-    weight_dict = parameters()
-    trainer = Trainer(weight_dict, FusedAdam(learning_rate=1e-2))
-    step(trainer, weight_dict, 0)
-    trainer.save_states(str(tmp_path / 'states'))
-    kept = values_of(weight_dict)
-    results = []
-    for _ in range(2):
-        step(trainer, weight_dict, 1)
-        results.append(values_of(weight_dict))
-        trainer.load_states(str(tmp_path / 'states'))
-        for parameter, value in zip(weight_dict.values(), kept, strict=True):
-            parameter.set_data(nd.array(value))
-    assert all((a == b).all() for a, b in zip(*results, strict=True))
+    assert same(values_of(resumed), values_of(whole))
 
 
 @pytest.mark.parametrize('n_steps', [0, 1, 3])
 def test_a_step_without_new_gradients_is_refused(n_steps):
-    weight_dict = parameters()
-    trainer = Trainer(weight_dict, FusedAdam(learning_rate=1e-2))
-    for number in range(n_steps):
-        step(trainer, weight_dict, number)
+    weight_dict, trainer = trained(Trainer, FusedAdam(learning_rate=1e-2), n_steps)
     before = values_of(weight_dict)
     with autograd.record():
         loss = weight_dict['p1'].data().sum()
     loss.backward()
     with pytest.raises(UserWarning, match='p0'):
         trainer.step(1)
-    assert all((a == b).all() for a, b in zip(values_of(weight_dict), before, strict=True))
+    assert same(values_of(weight_dict), before)
 
 
 def test_is_an_optimizer_by_name_and_takes_single_arrays():
