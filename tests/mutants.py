@@ -42,18 +42,18 @@ training/steps/solo_combo.py: steps loop resume
 training/steps/solo_combo.py: loop
   {'val_loss': total / {{n_images => len(images)}}}
   N_HELD_OUT = {{1000 => 10000}}  #
-training/steps/losses.py: losses kernels steps vaegan
+training/steps/losses.py: losses steps vaegan
   {{-0.5 => -0.4}} * nd.sum(1 + logvar
   ({{1 - 2 * real => 2 * real - 1}})
   squares.sum(axis=1) {{+ => -}} 0.5
-training/steps/kernels.py: kernels steps optim
+training/steps/kernels.py: losses steps optim
   {{np.float32(0.5) *  => }}(variance - np.float32(1))
   (left / outside {{- => +}} target[j] / inside)
   {{np.float32(2) *  => }}scale * error
   n_right += towards < {{0 => 1}}
   (np.float32(1) - beta2) * g{{ * g => }}
   decay * {{weight => mean}}[j]
-training/steps/networks.py: steps conv_step
+training/steps/networks.py: steps
   F.concat(*others{{ => [::-1]}}, dim=0)
   len(others) * [{{ => 0 * }}array]
 training/steps/networks.py: draws devices
