@@ -64,6 +64,10 @@ CONV_DISC = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/'
     (CONV_DISC + '1024_32_64_200_10_1', (445_851_776, 5_248), (675_585, 768)),
     (DEEP, (452_112_960, 6_208), (2_765_569, 1_792)),
     (CONV_1024, (445_851_776, 5_248), (11_180_033, 7_808)),
+    ('VAEGAN_on_MNIST/B_20_50', (5_868_344, 0), (1_460_225, 0)),
+    # as the layers of system A's diagrams add up
+    ('VAEGAN_on_MNIST/A_64_100', (8_419_585, 13_696), (3_413_441, 2_304)),
+    ('VAEGAN_on_adult/A_2048_100_lr1', (61_780_995, 62_080), (27_852_225, 2_304)),
 ])
 def test_full_size_nets_have_the_published_numbers_of_parameters(name, of_vae, of_disc):
     row = EXPERIMENTS[name]
