@@ -69,38 +69,25 @@ def test_strip_of_several_devices_is_the_files(cli, data_root, tmp_path):
     assert status == 0 and 'strip drawn again: largest difference 0/255' in out, out + err
 
 
-@pytest.mark.parametrize('n_devices', [1, 2])
 @pytest.mark.parametrize('name', ['DenseVAE_on_MNIST/5_3_400_bce_50',
                                   'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'])
-def test_nets_are_refused_just_where_they_no_longer_fit(name, n_devices, monkeypatch):
+def test_nets_are_refused_just_where_they_no_longer_fit(name, monkeypatch):
     """At least the parameters of each device's copy, their gradients and Adam's two means."""
-    row, ctx = EXPERIMENTS[name], [cpu(i) for i in range(n_devices)]
-
-    def make():
-        disc = models.build_discriminator(row) if row.combo_epochs else None
-        return make_networks(row, models.build_vae(row, (1, 28, 28)), disc, (1, 28, 28), ctx)
-    n_values = sum(array.size for net, array in make().arrays().items() if '.' not in net[:9])
-    asked = []
+    row, asked, foreseen = EXPERIMENTS[name], [], memory.foreseen
     monkeypatch.setattr(memory, 'foreseen', lambda *of: asked.append(foreseen(*of)) or asked[-1])
-    make()
-    assert asked[0] > 16 * n_values * n_devices
-    monkeypatch.setattr(device, 'free_bytes', lambda _: round(1.01 * asked[0]))
-    make()
-    monkeypatch.setattr(device, 'free_bytes', lambda _: round(0.99 * asked[0]))
-    with pytest.raises(memory.MemoryNeedError, match='GB are free'):
-        make()
-    assert n_devices == 1 or asked[0] - memory.KERNELS_BYTES == pytest.approx(
-        2 * (foreseen(row, *built(row)) - memory.KERNELS_BYTES))
 
-
-foreseen = memory.foreseen
-
-
-def built(row) -> tuple:
-    """Nets whose shapes are known, and the shape of their images."""
-    vae, disc = models.build_vae(row, (1, 28, 28)), None
-    vae.infer_shape(nd.zeros((1, 1, 28, 28)), nd.zeros((1, row.n_latent)))
-    if row.combo_epochs:
-        disc = models.build_discriminator(row)
-        disc.infer_shape(nd.zeros((1, 1, 28, 28)))
-    return vae, disc, (1, 28, 28)
+    def make(n_devices):
+        disc = models.build_discriminator(row) if row.combo_epochs else None
+        return make_networks(row, models.build_vae(row, (1, 28, 28)), disc, (1, 28, 28),
+                             [cpu(i) for i in range(n_devices)])
+    n_values = sum(array.size for net, array in make(1).arrays().items() if '.' not in net[:9])
+    make(2)
+    one, two = asked
+    assert one > 16 * n_values
+    assert two - memory.KERNELS_BYTES == pytest.approx(2 * (one - memory.KERNELS_BYTES))
+    for n_devices, needed in ((1, one), (2, two)):
+        monkeypatch.setattr(device, 'free_bytes', lambda _, needed=needed: round(1.01 * needed))
+        make(n_devices)
+        monkeypatch.setattr(device, 'free_bytes', lambda _, needed=needed: round(0.99 * needed))
+        with pytest.raises(memory.MemoryNeedError, match='GB are free'):
+            make(n_devices)

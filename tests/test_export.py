@@ -84,32 +84,24 @@ def inputs(part, n: int) -> np.ndarray:
         (n, *part.takes.shape)).astype(np.float32)
 
 
-def run_lines(kind: str, folder: Path, images: np.ndarray, monkeypatch) -> dict:
-    """Run the README's lines beside exported digits; return their variables."""
-    monkeypatch.chdir(folder)
-    np.save('images.npy', images)
-    variables = {}
-    exec(LINES[kind], variables)
-    return variables
-
-
-def check_lines(kind: str, cli, digits, folder: Path, monkeypatch) -> None:
+@pytest.mark.parametrize('kind', ['safetensors', pytest.param('onnx', marks=pytest.mark.slow)])
+def test_lines_of_the_readme_draw_digits(cli, digits, tmp_path, monkeypatch, kind):
+    if kind == 'onnx':
+        pytest.importorskip('onnx'), pytest.importorskip('onnxruntime')
     run, where = digits
-    assert cli(['export', run, '--format', kind, '--out', str(folder / f'digits.{kind}'),
+    assert cli(['export', run, '--format', kind, '--out', str(tmp_path / f'digits.{kind}'),
                 *where])[0] == 0
     parts = nets(run, where)
     images = inputs(parts['encoder'], 5)
-    found = run_lines(kind, folder, images, monkeypatch)
     mean, logvar = outputs(parts['encoder'], images)
     pictures, = outputs(parts['decoder'], mean)
+    monkeypatch.chdir(tmp_path)
+    np.save('images.npy', images)
+    exec(LINES[kind], found := {})
     np.testing.assert_allclose(found['mean'], mean, atol=1e-5)
     np.testing.assert_allclose(found['logvar'], logvar, atol=1e-5)
     np.testing.assert_allclose(found['pictures'].reshape(pictures.shape), pictures, atol=1e-5)
     assert np.ptp(mean) > 1e-3 and np.ptp(pictures) > 1e-3
-
-
-def test_lines_of_the_readme_draw_digits_from_safetensors(cli, digits, tmp_path, monkeypatch):
-    check_lines('safetensors', cli, digits, tmp_path, monkeypatch)
 
 
 def test_safetensors_hold_all_nets_and_say_what_they_are(cli, digits, tmp_path):
@@ -219,12 +211,6 @@ def test_graph_gives_what_mxnet_gives(cli, tmp_path, data_root, onnxruntime, fam
                                      outputs(part, values), strict=True):
                 assert found.shape == wanted.shape and np.ptp(wanted, axis=0).any() == (n > 1)
                 np.testing.assert_allclose(found, wanted, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_lines_of_the_readme_draw_digits_by_graphs(cli, digits, tmp_path, monkeypatch,
-                                                   onnxruntime):
-    check_lines('onnx', cli, digits, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow

@@ -70,9 +70,9 @@ CONV_DISC = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/'
     ('VAEGAN_on_adult/A_2048_100_lr1', (61_780_995, 62_080), (27_852_225, 2_304)),
 ])
 def test_full_size_nets_have_the_published_numbers_of_parameters(name, of_vae, of_disc):
-    row = EXPERIMENTS[name]
-    assert count(models.build_vae(row, shape_of(row)), *vae_inputs(row, 1)) == of_vae
-    assert count(models.build_discriminator(row), nd.zeros((1, *shape_of(row)))) == of_disc
+    row, shape = EXPERIMENTS[name], shape_of(EXPERIMENTS[name])
+    assert count(models.build_vae(row, shape), *vae_inputs(row, 1)) == of_vae
+    assert count(models.build_discriminator(row, shape), nd.zeros((1, *shape))) == of_disc
 
 
 def resnet_parameters(c: int) -> tuple[int, int]:

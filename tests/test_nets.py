@@ -1,4 +1,7 @@
-"""Whole nets against MXNet's plain operators, layer by layer as papers and sources write them."""
+"""Whole nets against MXNet's plain operators, layer by layer as papers and sources write them.
+
+The dense nets are computed by hand in test_steps.py.
+"""
 from dataclasses import replace
 
 import numpy as np
@@ -218,24 +221,10 @@ def disc_paper(plain, row):
     return plain.dense().norm().relu().dense()
 
 
-def dense(n_hlayers, last):
-    def net(plain, row):
-        plain.shaped(-1)
-        for _ in range(getattr(row, n_hlayers)):
-            plain.dense().relu()
-        return last(plain.dense())
-    return net
-
-
 A, PAPER = 'VAEGAN_on_adult/A_2048_100_lr1', 'VAEGAN_on_anime/paper_128_200'
 MNIST_A, B = 'VAEGAN_on_MNIST/A_64_100', 'VAEGAN_on_MNIST/B_20_50'
-DENSE = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
-dense_encoder, dense_disc = (dense(field, lambda plain: plain)
-                             for field in ('n_hlayers', 'disc_hlayers'))
-dense_decoder = dense('n_hlayers', lambda plain: plain.sigmoid().shaped(*MNIST))
 REPAIRED = {'encoder': 'strided', 'latent_head': 'linear'}
 NETS = [  # row, changes, its encoder, decoder, discriminator
-    (DENSE, {}, dense_encoder, dense_decoder, dense_disc),
     (CONV_DISC + '512_32_32_200_10_seeded', {}, conv_encoder, conv_decoder, conv_disc(3)),
     (CONV_512, REPAIRED, conv_encoder, conv_decoder, None),
     (DEEP, {}, conv_encoder, conv_decoder, conv_disc(4)),
