@@ -124,7 +124,7 @@ class TrainedNet:
         return self.decode(self.latents(n, seed))
 
     def latents(self, n: int, seed: int = 0) -> np.ndarray:
-        """Return n latents (n, z) float32 from the prior; each n begins with the same of a seed."""
+        """Return latents from the prior, (n, z) float32: the first n of a seed."""
         return _noise(seed, FOR_OWN, (n, self.row.n_latent))
 
     def interpolate(self, pictures: np.ndarray, n_steps: int = 10,
