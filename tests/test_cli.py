@@ -195,8 +195,6 @@ def test_changes_that_do_something_show_in_a_runs_name(cli, name, change):
 
 @pytest.mark.parametrize('pattern, names, runs', [
     ('VAEGAN_on_MNIST/A_64_25', ['VAEGAN_on_MNIST/A_64_100'], ['VAEGAN_on_MNIST/A_64_25']),
-    ('VAEGAN_on_MNIST/A_64_25_grid_from-1_grid_every-1', ['VAEGAN_on_MNIST/A_64_100'],
-     ['VAEGAN_on_MNIST/A_64_25']),
     ('*_bce_10_seed[12]', [SOLO], [f'{SOLO[:-3]}_10_seed1', f'{SOLO[:-3]}_10_seed2'])])
 def test_list_finds_finished_runs_by_their_names(cli, pattern, names, runs):
     status, out, _ = cli(['list', '--match', pattern, '--json'])

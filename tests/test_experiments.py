@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from training.commands import parser, train
-from training.experiments import naming, registry
+from training.experiments import canonical, naming, registry
 from training.experiments.registry import EXPERIMENTS, ExperimentError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,8 +69,8 @@ def test_published_procedure_is_the_default():
 def test_rows_with_equal_configurations_are_trained_once():
     first = 'ConvVAE_ResNet_on_anime/512_32_200_10_seeded'
     twin = EXPERIMENTS['ConvVAE_ResNet_on_anime/512_32_200_10_1']
-    assert registry.canonical(twin).name == first
-    names = {registry.canonical(row).name for row in EXPERIMENTS.values()}
+    assert canonical.of(twin).name == first
+    names = {canonical.of(row).name for row in EXPERIMENTS.values()}
     assert {*EXPERIMENTS} - names == {twin.name}
 
 
@@ -143,8 +143,7 @@ def test_changes_are_made_at_once_and_so_repeated(name, assignments, epochs):
 def test_change_that_does_nothing_is_refused(name, assignments, message):
     row = registry.changed(EXPERIMENTS[name], assignments)
     with pytest.raises(ExperimentError, match=message):
-        row.check_changes(naming.changes(row))
-    EXPERIMENTS[name].check_changes(())
+        canonical.of(row)
 
 
 def test_field_keeps_its_type():

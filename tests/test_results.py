@@ -47,7 +47,7 @@ def test_loss_is_within_the_band_of_the_published_one(run, published, epoch, col
 def test_configuration_is_read_and_named_as_its_folder(run):
     config = run_folder.read_config(COMMITTED[run])
     row = run_folder.row_of(config, COMMITTED[run])
-    assert naming.run_name(row) == naming.without_pictures(run) and config['run'] == run
+    assert naming.run_name(row) == config['run'] == run
     assert {field: value for field, value in config['row'].items() if field in row.fields()} == {
         field: value for field, value in row.configuration().items() if field in config['row']}
     assert naming.command(row) == config['command'].removesuffix(' --skip-bad')

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.experiments import naming, registry
+from training.experiments import canonical, naming, registry
 from training.reporting.published import RESULTS, published_numbers
 from training.reporting.statistics import read_csv, write_csv
 from training.storage import run_folder
@@ -24,7 +24,7 @@ def test_every_anime_row_is_in_a_study_and_trained_once_at_the_scale():
     trained = [naming.run_name(row) for row in anime.STUDY.rows()]
     assert len(set(trained)) == len(trained)
     for name in ANIME:
-        row = registry.canonical(registry.EXPERIMENTS[name])
+        row = canonical.of(registry.EXPERIMENTS[name])
         assert naming.run_name(anime.at_scale(row)) in trained
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from data import table
-from training.experiments import naming, registry
+from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError
 from training.reporting import tables
 from training.reporting.published import RESULTS, published_numbers
@@ -25,10 +25,10 @@ def list_command(args) -> None:
         runs = [run for run, config in configs.items()
                 if run not in registry.EXPERIMENTS and config['name'] == name]
         if not fnmatchcase(name, args.match):
-            runs = [run for run in runs if _matches(run, args.match)]
+            runs = [run for run in runs if fnmatchcase(run, args.match)]
             if not runs:
                 continue
-        first, numbers = registry.canonical(row).name, published.get(name, {})
+        first, numbers = canonical.of(row).name, published.get(name, {})
         first_of[name] = first
         rows = {run: run_folder.row_of(configs[run], finished[run]) for run in runs}
         variants = {run: (finished[run], own, naming.comparable_curve(own, numbers),
@@ -69,8 +69,3 @@ def _stopped(root: Path) -> dict[str, list[dict]]:
             one['command'] += f' --results-root {shlex.quote(os.path.abspath(root))}'
         found.setdefault(one.pop('experiment'), []).append(one)
     return found
-
-
-def _matches(run: str, pattern: str) -> bool:
-    """Return whether a pattern matches a run's name; older patterns name pictures, too."""
-    return fnmatchcase(run, pattern) or fnmatchcase(run, naming.without_pictures(pattern))

@@ -17,8 +17,7 @@ from training.commands.wiring import (
     set_up_process,
     train_row,
 )
-from training.experiments import early_stopping, naming, registry
-from training.experiments.registry import EXPERIMENTS
+from training.experiments import canonical, early_stopping, naming, registry
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, tables
 from training.runtime import launch
@@ -153,24 +152,20 @@ def _asked(name: str | None, match: str | None, changes: list[str], epochs: str 
     make a new name for the same training.
     """
     set_up_process()
-    import models
     chosen = {}
     if own_name is not None:
         naming.check_own_name(own_name)
         _check_single(f'--name {own_name}', len(_combinations(changes)) if match is None else 2)
     rows = [_experiment(name, file)] if match is None else registry.match(match)
     for row, changes_of_one in itertools.product(rows, _combinations(changes)):
-        first = registry.canonical(row)
+        first = canonical.of(row)
         changed = registry.changed(file.changed(first) if file else first, changes_of_one, epochs)
         changed = initial.with_checksum(changed, initial.folder_of(results_root, begin_from))
         check_data(changed)
-        first = registry.canonical(_effective(changed))
+        first = _canonical(changed)
         if first.name != row.name:
             print(f'{row.name}: same configuration as {first.name}, trained under that name',
                   file=sys.stderr)
-        changed = naming.changes(first)
-        first.check_changes(changed)
-        models.check_row(first, changed)
         run = naming.run_name(first, own_name)
         if own_name is not None:
             finding.check_free(results_root, run)
@@ -199,19 +194,16 @@ def _experiment(name: str | None, file: run_file.RunFile | None) -> Row:
     return registry.get(name)
 
 
-def _effective(row: Row) -> Row:
-    """Return the row without the changes that users make to many at once, where they do nothing.
-
-    A line says which.
-    """
+def _canonical(row: Row) -> Row:
+    """Return the row that is trained for this one; a line says what is left out for it."""
     import models
-    asked, by_nets = EXPERIMENTS[row.name], models.idle(row)
-    idle = row.idle() | idle_by_data(row) | by_nets
-    for field in sorted(naming.changes(row).keys() & idle.keys() & {*row.LEFT_OUT, *by_nets}):
-        print(f'{row.name}: {field}={getattr(row, field)} changes nothing, for {idle[field]}: '
-              'left out', file=sys.stderr)
-        row = replace(row, **{field: getattr(asked, field)})
-    return row
+    idle = idle_by_data(row) | models.idle(row)
+    for field, reason in canonical.left_out(row, idle).items():
+        print(f'{row.name}: {field}={getattr(row, field)} changes nothing, for {reason}: left out',
+              file=sys.stderr)
+    first = canonical.of(row, idle)
+    models.check_row(first, naming.changes(first))
+    return first
 
 
 def launch_command(args) -> None:

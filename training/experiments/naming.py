@@ -130,11 +130,6 @@ def _with_epochs(published: Row, hparams: str, text: str) -> str:
     return '_'.join([*tokens[:place], text, *tokens[place + 1:]])
 
 
-def without_pictures(run: str) -> str:
-    """Return a run's name as it is today: older ones show which pictures are kept, too."""
-    return re.sub(r'_(n_classified|grid_side|grid_from|grid_every)-\d+', '', run)
-
-
 def comparable_curve(row: Row, published: dict) -> list[dict]:
     """Return the published curve, if a run of this row does what the published row does.
 

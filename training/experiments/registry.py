@@ -152,13 +152,6 @@ def match(pattern: str) -> list[Row]:
     return rows
 
 
-def canonical(row: Row) -> Row:
-    """Return the first row with the configuration of this one: it is trained under that name."""
-    configuration = row.configuration()
-    return next((other for other in EXPERIMENTS.values()
-                 if other.configuration() == configuration), row)
-
-
 def changed(row: Row, assignments: Iterable[str] = (),
             epochs: str | None = None) -> Row:
     """Return the row with fields set from 'field=value' and other epochs, all at once.

@@ -2,7 +2,6 @@
 
 A row is one flat record; groups.py has its fields, with their meanings and bounds.
 """
-from collections.abc import Iterable
 from dataclasses import Field, dataclass, fields
 from functools import cache
 from typing import ClassVar
@@ -30,9 +29,6 @@ __all__ = ['Experiment', 'ExperimentError', 'Row', 'VaeGan']
 class Row:
     """What rows of all kinds have in common: a name, checks, and what identifies a training."""
     name: str
-    # Changes that users make to many rows at once: where one does nothing, it is left out
-    LEFT_OUT: ClassVar[tuple[str, ...]] = ('step', 'layout', 'shuffle_seed', 'decay_interval',
-                                           'image_size', 'held_out')
 
     def __post_init__(self) -> None:
         check(self)
@@ -71,12 +67,6 @@ class Row:
     def idle(self) -> dict[str, str]:
         """Return the fields that change nothing in a row like this, and why."""
         return {}
-
-    def check_changes(self, changed: Iterable[str]) -> None:
-        """Raise ExperimentError for a changed field that does nothing."""
-        for field in self.idle().keys() & set(changed):
-            if getattr(self, field) is not None:
-                self.refuse(field, f'no change, for {self.idle()[field]}')
 
     def refuse(self, field: str, expected: str) -> None:
         """Raise ExperimentError for a field's value."""

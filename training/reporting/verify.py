@@ -70,8 +70,7 @@ def _check_files(folder: Path, findings: Findings) -> None:
 
 
 def _check_configuration(folder: Path, recorded: str, findings: Findings) -> None:
-    run = f'{folder.parent.name}/{folder.name}'
-    if recorded not in (run, naming.without_pictures(run)):
+    if recorded != f'{folder.parent.name}/{folder.name}':
         findings.problems.append(f'its configuration is that of {recorded}')
 
 

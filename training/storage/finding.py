@@ -3,7 +3,7 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from training.experiments import naming, registry
+from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError
 from training.storage import run_folder
 
@@ -27,9 +27,8 @@ def named(root: Path, name: str) -> Path:
     """
     finished = run_folder.finished_runs(root)
     asked = name.strip('/')
-    for run in (asked, naming.without_pictures(asked)):
-        if run in finished:
-            return finished[run]
+    if asked in finished:
+        return finished[asked]
     called = [run for run in finished if run.split('/')[1] == asked]
     if len(called) > 1:
         raise ExperimentError(f'{name}: in {root} there are {" and ".join(called)}')
@@ -49,7 +48,7 @@ def named(root: Path, name: str) -> Path:
 def _of_row(root: Path, name: str, finished: dict[str, Path]) -> Path:
     """Return the finished run of the row of that name, or of one equal to it."""
     try:
-        row = registry.canonical(registry.get(name))
+        row = canonical.of(registry.get(name))
     except ExperimentError as error:
         raise ExperimentError(f'{root}: no finished run {name!r} there ({ELSEWHERE}); '
                               f'{error}') from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.experiments import registry
+from training.experiments import canonical
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
 from training.reporting import tables
@@ -63,15 +63,13 @@ def at_scale(row: Row) -> Row:
              if getattr(row, field) is not None}
     if row.disc == 'ResNet':
         sizes['disc_base_channels'] = RESNET_CHANNELS
-    reduced = replace(row, step='shared', **sizes)
-    return replace(reduced, **{field: getattr(row, field) for field in row.LEFT_OUT
-                               if field in reduced.idle()})
+    return canonical.of(replace(row, step='shared', **sizes))
 
 
 def comparisons() -> dict[str, dict[str, Row]]:
     """Return what is trained by title: rows by their published names, and by their layouts."""
     first = at_scale(EXPERIMENTS[TRANSPOSED])
-    return {**{title: {name: at_scale(registry.canonical(EXPERIMENTS[name])) for name in names}
+    return {**{title: {name: at_scale(canonical.of(EXPERIMENTS[name])) for name in names}
                for title, names in COMPARED.items()},
             LAYOUTS: {'reshape': first, 'transpose': replace(first, layout='transpose')}}
 

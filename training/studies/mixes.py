@@ -5,7 +5,8 @@ Published: 200 epochs of ConvVAE + ResNet, of which 0, 50, 100 or 150 are solo.
 import statistics
 from collections.abc import Iterable
 
-from training.experiments.registry import EXPERIMENTS, canonical
+from training.experiments import canonical
+from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
 from training.reporting import tables
 
@@ -66,7 +67,7 @@ def from_runs(finished: Iterable[tuple[Row, list[dict]]],
 
     finished: rows with their statistics. TimingError if no scale has all four.
     """
-    scales, mixes = {}, {canonical(EXPERIMENTS[name]).name: name for name in MIXES}
+    scales, mixes = {}, {canonical.of(EXPERIMENTS[name]).name: name for name in MIXES}
     for row, statistic in finished:
         if row.name in mixes:
             key = tuple(sorted((k, str(v)) for k, v in row.configuration().items()
