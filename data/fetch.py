@@ -8,10 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import IO
-from urllib.request import urlopen
 
 from data import DataError, MissingDataError, archives
 
@@ -127,6 +125,8 @@ def download(name: str, mirrors: tuple[str, ...], expected: str, folder: Path) -
 
     The file appears in `folder` whole or not at all. DataError if no mirror serves.
     """
+    from http.client import HTTPException  # slow to import
+    from urllib.request import urlopen
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
     for mirror in mirrors:

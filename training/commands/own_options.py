@@ -2,8 +2,7 @@
 import argparse
 from pathlib import Path
 
-from training.commands import options, own_pictures
-from training.commands.export import FORMATS
+from training.commands import options
 
 
 def reconstruct(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -20,6 +19,7 @@ def reconstruct(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def sample(sub: argparse.ArgumentParser, images: Path) -> None:
+    from training.commands.own_pictures import SPREAD
     options.add_run(sub, images)
     options.add_ctx(sub)
     sub.add_argument('--n', metavar='N', type=options.count, default=16,
@@ -30,7 +30,7 @@ def sample(sub: argparse.ArgumentParser, images: Path) -> None:
                      help="near a picture's latent instead of anywhere in the prior")
     sub.add_argument('--spread', metavar='S', type=options.positive,
                      help='how far from it, 1 being the spread of the prior (default: '
-                          f'{own_pictures.SPREAD})')
+                          f'{SPREAD})')
     sub.add_argument('--out', metavar='DIR', type=options.folder, required=True,
                      help='where the PNG files, sheet.png and latents.csv go')
 
@@ -67,6 +67,7 @@ def encode(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def export(sub: argparse.ArgumentParser, images: Path) -> None:
+    from training.commands.export import FORMATS
     options.add_run(sub, images)
     sub.set_defaults(ctx='cpu')  # nothing is computed
     sub.add_argument('--format', choices=FORMATS, required=True,

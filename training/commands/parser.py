@@ -1,35 +1,31 @@
-"""The options of every command."""
+"""The options of every command.
+
+Only those of the command that is asked for are made, and only its module is imported: `list` waits
+for no other's libraries.
+"""
 import argparse
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from training.commands import (
-    compare,
-    damage,
-    explorer,
-    export,
-    field_help,
-    finished,
-    listing,
-    options,
-    own_options,
-    own_pictures,
-    run_file,
-    study,
-    timing,
-    train,
-)
-from training.evaluation.measures import in_tables
+from training.commands import options, own_options
 from training.experiments.groups import COMBO_STEPS
 from training.reporting.published import RESULTS
-from training.studies import STUDIES
-from training.studies.mixes import BASELINE
 
 FORMER = {'study': ['gallery']}  # names under which older READMEs know a command
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line; --help shows the usage."""
+    make_options: Callable[[], None] | None = None  # its own, before it first parses
+
+    def parse_known_args(self, *arguments) -> tuple[argparse.Namespace, list[str]]:
+        if self.make_options:
+            self.make_options()
+            self.make_options = None
+        return super().parse_known_args(*arguments)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f'error: {" ".join(message.split())} ({self.prog} --help shows how)\n')
@@ -48,13 +44,20 @@ def parser(images: Path = RESULTS / 'images',
                f'  {called} strips --match "*_on_MNIST/*"\n'
                f'  {called} demo')
     subs = top.add_subparsers(dest='name_of_command', required=True, metavar='COMMAND')
-    for name, (command, add_options, summary, example) in COMMANDS.items():
+    for name, (module, add_options, summary, example) in COMMANDS.items():
         sub = subs.add_parser(name, aliases=FORMER.get(name, []), help=summary,
                               description=summary,
                               epilog=f'example: {called} {example}')
-        sub.set_defaults(command=command)
-        add_options(sub, images)
+        sub.make_options = partial(_make_options, sub, images, name, module, add_options)
     return top
+
+
+def _make_options(sub: argparse.ArgumentParser, images: Path, name: str, module: str,
+                  add_options: Callable[[argparse.ArgumentParser, Path], None]) -> None:
+    """Give the parser of a command its function and its options."""
+    command = getattr(import_module(f'training.commands.{module}'), f'{name}_command')
+    sub.set_defaults(command=command)
+    add_options(sub, images)
 
 
 def _list(sub: argparse.ArgumentParser, images: Path) -> None:
@@ -68,6 +71,8 @@ def _list(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _run(sub: argparse.ArgumentParser, images: Path) -> None:
+    from training.commands import field_help, run_file
+    from training.evaluation.measures import in_tables
     sub.formatter_class = argparse.RawDescriptionHelpFormatter
     sub.epilog = f'{field_help.text()}\n\n{sub.epilog}'
     options.add_names(sub, required=False)
@@ -162,6 +167,7 @@ def _explore(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _study(sub: argparse.ArgumentParser, images: Path) -> None:
+    from training.studies import STUDIES
     about = '; '.join(f'{name}: {study.summary}' for name, study in STUDIES.items())
     sub.add_argument('which', choices=tuple(STUDIES), nargs='?', default='anime',
                      help=f'the study, by default anime ({about})')
@@ -175,6 +181,7 @@ def _study(sub: argparse.ArgumentParser, images: Path) -> None:
 
 
 def _time(sub: argparse.ArgumentParser, images: Path) -> None:
+    from training.studies.mixes import BASELINE
     sub.add_argument('--match', metavar='GLOB', default=BASELINE,
                      help='rows to time (default: ConvVAE + ResNet)')
     sub.add_argument('--steps', metavar='N', type=options.count, default=10,
@@ -195,59 +202,59 @@ def _demo(sub: argparse.ArgumentParser, images: Path) -> None:
     options.add_places(sub, images.parent / 'demo')
 
 
-COMMANDS = {  # name: its function and options, what it does, an example
-    'list': (listing.list_command, _list, 'show the experiments, with published numbers and ours',
+COMMANDS = {  # name: the module of its function, its options, what it does, an example
+    'list': ('listing', _list, 'show the experiments, with published numbers and ours',
              'list --match "*_on_MNIST/*"'),
-    'run': (train.run_command, _run, 'train an experiment and write its result folder',
+    'run': ('train', _run, 'train an experiment and write its result folder',
             'run DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50 --epochs 2 --step shared'),
-    'launch': (train.launch_command, _launch, 'train on several machines, or in several '
+    'launch': ('train', _launch, 'train on several machines, or in several '
                "processes, by MXNet's parameter server",
                'launch --workers 2 run DenseVAE_on_MNIST/5_3_400_bce_50 --epochs 2'),
-    'strips': (finished.strips_command, _strips,
+    'strips': ('finished', _strips,
                'draw the pictures of finished runs again from their parameters',
                'strips DenseVAE_on_MNIST/5_3_400_bce_50'),
-    'verify': (finished.verify_command, _verify,
+    'verify': ('finished', _verify,
                'check result folders against their checksums, and draw their strips again',
                'verify DenseVAE_on_MNIST/5_3_400_bce_50'),
-    'evaluate': (finished.evaluate_command, _evaluate,
+    'evaluate': ('finished', _evaluate,
                  'measure finished runs over all held-out images',
                  'evaluate DenseVAE_on_MNIST/5_3_400_bce_50'),
-    'explore': (finished.explore_command, _explore, 'draw what a finished run has learned: '
+    'explore': ('finished', _explore, 'draw what a finished run has learned: '
                 'samples, interpolations, traversals of latents, nearest images',
                 'explore DenseVAE_on_MNIST/5_3_400_bce_50'),
-    'reconstruct': (own_pictures.reconstruct_command, own_options.reconstruct,
+    'reconstruct': ('own_pictures', own_options.reconstruct,
                     'draw your own pictures again, by a finished run',
                     'reconstruct DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out drawn'),
-    'sample': (own_pictures.sample_command, own_options.sample,
+    'sample': ('own_pictures', own_options.sample,
                'draw new pictures by a finished run',
                'sample DenseVAE_on_MNIST/5_3_400_bce_50 --n 20 --seed 1 --out samples'),
-    'interpolate': (own_pictures.interpolate_command, own_options.interpolate,
+    'interpolate': ('own_pictures', own_options.interpolate,
                     'draw the way from one of your pictures to another',
                     'interpolate DenseVAE_on_MNIST/5_3_400_bce_50 a.png b.png --out way.gif'),
-    'encode': (own_pictures.encode_command, own_options.encode,
+    'encode': ('own_pictures', own_options.encode,
                'write the latents of your own pictures to a file',
                'encode DenseVAE_on_MNIST/5_3_400_bce_50 my_digits --out latents.npz'),
-    'decode': (own_pictures.decode_command, own_options.decode, 'draw latents out of a file',
+    'decode': ('own_pictures', own_options.decode, 'draw latents out of a file',
                'decode DenseVAE_on_MNIST/5_3_400_bce_50 latents.npz --out drawn'),
-    'export': (export.export_command, own_options.export,
+    'export': ('export', own_options.export,
                'write the nets of a finished run for other programs',
                'export DenseVAE_on_MNIST/5_3_400_bce_50 --format onnx --out digits.onnx'),
-    'explorer': (explorer.explorer_command, own_options.explorer,
+    'explorer': ('explorer', own_options.explorer,
                  'write one page in which nets of finished runs draw, to play with in a browser',
                  'explorer DenseVAE_on_MNIST/5_3_400_bce_50 --out digits.html'),
-    'compare': (compare.compare_command, own_options.compare,
+    'compare': ('compare', own_options.compare,
                 'draw losses and strips of finished runs side by side, and print their measures',
                 'compare DenseVAE_on_MNIST/5_3_400_bce_50 DenseVAE_on_MNIST/5_3_400_l2_50 '
                 '--out both.png'),
-    'report': (finished.report_command, options.add_results_root,
+    'report': ('finished', options.add_results_root,
                'write index.html: all finished runs on one page, to filter and compare in pairs',
                'report'),
-    'study': (study.study_command, _study,
+    'study': ('study', _study,
                 'train the experiments of a study, and compare them', 'study anime'),
-    'time': (timing.time_command, _time,
+    'time': ('timing', _time,
              'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
-    'damage': (damage.damage_command, options.add_places, 'damage faces on purpose, and see '
+    'damage': ('damage', options.add_places, 'damage faces on purpose, and see '
                'whether their Frechet distance notices', 'damage'),
-    'demo': (train.demo_command, _demo,
+    'demo': ('train', _demo,
              'train a VAE alone, then a VAE against a discriminator, and compare them', 'demo'),
 }

@@ -1,6 +1,7 @@
 """Fields of a row: a meaning and bounds stand with each, and are checked from there."""
 import math
 from dataclasses import MISSING, Field, field, fields
+from functools import cache
 from typing import Any
 
 MOST_EPOCHS, MOST_SIZE, MOST_CHANNELS, MOST_INDEX = 10 ** 6, 2 ** 20, 2 ** 16, 2 ** 31 - 1
@@ -33,6 +34,7 @@ def share(meaning: str, default: float, most: float = 1.0) -> Any:
     return of(meaning, default, least=0, most=most)
 
 
+@cache
 def kind_of(one: Field) -> tuple[type, bool]:
     """Return a field's type, int, float or str, and whether it may be none."""
     kinds = getattr(one.type, '__args__', (one.type,))

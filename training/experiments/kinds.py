@@ -4,6 +4,7 @@ Said here once for solo and combo epochs, the plain GAN and VAE/GANs. What a bat
 does is in training/steps/phases.py, by the phase's name.
 """
 from dataclasses import dataclass
+from functools import cached_property
 
 _VAL_LOSS = '`val_loss` is KL + pixel loss on the first {n_held_out} held-out images.'
 
@@ -47,7 +48,7 @@ class Kind:
         """The columns of training_statistics.csv."""
         return 'epoch', 'phase', *self.terms, *self.watched, 'seconds'
 
-    @property
+    @cached_property
     def always(self) -> list[str]:
         """The losses that every epoch has."""
         return [loss for loss in self.losses if all(loss in phase.terms for phase in self.phases)]

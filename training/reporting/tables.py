@@ -2,7 +2,6 @@
 import textwrap
 from pathlib import Path
 
-from training.evaluation.measures import MEASURES, in_tables
 from training.experiments import early_stopping, kinds
 from training.experiments.row import Row
 from training.reporting.published import our_numbers, pairs, published_seconds
@@ -140,7 +139,7 @@ def comparison(runs: dict[str, Path], measures: dict[str, dict]) -> str:
                  ('discriminator loss', 'disc_loss', 3),
                  ('KL + pixel loss, held out', 'val_loss', 2))]
     lines += [[f'{of.header}, held out', *(measure(measures[title], name) for title in runs)]
-              for name, of in in_tables().items() if any(name in m for m in measures.values())]
+              for name, of in _in_tables().items() if any(name in m for m in measures.values())]
     return markdown_table([['', *runs], *lines])
 
 
@@ -166,7 +165,7 @@ def side_by_side(runs: list[tuple[Row, list[dict], dict]], names: list[str]) -> 
         if any(line.get(loss) is not None for line in kept):
             lines.append([f'{label}, {of}', *(number(line.get(loss), digits) for line in kept)])
     lines += [[f'{of.header}, held out', *(measure(measures, name) for *_, measures in runs)]
-              for name, of in in_tables().items() if any(name in m for *_, m in runs)]
+              for name, of in _in_tables().items() if any(name in m for *_, m in runs)]
     return markdown_table([['', *names], *lines])
 
 
@@ -175,7 +174,7 @@ def measured(runs: list[tuple[list[str], dict]], sort: str) -> str:
 
     sort: the measure whose smallest value comes first; runs without it come last.
     """
-    shown = {name: of for name, of in in_tables().items()
+    shown = {name: of for name, of in _in_tables().items()
              if any(name in measures for _, measures in runs)}
     ordered = sorted(runs, key=lambda run: (sort not in run[1], run[1].get(sort, 0)))
     return markdown_table([['', *(of.header for of in shown.values())],
@@ -184,8 +183,15 @@ def measured(runs: list[tuple[list[str], dict]], sort: str) -> str:
                              for differs, measures in ordered)])
 
 
+def _in_tables() -> dict:
+    """Return the measures that tables show, with NumPy, for which `list` does not wait."""
+    from training.evaluation.measures import in_tables
+    return in_tables()
+
+
 def measure(measures: dict, name: str) -> str:
     """Return one of a run's measures for a table."""
+    from training.evaluation.measures import MEASURES
     of = MEASURES[name]
     shown = number(measures.get(name), of.digits)
     return f'{shown} of {measures[of.total]}' if of.total and name in measures else shown
@@ -210,7 +216,7 @@ def passed_over(source: dict) -> str:
 
 def evaluations(evaluated: dict[str, dict]) -> str:
     """Return a table with a line for each run, by name; evaluated: what evaluation.json holds."""
-    shown = {name: of for name, of in in_tables().items()
+    shown = {name: of for name, of in _in_tables().items()
              if any(name in evaluation['measures'] for evaluation in evaluated.values())}
     lines = [[run, *(measure(evaluation['measures'], name) for name in shown)]
              for run, evaluation in evaluated.items()]

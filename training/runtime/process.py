@@ -18,8 +18,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 1 << 15, 1 << 6  # bits of x86's MXCSR register
 MXCSR_OFFSET, FENV_BYTES = 28, 32                    # of glibc's fenv_t on x86-64
 ENGINE = 'MXNET_ENGINE_TYPE'
@@ -134,6 +132,7 @@ def flush_denormals() -> bool:
         libm = ctypes.CDLL('libm.so.6')
     except OSError:
         return False
+    import numpy as np  # slow to import
     np.finfo(np.float32), np.finfo(np.float64)  # NumPy measures denormals once, and would warn
     environment = ctypes.create_string_buffer(FENV_BYTES)
     libm.fegetenv(environment)
