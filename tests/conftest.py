@@ -102,6 +102,27 @@ def cli(capsys):
     return call
 
 
+@pytest.fixture
+def on_digits(cli, mnist_root, tmp_path):
+    """Runs a command on the small digits, with results in a folder of their own, unless told."""
+    def call(command: str, *words) -> tuple[int, str, str]:
+        return cli([command, '--data-root', str(mnist_root), '--ctx', 'cpu', '--results-root',
+                    str(tmp_path / 'results'), *map(str, words)])
+    return call
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Calls what runs a command, and cuts its run off as it is about to be finished."""
+    from training.storage import run_folder
+
+    def call(run, *words) -> None:
+        with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+            patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
+            run(*words)
+    return call
+
+
 def _forward_moving(self, F, x, gamma, beta, running_mean, running_var):
     """BatchNorm that moves its running statistics in the forward pass, as cuDNN's does."""
     from mxnet import autograd, nd

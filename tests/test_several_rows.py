@@ -30,6 +30,15 @@ def test_every_row_is_trained_on_its_own_images(cli, data_root, tmp_path, monkey
             assert (ours[np.arange(10)] == wanted[np.arange(10)]).all()
 
 
+@pytest.mark.parametrize('limit', ['none', '160', '60000'])
+def test_limit_above_the_images_makes_no_second_name(on_digits, monkeypatch, limit):
+    trained = []
+    monkeypatch.setattr(commands, 'train_row', lambda row, *_: trained.append(row.name))
+    assert on_digits('run', 'DenseVAE_on_MNIST/5_3_400_bce_50', '--set', 'pixel_loss=l2',
+                     '--limit', limit)[0] == 0
+    assert trained == ['DenseVAE_on_MNIST/5_3_400_l2_50']
+
+
 class Cut(BaseException):
     """In place of a kill."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data import DataError, table
 from data.fetch import USUAL, Places
+from training.experiments import canonical
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Row
 from training.reporting import tables
@@ -99,7 +100,7 @@ def load_data(row: Row, places: Places = USUAL, skip_bad: bool = False,
 
 
 def on_data(row: Row, dataset) -> Row:
-    """Return the row with the images of its data, and no limit above their number.
+    """Return the row that is trained on its data: with their images, no limit above their number.
 
     DataError if it is to have others.
     """
@@ -109,7 +110,7 @@ def on_data(row: Row, dataset) -> Row:
     if row.limit is not None and row.limit >= len(dataset.train):
         print(f'limit={row.limit} changes nothing, for there are {len(dataset.train)} training '
               'images: left out', file=sys.stderr)
-        row = replace(row, limit=None)
+        row = canonical.of(replace(row, limit=None))
     return replace(row, images=dataset.images)
 
 
