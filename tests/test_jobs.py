@@ -320,6 +320,8 @@ def test_workers_on_hosts_go_on(tmp_path, data_root, ssh, whole_jobs):
     os.kill(job.processes('worker')[-1], signal.SIGKILL)
     assert_one_line(process, 'worker ', ' on localhost ended with ')
     job.finish()
+    # Two workers and a server, twice
+    assert (tmp_path / 'hosts').read_text().split() == ['localhost'] * 6
     ours, theirs = job.result(), whole_jobs(2)
     assert ours['vae.params'] == theirs['vae.params']
     assert ours['statistics'] == theirs['statistics']
