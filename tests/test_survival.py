@@ -7,14 +7,12 @@ import stat
 import subprocess
 import sys
 import time
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
 
-from data import fetch
+from data import mnist
 from tests.processes import ROOT, Run
 from training.reporting.statistics import STATISTICS
 from training.run import loop
@@ -47,23 +45,32 @@ def assert_one_line(process: subprocess.Popen, *words: str) -> None:
         assert word in errors[0]
 
 
-def assert_goes_on(run: Run, tmp_path: Path, arguments: list[str], data_root: Path) -> None:
-    """What the run left can be finished, and is then as if nothing had been."""
-    assert 'going on after' in run.finish()
-    whole = Run(arguments, tmp_path / 'whole', data_root)
-    whole.finish()
-    assert run.result() == whole.result()
+def limit_files(pid: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def limit_memory(pid: int) -> None:
+    """To what the process has."""
+    status = Path(f'/proc/{pid}/status').read_text()
+    used = 1024 * int(status.split('VmSize:')[1].split()[0])
+    resource.prlimit(pid, resource.RLIMIT_AS, (used, used))
 
 
 @pytest.mark.slow
-def test_full_disk_leaves_the_last_checkpoint(tmp_path, data_root):
+@pytest.mark.parametrize('limit, said', [
+    (limit_files, ('File too large', '{root}', 'go on with')),
+    (limit_memory, ('not enough memory',))])
+def test_full_disk_or_memory_leaves_the_last_checkpoint(tmp_path, data_root, limit, said):
     arguments = [SOLO, *SMALL, '--epochs', '40']
     run = Run(arguments, tmp_path / 'full', data_root)
     process = run.start()
     wait_for_checkpoints(run)
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
-    assert_one_line(process, 'File too large', str(run.root), 'checkpoint stays', 'go on with')
-    assert_goes_on(run, tmp_path, arguments, data_root)
+    limit(process.pid)
+    assert_one_line(process, 'checkpoint stays', *(word.format(root=run.root) for word in said))
+    assert 'going on after' in run.finish()
+    whole = Run(arguments, tmp_path / 'whole', data_root)
+    whole.finish()
+    assert run.result() == whole.result()
 
 
 def test_full_disk_when_the_run_is_finished(tmp_path, data_root, cli, monkeypatch):
@@ -84,19 +91,6 @@ def test_full_disk_when_the_run_is_finished(tmp_path, data_root, cli, monkeypatc
     status, out, err = cli(['run', COMBO, '--epochs', '1', *SMALL, *where])
     assert status == 0 and 'going on after 1 of 1 epochs' in out and 'disc_loss' not in out
     assert cli(['verify', *where])[0] == 0
-
-
-@pytest.mark.slow
-def test_no_memory_leaves_the_last_checkpoint(tmp_path, data_root):
-    arguments = [SOLO, *SMALL, '--epochs', '40']
-    run = Run(arguments, tmp_path / 'full', data_root)
-    process = run.start()
-    wait_for_checkpoints(run)
-    status = Path(f'/proc/{process.pid}/status').read_text()
-    used = 1024 * int(status.split('VmSize:')[1].split()[0])
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (used, used))
-    assert_one_line(process, 'not enough memory', 'checkpoint stays')
-    assert_goes_on(run, tmp_path, arguments, data_root)
 
 
 def test_nets_that_cannot_fit_are_refused_before_training(tmp_path, data_root, cli):
@@ -259,49 +253,35 @@ def test_lock_taken_away_is_taken_anew(tmp_path):
     files.lock(tmp_path / 'lock').close()
 
 
+SLOW_MIRROR = """
+import gzip, pathlib, sys, time
+from data import fetch
+from training.__main__ import main
+served, data_root, *words = sys.argv[1:]
+def download(name, mirrors, expected, folder):
+    with open(served, 'a') as file:
+        file.write(f'{name}\\n')
+    time.sleep(0.3)
+    content = pathlib.Path(data_root, name.removesuffix('.gz')).read_bytes()
+    (folder / name).write_bytes(gzip.compress(content))
+fetch.download = download
+sys.exit(main(words))
+"""
+
+
 @pytest.mark.slow
-def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root, monkeypatch):
+def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root):
     """Two experiments, an empty cache, one mirror that is slow."""
-    served = []
-
-    class Slow(SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=data_root / 'mirror')
-
-        def do_GET(self):
-            served.append(self.path)
-            time.sleep(0.3)
-            super().do_GET()
-
-        def log_message(self, *_):
-            pass
-
-    import gzip
-
-    from data import mnist
-    (data_root / 'mirror').mkdir(exist_ok=True)
-    for name in mnist.FILES:
-        content = gzip.compress((data_root / name).read_bytes(), mtime=0)
-        (data_root / 'mirror' / f'{name}.gz').write_bytes(content)
-    digests = {name: fetch.sha256(data_root / 'mirror' / f'{name}.gz') for name in mnist.FILES}
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Slow)
-    Thread(target=server.serve_forever, daemon=True).start()
-    program = (f'import sys, data.mnist as m; m.FILES.update({digests}); '
-               f'm.MIRRORS = ("http://127.0.0.1:{server.server_port}/",); '
-               'from training.__main__ import main; sys.exit(main(sys.argv[1:]))')
-    environment = {k: v for k, v in os.environ.items() if k != 'VAEGAN_DATA'}
-    environment['XDG_CACHE_HOME'] = str(tmp_path / 'cache')
-    environment['NUMBA_CACHE_DIR'] = str(tmp_path / 'numba')
+    environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path / 'cache'),
+                                'NUMBA_CACHE_DIR': str(tmp_path / 'numba')}
     processes = [subprocess.Popen(
-        [sys.executable, '-c', program, 'run', name, *SMALL, '--epochs', '1', '--results-root',
-         str(tmp_path / 'results')], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True) for name in (SOLO, COMBO)]
+        [sys.executable, '-c', SLOW_MIRROR, tmp_path / 'served', data_root, 'run', name, *SMALL,
+         '--epochs', '1', '--results-root', tmp_path / 'results'], cwd=ROOT, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for name in (SOLO, COMBO)]
     outputs = [process.communicate()[0] for process in processes]
-    server.shutdown()
     assert [process.returncode for process in processes] == [0, 0], outputs
-    assert len(served) == len(mnist.FILES)  # each once: the second run waits for the first
-    assert sorted(p.name for p in (tmp_path / 'cache/vaegan/mnist').iterdir()
-                  if not p.name.startswith('.')) == sorted(f'{n}.gz' for n in mnist.FILES)
+    served = (tmp_path / 'served').read_text().split()
+    assert served == [f'{name}.gz' for name in mnist.FILES]  # each once: the second run waits
     assert len(run_folder.finished_runs(tmp_path / 'results')) == 2
 
 
