@@ -21,6 +21,21 @@ def talking_to_the_end(folder: Path) -> dict[str, str]:
     return os.environ | {'PYTHONPATH': str(folder)}
 
 
+def python(*words: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess:
+    """Run Python in a folder, with these variables beside those of the tests."""
+    return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True,
+                          env=os.environ | variables)
+
+
+def project_of_links(folder: Path, *names: str) -> Path:
+    """Make a project in a folder with a space: links to what is here."""
+    project = folder / 'my project'
+    project.mkdir()
+    for name in ('models', 'data', 'training', 'results', *names):
+        (project / name).symlink_to(ROOT / name)
+    return project
+
+
 class Run:
     """A run in a folder, again and again."""
 

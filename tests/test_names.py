@@ -1,12 +1,9 @@
 """Names of pictures that are no UTF-8, that a locale cannot say, or that are very long."""
 import os
-import subprocess
-import sys
-from pathlib import Path
 
+from tests.processes import ROOT, python
 from training.storage import files
 
-ROOT = Path(__file__).parents[1]
 LATIN = os.fsdecode(b'f\xfcr.png')
 POSIX = {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
 SAYS = """
@@ -28,9 +25,8 @@ def test_names_are_written_as_any_program_reads_them(tmp_path):
 
 def test_posix_locale_changes_no_name(tmp_path):
     (tmp_path / 'für.png').touch()
-    done = subprocess.run([sys.executable, '-c', SAYS], cwd=tmp_path, capture_output=True,
-                          env=os.environ | POSIX | {'PYTHONPATH': str(ROOT)})
-    assert done.returncode == 0 and done.stdout == 'für.png für\n'.encode(), done.stderr
+    done = python('-c', SAYS, cwd=tmp_path, **POSIX, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0 and done.stdout == 'für.png für\n', done.stderr
     assert (tmp_path / 'out.txt').read_bytes() == 'für.pngfür'.encode()
     assert (tmp_path / 'fürf').exists()
 

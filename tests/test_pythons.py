@@ -11,7 +11,7 @@ import pytest
 
 from models import mxnet_import
 from tests.conftest import write_mnist
-from tests.processes import ROOT, Run
+from tests.processes import ROOT, Run, project_of_links
 
 SCRIPT = 'training/runtime/environment.sh'
 TOOLS = 'sh', 'uname', 'rm', 'rmdir', 'mkdir', 'chmod', 'tail', 'cp', 'ln'
@@ -77,19 +77,15 @@ def test_first_python_that_fits_and_is_complete_is_taken(tmp_path, pythons, expe
     assert made(tmp_path) == (expected, True)
 
 
-@pytest.mark.parametrize('pythons, asked', [
-    ({}, '3.11'), ({'python3': UNFIT}, '3.11'), ({'python3.12': INCOMPLETE}, 'python3.12'),
-    ({'python3.10': INCOMPLETE, 'python3.12': FITS}, 'python3.12')], ids=str)
-def test_uv_makes_it_where_there_is_one(tmp_path, pythons, asked):
-    assert environment(tmp_path, pythons, uv=True) == (0, '')
+@pytest.mark.parametrize('pythons, uv, asked', [
+    ({}, True, '3.11'), ({'python3': UNFIT}, True, '3.11'), ({'python3': UNFIT}, False, '3.11'),
+    ({'python3.12': INCOMPLETE}, True, 'python3.12'),
+    ({'python3.10': INCOMPLETE, 'python3.12': FITS}, True, 'python3.12')], ids=str)
+def test_uv_makes_it_where_there_is_one_or_no_python_fits(tmp_path, pythons, uv, asked):
+    assert environment(tmp_path, pythons, uv=uv) == (0, '')
     assert made(tmp_path) == ('uv', True)
-    assert f'{asked} .venv\n' in (tmp_path / 'uv-asked').read_text()
-
-
-def test_uv_is_installed_where_no_python_fits(tmp_path):
-    assert environment(tmp_path, {'python3': UNFIT}) == (0, '')
-    assert made(tmp_path) == ('uv', True)
-    assert '--python 3.11 .venv\n' in (tmp_path / 'uv-asked').read_text()
+    said = (tmp_path / 'uv-asked').read_text()
+    assert ' --python ' in said and f'{asked} .venv\n' in said
 
 
 def test_uv_that_fails_leaves_it_to_pip(tmp_path):
@@ -198,10 +194,7 @@ def test_every_python_gives_the_same_bits(tmp_path, data_root, python):
              and subprocess.run([path, '-c', ''], capture_output=True).returncode == 0]
     if not found or python == f'python3.{sys.version_info.minor}':
         pytest.skip(f'no {python}, or it is this one')
-    project = tmp_path / 'my project'
-    project.mkdir()
-    for name in ('Makefile', 'requirements.txt', 'models', 'data', 'training', 'results'):
-        (project / name).symlink_to(ROOT / name)
+    project = project_of_links(tmp_path, 'Makefile', 'requirements.txt')
     subprocess.run(['make', '.venv/bin/vaegan', 'DRIVER=', f'PYTHON={found[0]}'], cwd=project,
                    check=True)
     write_mnist(tmp_path, n_train=1280, n_test=200)  # several batches are held out, too

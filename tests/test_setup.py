@@ -12,31 +12,36 @@ import mxnet
 import pytest
 from packaging.requirements import Requirement
 
-from tests.processes import LAST_WORDS, Run, talking_to_the_end
+from tests.processes import (
+    LAST_WORDS,
+    ROOT,
+    Run,
+    project_of_links,
+    python,
+    talking_to_the_end,
+)
 from training.commands.parser import COMMANDS
 from training.runtime import device, process
 
-ROOT = Path(__file__).resolve().parent.parent
-PYTHON = '.'.join(map(str, sys.version_info[:2]))
 SCRIPT = Path('training/runtime/environment.sh')  # what makes .venv
 
 
-def pins(name: str, python: str = PYTHON) -> dict[str, str]:
+def pins(name: str, version: str = f'3.{sys.version_info.minor}') -> dict[str, str]:
     """The version of each package that a file pins for a Python."""
     lines = [line.split('#')[0].strip() for line in (ROOT / name).read_text().splitlines()]
     found = [Requirement(line) for line in lines if line]
     here = [one for one in found
-            if not one.marker or one.marker.evaluate({'python_version': python})]
+            if not one.marker or one.marker.evaluate({'python_version': version})]
     assert len({one.name for one in here}) == len(here)
     return {one.name: str(one.specifier).removeprefix('==') for one in here}
 
 
-@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13'])
-def test_both_requirement_files_are_in_step(python):
-    cpu, cuda = pins('requirements.txt', python), pins('requirements-cu112.txt', python)
+@pytest.mark.parametrize('version', ['3.10', '3.11', '3.12', '3.13'])
+def test_both_requirement_files_are_in_step(version):
+    cpu, cuda = pins('requirements.txt', version), pins('requirements-cu112.txt', version)
     assert cpu.pop('mxnet') == cuda.pop('mxnet-cu112') == '1.9.1'
     assert {k: v for k, v in cuda.items() if not k.startswith('nvidia-')} == cpu
-    assert all(re.fullmatch(r'[0-9.]+(post\d+)?', version) for version in cpu.values())
+    assert all(re.fullmatch(r'[0-9.]+(post\d+)?', pinned) for pinned in cpu.values())
 
 
 def test_extras_leave_what_is_pinned_as_it_is():
@@ -127,10 +132,8 @@ def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, word
         f'Metadata-Version: 2.1\nName: {build}\nVersion: 1.9.1\n')
     words = words.replace('NVIDIA driver', 'NVIDIA driver' if 'cu' in build else 'libcuda')
     (tmp_path / 'mxnet.py').write_text(f'raise {failure}\n')
-    environment = os.environ | {'PYTHONPATH': f'{tmp_path}:{ROOT}'}
     where = ['--results-root', str(tmp_path)] if command[0] == '-m' else []
-    done = subprocess.run([sys.executable, *command, *where], capture_output=True, text=True,
-                          env=environment, cwd=tmp_path)
+    done = python(*command, *where, cwd=tmp_path, PYTHONPATH=f'{tmp_path}:{ROOT}')
     last = done.stderr.splitlines()[-1]
     assert words in last and remedy in last and (remedy == AGAIN) == ('pip' in last)
     assert ('CUDA build' in last or 'NVIDIA' in last) <= ('cu' in build)
@@ -142,11 +145,8 @@ def test_mxnet_that_cannot_be_imported_is_one_clear_line(tmp_path, failure, word
     (['list'], 0, 0), (['run', 'no/such'], 2, 1)])
 def test_our_line_is_the_last(tmp_path, arguments, status, n_lines):
     environment = talking_to_the_end(tmp_path)
-    done = subprocess.run([sys.executable, '-c', ''], env=environment, capture_output=True,
-                          text=True)
-    assert done.stderr == f'{LAST_WORDS}\n'
-    done = subprocess.run([sys.executable, '-m', 'training', *arguments], env=environment,
-                          cwd=ROOT, capture_output=True, text=True)
+    assert python('-c', '', **environment).stderr == f'{LAST_WORDS}\n'
+    done = python('-m', 'training', *arguments, **environment)
     assert done.returncode == status
     assert len(done.stderr.splitlines()) == n_lines and LAST_WORDS not in done.stderr
 
@@ -167,6 +167,9 @@ def test_libraries_are_loaded_in_the_order_they_need(tmp_path):
     assert cuda.load(tmp_path / 'liba_a.so')
 
 
+needs_make = pytest.mark.skipif(not shutil.which('make'), reason='no make')
+
+
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     for name in ('Makefile', 'requirements.txt', 'requirements-cu112.txt'):
         shutil.copy(ROOT / name, folder)
@@ -176,7 +179,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(['make', *arguments], cwd=folder, capture_output=True, text=True)
 
 
-@pytest.mark.skipif(not shutil.which('make'), reason='no make')
+@needs_make
 @pytest.mark.parametrize('driver, requirements', [('', 'requirements.txt'),
                                                   ('yes', 'requirements-cu112.txt')])
 def test_make_installs_the_build_for_the_machine(tmp_path, driver, requirements):
@@ -185,7 +188,7 @@ def test_make_installs_the_build_for_the_machine(tmp_path, driver, requirements)
     assert '.venv/bin/python -m training demo' in done.stdout
 
 
-@pytest.mark.skipif(not shutil.which('make'), reason='no make')
+@needs_make
 def test_make_refuses_another_python(tmp_path):
     other = tmp_path / 'python3.9'
     other.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import platform, sys\n'
@@ -199,15 +202,13 @@ def test_make_refuses_another_python(tmp_path):
     assert not (tmp_path / '.venv').exists()
 
 
-@pytest.mark.skipif(not shutil.which('make'), reason='no make')
+@needs_make
 def test_command_works_from_any_folder(tmp_path):
-    project, elsewhere = tmp_path / 'my project', tmp_path / 'elsewhere'
+    project, elsewhere = project_of_links(tmp_path), tmp_path / 'elsewhere'
     (project / '.venv' / 'bin').mkdir(parents=True)
     (project / '.venv' / 'bin' / 'python').write_text(
         f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (project / '.venv' / 'bin' / 'python').chmod(0o755)
-    for name in ('models', 'data', 'training', 'results'):
-        (project / name).symlink_to(ROOT / name)
     (elsewhere / 'data').mkdir(parents=True)
     (elsewhere / 'data' / '__init__.py').write_text('1 / 0')
     shutil.copy(ROOT / 'requirements.txt', project)
@@ -223,24 +224,22 @@ def test_command_works_from_any_folder(tmp_path):
 def test_copy_of_the_project_is_refused_in_one_line():
     pytest.importorskip('setuptools')
     for hook in ('build_wheel', 'build_sdist'):
-        done = subprocess.run([sys.executable, '-c', f'import from_checkout as b; b.{hook}("x")'],
-                              cwd=ROOT / 'training' / 'runtime', capture_output=True, text=True)
+        done = python('-c', f'import from_checkout as b; b.{hook}("x")',
+                      cwd=ROOT / 'training' / 'runtime')
         line, = done.stderr.splitlines()
         assert done.returncode == 1 and 'pip install -e .' in line
 
 
 @pytest.mark.slow
 def test_pip_makes_the_command_in_an_environment_of_the_users(tmp_path):
-    project, python = tmp_path / 'my project', tmp_path / 'venv' / 'bin' / 'python'
-    project.mkdir()
-    for name in ('models', 'data', 'training', 'results', 'pyproject.toml', 'requirements.txt'):
-        (project / name).symlink_to(ROOT / name)
+    project = project_of_links(tmp_path, 'pyproject.toml', 'requirements.txt')
+    theirs = tmp_path / 'venv' / 'bin' / 'python'
     subprocess.run([sys.executable, '-m', 'venv', tmp_path / 'venv'], check=True)
-    pip = [python, '-m', 'pip', 'install', '--no-deps']
+    pip = [theirs, '-m', 'pip', 'install', '--no-deps']
     done = subprocess.run([*pip, '.'], cwd=project, capture_output=True, text=True)
     assert done.returncode != 0 and 'used from its checkout' in done.stdout + done.stderr
     subprocess.run([*pip, '--editable', '.'], cwd=project, check=True)
-    needs = subprocess.run([python, '-c', 'from importlib.metadata import requires; '
+    needs = subprocess.run([theirs, '-c', 'from importlib.metadata import requires; '
                             'print(*requires("vaegan"), sep="\\n")'], capture_output=True,
                            text=True).stdout.splitlines()
     assert {Requirement(need).name for need in needs} == {
@@ -248,7 +247,7 @@ def test_pip_makes_the_command_in_an_environment_of_the_users(tmp_path):
         for line in (ROOT / 'requirements.txt').read_text().splitlines()
         if line.split('#')[0].strip()}
     ours = next(path for path in sys.path if path.endswith('site-packages'))
-    done = subprocess.run([python.with_name('vaegan'), 'list', '--match', '*_bce_50'],
+    done = subprocess.run([theirs.with_name('vaegan'), 'list', '--match', '*_bce_50'],
                           cwd=tmp_path, capture_output=True, text=True,
                           env=os.environ | {'PYTHONPATH': ours})
     assert done.returncode == 0 and 'published 108.19' in done.stdout, done.stderr
@@ -257,7 +256,7 @@ def test_pip_makes_the_command_in_an_environment_of_the_users(tmp_path):
 def test_another_python_is_refused_in_one_line():
     code = ("import sys; sys.version_info = (3, 9, 2)\n"
             "import runpy; runpy.run_module('training')")
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT)
+    done = python('-c', code)
     assert done.returncode == 2
     assert done.stderr.count('\n') == 1 and 'needs Python 3.10 to 3.13' in done.stderr
 
@@ -318,9 +317,7 @@ ENTRIES = {name: ['-m', 'training', *shlex.split(example)]
 def test_process_is_set_up_before_mxnet_is_imported(tmp_path, entry):
     (tmp_path / 'mxnet.py').write_text('import os; from models import mxnet_import\n'
                                        'raise SystemExit(os.environ["OMP_NUM_THREADS"])')
-    done = subprocess.run([sys.executable, *ENTRIES[entry]], cwd=ROOT, capture_output=True,
-                          text=True, env=os.environ | {
-                              'OMP_NUM_THREADS': '4,2', 'PYTHONPATH': f'{tmp_path}:{ROOT}'})
+    done = python(*ENTRIES[entry], OMP_NUM_THREADS='4,2', PYTHONPATH=f'{tmp_path}:{ROOT}')
     assert (done.returncode, done.stderr) == (1, '4\n')
 
 
@@ -330,8 +327,7 @@ def test_process_is_set_up_with_stderr_closed():
             'set_up_process()\n'
             'from mxnet import nd\n'
             'print(nd.ones(2).asnumpy().sum(), os.environ["OMP_NUM_THREADS"])')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT,
-                          env=os.environ | {'OMP_NUM_THREADS': '2,1'})
+    done = python('-c', code, OMP_NUM_THREADS='2,1')
     assert done.stdout == '2.0 2\n'
 
 
