@@ -89,6 +89,9 @@ def test_a_run_is_over_after_epochs_without_a_new_low():
     assert not early_stopping.is_over(never, records(1, 2, 3, 4))
     assert not early_stopping.is_new_low(never, records(1))
     assert early_stopping.kept_epoch(never, records(1, 2, 3)) == 2
+    # An epoch without a held-out loss is never the best
+    for losses, kept in (((5, None, 6), 0), ((None, 5), 1), ((None, None), 0), ((5, 5), 0)):
+        assert early_stopping.kept_epoch(row, records(*losses)) == kept
 
 
 @pytest.mark.parametrize('name, asked', [
@@ -291,12 +294,11 @@ def test_what_changes_no_net_leaves_them_alike(name, change, tmp_path):
     assert initial.files_of(replace(row, **change), folder).keys() == {'vae', 'disc'}
 
 
-@pytest.mark.parametrize('change', [{'vae': 'ConvVAE', 'vae_base_channels': 8}, {'n_latent': 6}])
-def test_another_vae_is_refused(change, tmp_path):
+def test_another_vae_is_refused(tmp_path):
     row = registry.EXPERIMENTS[COMBO]
     folder = a_run_of(row, tmp_path)
-    with pytest.raises(registry.ExperimentError, match=f'another net .{[*change][0]} .* there, '):
-        initial.with_checksum(replace(row, **change), folder)
+    with pytest.raises(registry.ExperimentError, match='another net .vae .* there, '):
+        initial.with_checksum(replace(row, vae='ConvVAE', vae_base_channels=8), folder)
 
 
 def test_a_repeated_command_begins_with_the_same_parameters(run, cli):
@@ -334,22 +336,3 @@ def test_other_nets_and_lost_parameters_are_refused(run):
     status, err = run(SOLO, *SMALL, '--epochs', '2', '--from', name)
     assert status == 2 and 'vae.params: not there' in err
     assert [path.name for path in first.parent.iterdir()] == [first.name]
-
-
-def test_a_plain_gan_has_no_low_to_wait_for(run):
-    status, err = run('ConvDecoder_ResNet_on_anime/512_32_200', '--stop-after', '3', '--dry-run')
-    assert status == 2 and 'stop_after=3' in err and 'plain GAN' in err
-
-
-def test_names_say_beginnings_and_ends():
-    row = replace(registry.EXPERIMENTS[SOLO], stop_after=5, initial='0123abcd', mirror='yes')
-    assert naming.run_name(row) == f'{SOLO}_stop5_mirror-yes_from-0123abcd'
-    assert '--stop-after 5' in naming.command(row)
-
-
-@pytest.mark.parametrize('losses, kept', [
-    ([5.0, None, 6.0], 0), ([None, 5.0], 1), ([None, None], 0), ([5.0, 5.0], 0)])
-def test_epoch_without_a_held_out_loss_is_never_the_best(losses, kept):
-    row = replace(registry.get('DenseVAE_on_MNIST/5_3_400_bce_50'), stop_after=2)
-    records = [{'val_loss': loss} for loss in losses]
-    assert early_stopping.kept_epoch(row, records) == kept

@@ -6,14 +6,12 @@ from datetime import datetime
 import pytest
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
-SMALL = ['--epochs', '2', '--limit', '64', '--set', 'n_hnodes=8', '--ctx', 'cpu']
+SMALL = ['--epochs', '2', '--limit', '64', '--set', 'n_hnodes=8']
 
 
 @pytest.fixture
-def run(cli, mnist_root, tmp_path):
-    return lambda log, *words: cli(['run', SOLO, *SMALL, '--data-root', str(mnist_root),
-                                    '--results-root', str(tmp_path / 'results'), '--log',
-                                    str(log), *words])
+def run(on_digits):
+    return lambda log, *words: on_digits('run', SOLO, *SMALL, '--log', log, *words)
 
 
 def logged(path) -> list[str]:

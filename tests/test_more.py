@@ -15,11 +15,9 @@ CASES = {  # how a run is begun, with epochs; how many more
 
 
 @pytest.fixture
-def run(cli, mnist_root, tmp_path):
-    def call(folder, *words):
-        return cli(['run', *words, '--limit', '96', '--ctx', 'cpu', '--data-root', str(mnist_root),
-                    '--results-root', str(tmp_path / folder)])
-    return call
+def run(on_digits, tmp_path):
+    return lambda folder, *words: on_digits('run', *words, '--limit', '96', '--results-root',
+                                            tmp_path / folder)
 
 
 def contents(folder) -> dict:

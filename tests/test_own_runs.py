@@ -30,11 +30,9 @@ def run(cli, tmp_path, known_images):
 
 
 @pytest.fixture
-def stopped(run, folder, tmp_path, monkeypatch) -> Path:
+def stopped(run, folder, tmp_path, cut_off) -> Path:
     """The folder of a run of them that was cut off."""
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        run(folder)
+    cut_off(run, folder)
     unfinished, = (tmp_path / 'results').glob('*/*.unfinished')
     return unfinished
 
@@ -124,15 +122,13 @@ def test_command_of_a_run_on_known_images_names_no_place(cli, folder, tmp_path):
 
 
 def test_run_with_other_parameters_to_begin_with_says_which_one_is_left(run, folder, tmp_path,
-                                                                       monkeypatch):
+                                                                       cut_off):
     names = []
     for seed in ('1', '2'):
         status, out, err = run(folder, '--seed', seed)
         assert status == 0, err
         names.append('/'.join(Path(out.splitlines()[-1]).parts[-2:]))
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        run(folder, '--from', names[0])
+    cut_off(run, folder, '--from', names[0])
     status, _, err = run(folder, '--from', names[1])
     assert status == 0 and '.unfinished: left unfinished: it was begun with initial ' in err
 

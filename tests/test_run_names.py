@@ -3,7 +3,9 @@ import json
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from training.experiments import naming, registry
 from training.experiments.row import ExperimentError
@@ -33,10 +35,8 @@ def call(cli, tmp_path, mnist_root):
 
 
 @pytest.fixture
-def pictures(data_root, cli, tmp_path, mnist_root):
+def pictures(tmp_path):
     """A folder with two digits."""
-    import numpy as np
-    from PIL import Image
     folder = tmp_path / 'digits'
     folder.mkdir()
     for i in range(2):
@@ -71,11 +71,9 @@ def test_run_with_a_name_that_is_too_long_is_whole_and_found(call, tmp_path):
     assert call('run', *name)[0] == 2 and call('run', *name, '--force')[0] == 0
 
 
-def test_run_has_the_users_name_for_every_command(call, tmp_path, pictures, monkeypatch):
+def test_run_has_the_users_name_for_every_command(call, tmp_path, pictures, cut_off):
     words = [SOLO, *SMALL, '--name', 'mine']
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        call('run', *words)
+    cut_off(call, 'run', *words)
     status, out, err = call('run', *words)
     folder = tmp_path / 'results/DenseVAE_on_MNIST/mine'
     assert status == 0 and 'going on after 1 of 1' in out and out.splitlines()[-1] == str(folder)
@@ -116,7 +114,7 @@ def test_names_that_no_run_can_have_are_one_line(call, tmp_path, capsys, own_nam
     assert not (tmp_path / 'results').exists()
 
 
-def test_a_name_is_of_one_run(call, tmp_path, monkeypatch):
+def test_a_name_is_of_one_run(call, tmp_path, cut_off):
     assert call('run', SOLO, *SMALL, '--name', 'mine')[0] == 0
     folder = tmp_path / 'results/DenseVAE_on_MNIST/mine'
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -128,9 +126,7 @@ def test_a_name_is_of_one_run(call, tmp_path, monkeypatch):
     status, _, err = call('run', '--match', f'{SOLO[:-8]}*', *SMALL, '--name', 'mine')
     assert status == 2 and 'expected one NAME and one value a field' in err
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        call('run', SOLO, *SMALL, '--name', 'two')
+    cut_off(call, 'run', SOLO, *SMALL, '--name', 'two')
     status, _, err = call('run', SOLO, *SMALL, '--seed', '1', '--name', 'two')
     assert status == 2 and 'begun with another row (seed 0, now 1); --fresh' in err
     status, _, err = call('run', COMBO, *SMALL, '--name', 'two')
@@ -174,10 +170,8 @@ def test_run_that_is_not_there_names_results_root(call, tmp_path, command, name,
 
 
 @pytest.mark.parametrize('form', [str, lambda path: str(path).removesuffix('.unfinished')])
-def test_unfinished_run_is_called_that(call, tmp_path, monkeypatch, form):
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        call('run', SOLO, *SMALL)
+def test_unfinished_run_is_called_that(call, tmp_path, cut_off, form):
+    cut_off(call, 'run', SOLO, *SMALL)
     path, = (tmp_path / 'results').glob('*/*.unfinished')
     status, _, err = call('sample', form(path), '--out', tmp_path / 'x')
     assert status == 2 and err == f'error: {path}: not finished yet; the command that began it ' \

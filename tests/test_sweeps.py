@@ -10,11 +10,8 @@ FEW = ['--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8']
 
 
 @pytest.fixture
-def run(cli, mnist_root, tmp_path):
-    def call(*words):
-        return cli(['run', SOLO, *FEW, *words, '--ctx', 'cpu', '--data-root', str(mnist_root),
-                    '--results-root', str(tmp_path / 'results')])
-    return call
+def run(on_digits):
+    return lambda *words: on_digits('run', SOLO, *FEW, *words)
 
 
 def test_all_combinations_are_trained_measured_and_sorted(cli, run, tmp_path):
