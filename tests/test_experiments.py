@@ -68,8 +68,8 @@ def test_published_procedure_is_the_default():
 def test_rows_with_equal_configurations_are_trained_once():
     first = 'ConvVAE_ResNet_on_anime/512_32_200_10_seeded'
     twin = EXPERIMENTS['ConvVAE_ResNet_on_anime/512_32_200_10_1']
-    assert canonical.of(twin).name == first
-    names = {canonical.of(row).name for row in EXPERIMENTS.values()}
+    assert canonical.trained_row(twin).name == first
+    names = {canonical.trained_row(row).name for row in EXPERIMENTS.values()}
     assert {*EXPERIMENTS} - names == {twin.name}
 
 
@@ -129,7 +129,7 @@ def test_bad_field_is_refused(assignment, message):
 def test_change_that_does_nothing_is_refused(name, assignments, message):
     row = registry.changed(EXPERIMENTS[name], assignments)
     with pytest.raises(ExperimentError, match=message):
-        canonical.of(row)
+        canonical.trained_row(row)
 
 
 def test_field_keeps_its_type():

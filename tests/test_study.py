@@ -24,7 +24,7 @@ def test_every_anime_row_is_in_a_study_and_trained_once_at_the_scale():
     trained = [naming.run_name(row) for row in anime.STUDY.rows()]
     assert len(set(trained)) == len(trained)
     for name in ANIME:
-        row = canonical.of(registry.EXPERIMENTS[name])
+        row = canonical.trained_row(registry.EXPERIMENTS[name])
         assert naming.run_name(anime.at_scale(row)) in trained
 
 

@@ -28,7 +28,7 @@ def list_command(args) -> None:
             runs = [run for run in runs if fnmatchcase(run, args.match)]
             if not runs:
                 continue
-        first, numbers = canonical.of(row).name, published.get(name, {})
+        first, numbers = canonical.trained_row(row).name, published.get(name, {})
         first_of[name] = first
         rows = {run: run_folder.row_of(configs[run], finished[run]) for run in runs}
         variants = {run: (finished[run], own, naming.comparable_curve(own, numbers),

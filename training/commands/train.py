@@ -158,7 +158,7 @@ def _asked(name: str | None, match: str | None, changes: list[str], epochs: str 
         _check_single(f'--name {own_name}', len(_combinations(changes)) if match is None else 2)
     rows = [_experiment(name, file)] if match is None else registry.match(match)
     for row, changes_of_one in itertools.product(rows, _combinations(changes)):
-        first = canonical.of(row)
+        first = canonical.trained_row(row)
         changed = registry.changed(file.changed(first) if file else first, changes_of_one, epochs)
         changed = initial.with_checksum(changed, initial.folder_of(results_root, begin_from))
         check_data(changed)
@@ -201,7 +201,7 @@ def _canonical(row: Row) -> Row:
     for field, reason in canonical.left_out(row, idle).items():
         print(f'{row.name}: {field}={getattr(row, field)} changes nothing, for {reason}: left out',
               file=sys.stderr)
-    first = canonical.of(row, idle)
+    first = canonical.trained_row(row, idle)
     models.check_row(first, naming.changes(first))
     return first
 

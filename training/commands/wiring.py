@@ -110,7 +110,7 @@ def on_data(row: Row, dataset) -> Row:
     if row.limit is not None and row.limit >= len(dataset.train):
         print(f'limit={row.limit} changes nothing, for there are {len(dataset.train)} training '
               'images: left out', file=sys.stderr)
-        row = canonical.of(replace(row, limit=None))
+        row = canonical.trained_row(replace(row, limit=None))
     return replace(row, images=dataset.images)
 
 

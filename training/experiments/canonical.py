@@ -22,10 +22,10 @@ def left_out(row: Row, idle: dict[str, str] | None = None) -> dict[str, str]:
     return {field: reasons[field] for field in sorted(changes(row).keys() & reasons.keys())}
 
 
-def of(row: Row, idle: dict[str, str] | None = None) -> Row:
+def trained_row(row: Row, idle: dict[str, str] | None = None) -> Row:
     """Return the row that is trained for this one, by the name under which it is trained.
 
-    idle: of `left_out`. ExperimentError for a change that does nothing and is not left out.
+    idle: as for `left_out`. ExperimentError for a change that does nothing and is not left out.
     """
     published = EXPERIMENTS[row.name]
     effective = replace(row, **{field: getattr(published, field) for field in left_out(row, idle)})

@@ -11,7 +11,7 @@ class ExperimentError(ValueError):
     """A name, field or value that the registry does not know; the message is for the user."""
 
 
-def of(meaning: str, default: Any = MISSING, *, choices: tuple[str | int, ...] = (),
+def setting(meaning: str, default: Any = MISSING, *, choices: tuple[str | int, ...] = (),
        above: float | None = None, least: float | None = None, most: float = math.inf,
        late: bool = False) -> Any:
     """Return a dataclass field with what it means and which values it may have.
@@ -26,12 +26,12 @@ def of(meaning: str, default: Any = MISSING, *, choices: tuple[str | int, ...] =
 
 def count(meaning: str, default: Any = MISSING, most: int = MOST_SIZE) -> Any:
     """Return the field of a number of things, at least one."""
-    return of(meaning, default, above=0, most=most)
+    return setting(meaning, default, above=0, most=most)
 
 
 def share(meaning: str, default: float, most: float = 1.0) -> Any:
     """Return the field of a number from 0 to `most`."""
-    return of(meaning, default, least=0, most=most)
+    return setting(meaning, default, least=0, most=most)
 
 
 @cache

@@ -11,11 +11,11 @@ from training.experiments.fields import ExperimentError, check
 from training.experiments.groups import (
     COMBO_STEPS,
     Balance,
-    Balanced,
     ConvVariants,
     Data,
     LayerVariants,
     Nets,
+    Optimizers,
     Pictures,
     PixelObjective,
     SimilarityObjective,
@@ -123,7 +123,7 @@ class Experiment(ConvVariants, SoloCombo, PixelObjective, Nets, Data, Row):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaeGan(ConvVariants, Pictures, Balance, LayerVariants, Balanced, SimilarityObjective, Nets,
+class VaeGan(ConvVariants, Pictures, Balance, LayerVariants, Optimizers, SimilarityObjective, Nets,
              Data, Row):
     """A VAE/GAN: in place of pixels, features of the discriminator are compared.
 

@@ -48,7 +48,7 @@ def named(root: Path, name: str) -> Path:
 def _of_row(root: Path, name: str, finished: dict[str, Path]) -> Path:
     """Return the finished run of the row of that name, or of one equal to it."""
     try:
-        row = canonical.of(registry.get(name))
+        row = canonical.trained_row(registry.get(name))
     except ExperimentError as error:
         raise ExperimentError(f'{root}: no finished run {name!r} there ({ELSEWHERE}); '
                               f'{error}') from None

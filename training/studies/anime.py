@@ -63,13 +63,13 @@ def at_scale(row: Row) -> Row:
              if getattr(row, field) is not None}
     if row.disc == 'ResNet':
         sizes['disc_base_channels'] = RESNET_CHANNELS
-    return canonical.of(replace(row, step='shared', **sizes))
+    return canonical.trained_row(replace(row, step='shared', **sizes))
 
 
 def comparisons() -> dict[str, dict[str, Row]]:
     """Return what is trained by title: rows by their published names, and by their layouts."""
     first = at_scale(EXPERIMENTS[TRANSPOSED])
-    return {**{title: {name: at_scale(canonical.of(EXPERIMENTS[name])) for name in names}
+    return {**{title: {name: at_scale(canonical.trained_row(EXPERIMENTS[name])) for name in names}
                for title, names in COMPARED.items()},
             LAYOUTS: {'reshape': first, 'transpose': replace(first, layout='transpose')}}
 

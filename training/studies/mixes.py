@@ -67,7 +67,7 @@ def from_runs(finished: Iterable[tuple[Row, list[dict]]],
 
     finished: rows with their statistics. TimingError if no scale has all four.
     """
-    scales, mixes = {}, {canonical.of(EXPERIMENTS[name]).name: name for name in MIXES}
+    scales, mixes = {}, {canonical.trained_row(EXPERIMENTS[name]).name: name for name in MIXES}
     for row, statistic in finished:
         if row.name in mixes:
             key = tuple(sorted((k, str(v)) for k, v in row.configuration().items()
