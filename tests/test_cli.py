@@ -45,7 +45,8 @@ def test_run_writes_a_whole_result_folder(run, tmp_path):
         [f'{i}.png' for i in range(10)] + [
             'strip.png', 'losses.png', 'training_statistics.csv', 'config.json', 'README.md',
             'inputs.png', 'vae.params', 'disc.params', 'pictures.safetensors', 'SHA256SUMS'])
-    assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2(, \d+ min left)?, [\d.]+ [MG]B\)$', out, re.MULTILINE)
+    assert re.search(r'^epoch 0 solo vae_loss .* s \(1 of 2(, \d+ min left)?, [\d.]+ [MG]B\)$',
+                     out, re.MULTILINE)
     assert re.search(r'^epoch 1 combo vae_loss .* s \(2 of 2, [\d.]+ [MG]B\)$', out, re.MULTILINE)
     lines = list(csv.DictReader(open(folder / 'training_statistics.csv')))
     assert [line['phase'] for line in lines] == ['solo', 'combo']

@@ -101,9 +101,10 @@ def test_chart_is_of_the_published_mixes_once(published):
     assert mixes.of_mixes(lines + measured) == lines[:4] + measured
 
 
-def test_command_times_a_row_and_writes_the_table(cli, tmp_path):
+@pytest.mark.parametrize('steps', [[], ['--step', 'both']])  # as older READMEs have it
+def test_command_times_a_row_and_writes_the_table(cli, tmp_path, steps):
     status, out, err = cli(['time', '--match', COMBO, '--steps', '2', '--results-root',
-                            str(tmp_path), '--ctx', 'cpu', '--json'])
+                            str(tmp_path), '--ctx', 'cpu', '--json', *steps])
     assert status == 0, err
     lines = json.loads(out)
     assert [(line['step'], line['solo_epochs']) for line in lines] == [
