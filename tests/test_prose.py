@@ -697,6 +697,25 @@ def test_system_a_on_faces_at_full_size():
             *bounds(validation_losses('lr1')[0][:5]))
 
 
+def test_system_a_on_faces_at_a_quarter_of_the_width():
+    lines = studied('vaegan')
+    runs = [lines[label] for label in ('with minibatch discrimination', 'without it')]
+    of_both, logged = [measures(line.run) for line in runs], curve(lines['A at full size'].run)
+    row, last = config(runs[0].run)['row'], epochs(runs[0].run)[-1]
+    constant = ON_FACES / 4 * OF_A_FEATURE * row['beta']
+    learned("At a quarter of A's width", row['n_latent'], row['vae_base_channels'],
+            row['n_hnodes'], config(runs[0].run)['n_train'], 100, updates(runs[0].run),
+            *(line.minutes for line in runs))
+    learned('Their Frechet distances are', *(of.frechet_samples for of in of_both),
+            lines['A at full size'].frechet_samples)
+    learned('vary less (diversity', *(of[measure] for measure in (
+        'diversity', 'kl', 'mean_squared_error') for of in reversed(of_both)))
+    learned("the decoder's loss at the end is", last.dec_loss, last.disc_loss,
+            logged[99].dec_loss, logged[99].disc_loss, constant, last.enc_loss - constant,
+            *(logged[epoch].enc_loss - 4 * constant for epoch in (9, 99)))
+    assert min(logged, key=lambda epoch: logged[epoch].enc_loss) == 9  # of those that are logged
+
+
 def their_falls(name: str) -> list[int]:
     """Return how often the rate of each net falls by A's rule of that name."""
     rule = schedules.RULES['as_logged'][name]
