@@ -13,7 +13,7 @@ from training.experiments import naming, registry
 from training.reporting import pictures, run_readme, tables
 from training.reporting.published import RESULTS
 from training.reporting.statistics import STATISTICS, read_csv, read_statistics
-from training.storage import finding, run_folder
+from training.storage import run_folder
 from training.studies import kl, mixes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,12 +51,6 @@ def test_configuration_is_read_and_named_as_its_folder(run):
     assert {field: value for field, value in config['row'].items() if field in row.fields()} == {
         field: value for field, value in row.configuration().items() if field in config['row']}
     assert naming.command(row) == config['command'].removesuffix(' --skip-bad')
-
-
-@pytest.mark.parametrize('kept', ['', '_grid_from-1_grid_every-1'])
-def test_run_is_found_by_the_name_it_once_had(kept):
-    assert finding.named(IMAGES, f'VAEGAN_on_MNIST/A_64_25{kept}') == COMMITTED[
-        'VAEGAN_on_MNIST/A_64_25']
 
 
 @pytest.mark.parametrize('run', RUNS)
