@@ -4,7 +4,7 @@
     python -m tests.mutants GLOB       # those whose file and fault match
 
 Each fault is made in a copy of the project, in which the tests named beside it run. Exit status 1
-if some fault passes them all, 2 if some is none of the code as it is.
+if some fault passes them all, 2 if some is none of the code as it is, or a test fails without one.
 """
 import fnmatch
 import os
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -226,19 +226,24 @@ def copy_of_the_project(folder: Path) -> Path:
     return folder
 
 
+def passing(tests: Iterable[str], project: Path) -> bool:
+    """Return whether test files pass in the copy."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', *tests],
+        cwd=project, capture_output=True,
+        env=os.environ | {'PYTHONPATH': str(project), 'OMP_NUM_THREADS': '1'})
+    return done.returncode == 0
+
+
 def survives(mutant: Mutant, project: Path) -> bool:
-    """Return whether the tests pass with this fault in the copy."""
+    """Return whether its tests pass with this fault in the copy."""
     path = project / mutant.path
     right = path.read_text()
     path.write_text(right.replace(mutant.old, mutant.new))
     try:
-        done = subprocess.run(
-            [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', *mutant.tests],
-            cwd=project, capture_output=True,
-            env=os.environ | {'PYTHONPATH': str(project), 'OMP_NUM_THREADS': '1'})
+        return passing(mutant.tests, project)
     finally:
         path.write_text(right)
-    return done.returncode == 0
 
 
 def main(pattern: str = '*') -> int:
@@ -251,6 +256,10 @@ def main(pattern: str = '*') -> int:
     survivors = []
     with tempfile.TemporaryDirectory() as folder:
         project = copy_of_the_project(Path(folder))
+        for test in sorted({test for mutant in chosen for test in mutant.tests}):
+            if not passing([test], project):  # it would notice whatever is put in
+                print(f'error: {test}: fails without a fault', file=sys.stderr)
+                return 2
         for i, mutant in enumerate(chosen, 1):
             alive = survives(mutant, project)
             print(f'{i}/{len(chosen)} {"SURVIVES" if alive else "noticed"} {mutant}', flush=True)

@@ -27,6 +27,13 @@ def test_what_is_no_fault_of_the_code_is_one_line(capsys, monkeypatch, pattern, 
     assert not out and err.startswith('error: ') and message in err and err.count('\n') == 1
 
 
+def test_tests_that_fail_without_a_fault_notice_none(capsys, monkeypatch):
+    monkeypatch.setattr(mutants, 'passing', lambda tests, project: tests != [
+        'tests/test_metrics.py'])
+    assert mutants.main('training/evaluation/metrics.py') == 2
+    assert capsys.readouterr() == ('', 'error: tests/test_metrics.py: fails without a fault\n')
+
+
 def test_each_mark_of_a_line_is_a_fault_beside_right_code():
     _, one, other, *_ = mutants._mutants(BROKEN)
     assert one.old == other.old == 'import re\nimport shutil'
