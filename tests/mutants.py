@@ -216,13 +216,14 @@ MUTANTS = [*_mutants(FAULTS)]
 
 
 def copy_of_the_project(folder: Path) -> Path:
-    """Return a copy without runs' folders, which none of those tests reads."""
+    """Return a copy, with a link to the runs' folders."""
     files = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, text=True,
                            check=True).stdout.split('\0')
     for name in filter(None, files):
         if not name.startswith('results/images/') and (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+    (folder / 'results/images').symlink_to(ROOT / 'results/images')
     return folder
 
 
