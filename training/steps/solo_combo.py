@@ -178,12 +178,11 @@ def _decode_twice(networks: Networks, z: NDArray, x: NDArray, scale: float,
     decoder = networks.vae.decoder
     gradients = [p.grad(x.context) for p in decoder.collect_params().values()
                  if p.grad_req != 'null']
-    z_fakes, z_x_hat = z[:len(x)], z[len(x):]
-    first, fakes = recorded(decoder, z_fakes)
+    first, fakes = recorded(decoder, z[:len(x)])
     fooled, d_fakes = _fool(networks, fakes, scale, weights)
     fakes.backward(d_fakes)
     of_fakes = [gradient.copy() for gradient in gradients]
-    second, x_hat = recorded(decoder, z_x_hat)
+    second, x_hat = recorded(decoder, z[len(x):])
     pixel, d_x_hat = _pixel_loss(networks, x_hat, x, scale, weights.pixel)
     x_hat.backward(d_x_hat)
     for gradient, other in zip(gradients, of_fakes, strict=True):
@@ -232,8 +231,7 @@ COMBO_STEPS = {
 N_HELD_OUT = 1000  # held-out images behind val_loss, at most
 
 
-def held_out_losses(networks: Networks, images, row: Row,
-                    ctx) -> dict[str, float | None]:
+def held_out_losses(networks: Networks, images, row: Row, ctx) -> dict[str, float | None]:
     """Return `val_loss`: mean KL + pixel loss of the first held-out images; none of a plain GAN.
 
     KL has the weight that `early_stopping` says. BatchNorm is in inference mode.
@@ -248,7 +246,6 @@ def held_out_losses(networks: Networks, images, row: Row,
         eps = nd.array(rng.noise(row.seed, rng.HELD_OUT, 0, batch, 0,
                                  (len(indices), row.n_latent)), ctx)
         x_hat, mean, logvar = networks.vae(x, eps)
-        loss = (weight * kl_divergence(mean, logvar)
-                + PIXEL_LOSSES[networks.pixel_loss](x_hat, x))
+        loss = weight * kl_divergence(mean, logvar) + PIXEL_LOSSES[networks.pixel_loss](x_hat, x)
         total += float(loss.sum().asscalar())  # in double precision by any NumPy
     return {'val_loss': total / n_images}
