@@ -28,6 +28,7 @@ def test_what_is_no_fault_of_the_code_is_one_line(capsys, monkeypatch, pattern, 
 
 
 def test_tests_that_fail_without_a_fault_notice_none(capsys, monkeypatch):
+    monkeypatch.setattr(mutants, 'copy_of_the_project', lambda folder: folder)
     monkeypatch.setattr(mutants, 'passing', lambda tests, project: tests != [
         'tests/test_metrics.py'])
     assert mutants.main('training/evaluation/metrics.py') == 2
