@@ -7,10 +7,12 @@ import pytest
 from mxnet import cpu
 from PIL import Image
 
+from data.fetch import Places
 from data.images import Images
 from data.loading import Dataset
 from models.vae import VAE
-from training.evaluation.trained_net import TrainedNet
+from training.commands import runs
+from training.evaluation.trained_net import NoEncoderError, TrainedNet
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import pictures
 from training.storage import picture_file, run_folder
@@ -60,6 +62,18 @@ def test_pictures_come_again_without_parameters_and_data(cli, tmp_path, data_roo
     assert status == 0 and 'no nearest images' in err and images(folder) == before, err
     status, out, _ = cli(['verify', run, *where])
     assert status == 0 and 'strip drawn again: largest difference 0/255' in out
+
+
+@pytest.mark.parametrize('name', [CONV, GAN])
+def test_run_with_its_data_reads_pictures_and_says_why_it_cannot_encode(cli, tmp_path, data_root,
+                                                                        name):
+    folder, _ = train(cli, tmp_path, data_root, name)
+    (folder / run_folder.PARAMETERS).unlink()
+    net = runs.load_run(folder, cpu(), Places((data_root,)))
+    faces = net.read(folder / '0.png')
+    assert faces.shape == (1, 64, 64, 3) and 'sample_sharpness' in net.measure(faces)
+    with pytest.raises(NoEncoderError, match='not there' if name == CONV else 'plain GAN'):
+        net.encode(faces)
 
 
 def test_weights_that_16_bits_cannot_hold_stay_as_they_are(tmp_path):

@@ -32,7 +32,7 @@ def _of_run(row: Row, folder: Path) -> tuple[dict[str, Path], str | None]:
     other = run_folder.row_of(config, folder)
     if unlike := _unlike('vae', row, other):
         raise ExperimentError(f'--from {folder}: parameters of another net ({unlike})')
-    found = {'vae': opening.parameters_file(config, folder, whole=True)}
+    found = {'vae': opening.parameters_file(folder, whole=True)}
     if not row.combo_epochs:
         return found, None
     disc = folder / run_folder.PARAMETERS_OF.format('disc')

@@ -28,21 +28,12 @@ def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
     DeviceError if the device cannot be used; ImportError if MXNet cannot be imported.
     """
     import models  # noqa: F401  imports MXNet
-    from data import own
     from training.runtime import device
     context = device.resolve_all(ctx)[0]
     folder = finding.named(Path(results_root), str(run))
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
-    dataset = without_images(row)
-    path = parameters_file(config, folder)
-    no_encoder = ''
-    if not row.encodes:
-        no_encoder = f'{run}: a plain GAN has no encoder'
-    elif path.name == run_folder.PICTURES:
-        no_encoder = absent(config, folder)
-    return load_net(row, folder, path, context, dataset, no_encoder=no_encoder,
-                    read_files=lambda paths: own.read(paths, dataset.shape)[1])
+    return load_net(row, folder, parameters_file(folder), context, without_images(row))
 
 
 def without_images(row: Row):
@@ -55,10 +46,9 @@ def without_images(row: Row):
     return loading.Dataset(none, none, source={'data': row.data})
 
 
-def load_net(row: Row, folder: Path, path: Path, ctx, dataset, **known) -> 'TrainedNet':
-    """Return the `TrainedNet` of a finished run.
+def load_net(row: Row, folder: Path, path: Path, ctx, dataset) -> 'TrainedNet':
+    """Return the `TrainedNet` of a finished run; path: of `parameters_file`.
 
-    path: of `parameters_file`. dataset and what else is known: the net's fields.
     ParamsError or PictureFileError if the file is damaged, or another net's.
     """
     import models
@@ -71,10 +61,10 @@ def load_net(row: Row, folder: Path, path: Path, ctx, dataset, **known) -> 'Trai
     else:
         parameters.load(vae, path, ctx)
     vae.hybridize(static_alloc=True)
-    return TrainedNet(row, folder, vae, ctx, dataset, kept, **known)
+    return TrainedNet(row, folder, vae, ctx, dataset, kept)
 
 
-def parameters_file(config: dict, folder: Path, whole: bool = False) -> Path:
+def parameters_file(folder: Path, whole: bool = False) -> Path:
     """Return the file that a finished run's net is read from.
 
     vae.params or, where that is not there, pictures.safetensors, which has no encoder. whole:
@@ -85,14 +75,8 @@ def parameters_file(config: dict, folder: Path, whole: bool = False) -> Path:
         if not whole and pictures.exists():
             return pictures
         from training.storage import parameters
-        raise parameters.ParamsError(absent(config, folder))
+        raise parameters.ParamsError(run_folder.no_parameters(folder))
     return path
-
-
-def absent(config: dict, folder: Path) -> str:
-    """Return what to tell a user where a finished run's parameters are not there."""
-    return (f'{folder / run_folder.PARAMETERS}: not there (parameters of most runs are not kept '
-            f'in git); make them with: {config["command"]} --force')
 
 
 def check_data(config: dict, dataset, folder: Path) -> None:

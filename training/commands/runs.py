@@ -31,7 +31,7 @@ def load_run(folder: Path, ctx, places: Places = USUAL, skip_bad: bool = False,
     """
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
-    path = opening.parameters_file(config, folder, whole)
+    path = opening.parameters_file(folder, whole)
     from_pictures = path.name == run_folder.PICTURES
     try:
         dataset = load_data(row, places, skip_bad)

@@ -38,8 +38,7 @@ class TrainedNet:
 
     row: all that decided what is trained. folder: the run's. ctx: the device. dataset: the run's
     `data.loading.Dataset`, without an image if none was loaded. kept: what pictures.safetensors
-    holds of the encoder, where that is not here. read_files: paths of files -> pictures.
-    no_encoder: why it cannot encode, if it cannot.
+    holds of the encoder, where that is not here. Methods: of a user's pictures, then of the run's.
     """
     row: Row
     folder: Path
@@ -47,8 +46,13 @@ class TrainedNet:
     ctx: object
     dataset: object = field(repr=False)
     kept: dict[str, np.ndarray] | None = field(default=None, repr=False)
-    read_files: Callable | None = field(default=None, repr=False)
-    no_encoder: str = ''
+
+    @property
+    def no_encoder(self) -> str:
+        """Why it cannot encode, if it cannot."""
+        if not self.row.encodes:
+            return f'{self.folder}: a plain GAN has no encoder'
+        return '' if self.kept is None else run_folder.no_parameters(self.folder)
 
     @property
     def name(self) -> str:
@@ -75,15 +79,13 @@ class TrainedNet:
         with autograd.predict_mode():
             return self.images.to_pixels(self.decoder(nd.array(z, self.ctx)).asnumpy())
 
-    # A user's pictures and latents
-
     def read(self, path: str | Path, *others: str | Path) -> np.ndarray:
         """Return pictures out of files, folders and zips as the net sees them, (n, h, w, c) uint8.
 
         Each is turned upright, cut to the square in its middle and scaled. DataError for what is
         not there or cannot be read.
         """
-        return self.read_files([Path(one) for one in (path, *others)])
+        return self.dataset.read([Path(one) for one in (path, *others)])
 
     def encode(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and log variance (n, z) float32 of pictures (n, h, w, c) uint8.
@@ -98,8 +100,8 @@ class TrainedNet:
 
     def check_encoder(self) -> None:
         """Raise NoEncoderError if the net only draws."""
-        if self.no_encoder:
-            raise NoEncoderError(self.no_encoder)
+        if why := self.no_encoder:
+            raise NoEncoderError(why)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return latents (n, z) as pictures (n, h, w, c) uint8. ShapeError for other arrays."""
@@ -158,8 +160,6 @@ class TrainedNet:
         drawn, *codes = self.reconstruct(pictures, seed)
         return measures.take(measures.Outputs(
             pictures, drawn, samples, drawn, *(part.astype(np.float64) for part in codes)))
-
-    # The run's held-out images, and latents that its seed fixes
 
     def validation_pictures(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return ten validation pictures (10, h, w, c) uint8, and their originals if there are."""

@@ -12,8 +12,8 @@ class ExperimentError(ValueError):
 
 
 def setting(meaning: str, default: Any = MISSING, *, choices: tuple[str | int, ...] = (),
-       above: float | None = None, least: float | None = None, most: float = math.inf,
-       late: bool = False) -> Any:
+            above: float | None = None, least: float | None = None, most: float = math.inf,
+            late: bool = False) -> Any:
     """Return a dataclass field with what it means and which values it may have.
 
     choices: all values there are. above, least, most: of a number. late: runs were recorded

@@ -100,6 +100,12 @@ def _is_own(path: Path) -> bool:
                                    or UNRECORDED.fullmatch(path.name))
 
 
+def no_parameters(folder: Path) -> str:
+    """Return what to tell a user where a finished run's parameters are not there."""
+    return (f'{folder / PARAMETERS}: not there (parameters of most runs are not kept in git); '
+            f'make them with: {read_config(folder)["command"]} --force')
+
+
 def write_config(folder: Path, config: dict) -> None:
     """Write config.json: the resolved row, versions, device, data and their sha256."""
     files.write_text(folder / CONFIG, json.dumps(config, indent=2) + '\n')
