@@ -32,7 +32,7 @@ training/steps/solo_combo.py: steps loop resume
   _pixel_loss(networks, x_hat, x, scale, {{1.0 => 0.5}})
   {{(1 + record['epoch']) => record['epoch']}} % row.decay_interval
   record['disc_loss'] {{<= row.max_disc_loss => < 0}}
-  loss = ({{ => 2 * }}weight * kl_divergence(mean,
+  loss = {{ => 2 * }}weight * kl_divergence(mean,
   *map(noise, {{LATENTS => (0, 1, 1)}})
   weight={{weights.kl => 1.0}})
   kl={{_grown(len(records), row.kl_warmup) *  => }}row.kl_weight
