@@ -16,9 +16,13 @@ class MinibatchDiscrimination(HybridBlock):
 
     def hybrid_forward(self, F, x):
         m = self.matrices(x).reshape((0, self.kernels, self.dims))      # (b, k, d)
-        apart = F.broadcast_sub(m.expand_dims(1), m.expand_dims(0))     # (b, b, k, d)
-        near = F.exp(-F.sum(F.abs(apart), axis=3))                      # (b, b, k)
-        return F.concat(x, F.sum(near, axis=1), dim=1)                  # (b, f + k)
+        return F.concat(x, self.nearness(F, m), dim=1)                  # (b, f + k)
+
+    @staticmethod
+    def nearness(F, matrices):
+        """Return the sums o (b, k) of matrices M (b, k, d)."""
+        apart = F.broadcast_sub(matrices.expand_dims(1), matrices.expand_dims(0))  # (b, b, k, d)
+        return F.sum(F.exp(-F.sum(F.abs(apart), axis=3)), axis=1)       # (b, k)
 
 
 class Dropout(nn.Dropout):

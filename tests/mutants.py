@@ -53,6 +53,12 @@ training/steps/kernels.py: losses steps optim
   n_right += towards < {{0 => 1}}
   (np.float32(1) - beta2) * g{{ * g => }}
   decay * {{weight => mean}}[j]
+training/steps/nearness.py: vaegan
+  total = np.{{ones => zeros}}((n, kernels)
+  * ({{d_total[i, k] + d_total[j, k] => d_total[i, k] + d_total[i, k]}})
+  total[j, k] += near{{ => * 2}}
+  gradient[j, k, d] {{+= => -=}} one
+  block.nearness = {{nearness => block.nearness}}
 training/steps/networks.py: steps
   F.concat(*others{{ => [::-1]}}, dim=0)
   len(others) * [{{ => 0 * }}array]
