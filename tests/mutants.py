@@ -53,12 +53,20 @@ training/steps/kernels.py: losses steps optim
   n_right += towards < {{0 => 1}}
   (np.float32(1) - beta2) * g{{ * g => }}
   decay * {{weight => mean}}[j]
-training/steps/nearness.py: vaegan
+training/steps/nearness.py: cpu_layers
   total = np.{{ones => zeros}}((n, kernels)
   * ({{d_total[i, k] + d_total[j, k] => d_total[i, k] + d_total[i, k]}})
   total[j, k] += near{{ => * 2}}
   gradient[j, k, d] {{+= => -=}} one
-  block.nearness = {{nearness => block.nearness}}
+  functools.partial({{nearness, type(block).nearness => type(block).nearness}})
+training/steps/convolution.py: cpu_layers
+  nd.Custom(x, weight, {{bias => 0 * bias}}, op_type=OP)
+  transpose(1, 0, 2, 3)[:, :, {{::-1, ::-1 => :, ::-1}}]
+  np.sum(parts{{ => [:-1]}}, axis=0, out=d_weight)
+  kernels.memory(array)[...] {{+= => = 2 *}} values
+  padded[c, y + PAD, i + {{PAD => 1}}] = image
+  {{if request == 'add' => if False}}:
+  'stride': (1, 1), {{'dilate': (1, 1), => }}
 training/steps/networks.py: steps
   F.concat(*others{{ => [::-1]}}, dim=0)
   len(others) * [{{ => 0 * }}array]

@@ -19,15 +19,7 @@ from training.experiments.registry import EXPERIMENTS, ExperimentError
 from training.experiments.row import VaeGan
 from training.reporting import pictures
 from training.reporting.statistics import read_classes, read_csv, read_statistics
-from training.steps import (
-    losses,
-    nearness,
-    reference,
-    rng,
-    schedules,
-    vaegan,
-    vaegan_losses,
-)
+from training.steps import losses, reference, rng, schedules, vaegan, vaegan_losses
 from training.steps.networks import make_networks
 from training.steps.solo_combo import Weights
 from training.storage import run_folder
@@ -310,31 +302,6 @@ def test_gradients_are_those_of_differences(name):
         for p, old in zip(parameters, before, strict=True):
             p.set_data(old)
         assert (values[1] - values[0]) / 6e-5 == pytest.approx(length, rel=0.03), net
-
-
-def test_minibatch_discrimination_by_kernels_is_that_by_operators():
-    values = np.random.default_rng(1).normal(size=(7, 4, 3)).astype(np.float32)
-    values[2] = values[5]  # as near as can be: there the absolute value has a slope of 0
-    weights, found = nd.random.normal(shape=(7, 4)), []
-    for nearness_of in (models.layers.MinibatchDiscrimination.nearness, nearness.nearness):
-        x = losses.leaf_of(nd.array(values))
-        with autograd.record():
-            y = nearness_of(nd, x)
-        found.append([y, *(autograd.grad(y, [x], [head], retain_graph=True)[0]
-                           for head in (weights, weights ** 2))])
-    for theirs, ours in zip(*found, strict=True):
-        np.testing.assert_allclose(ours.asnumpy(), theirs.asnumpy(), rtol=1e-5, atol=1e-6)
-
-
-def test_a_step_uses_the_kernels_of_minibatch_discrimination(monkeypatch):
-    calls, plain = [], models.layers.MinibatchDiscrimination.nearness
-    monkeypatch.setattr(models.layers.MinibatchDiscrimination, 'nearness',
-                        staticmethod(lambda F, m: calls.append(F) or plain(F, m)))
-    row, shape = NETS_ROWS['A faces']
-    nets = networks_of(row, shape)
-    shapes_inferred = len(calls)
-    stepped(row, nets, batch(shape))
-    assert len(calls) == shapes_inferred and all(F is not nd for F in calls)
 
 
 @pytest.mark.parametrize('hybrid', [True, False])

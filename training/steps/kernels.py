@@ -27,11 +27,13 @@ def addresses(*arrays: NDArray) -> list[int]:
     Until the arrays are gone, or MXNet uses them again: it may then lay them out elsewhere.
     """
     nd.waitall()
-    pointer, places = ctypes.c_void_p(), []
-    for array in arrays:
-        check_call(_LIB.MXNDArrayGetData(array.handle, ctypes.byref(pointer)))
-        places.append(pointer.value)
-    return places
+    return [*map(_address, arrays)]
+
+
+def _address(array: NDArray) -> int:
+    pointer = ctypes.c_void_p()
+    check_call(_LIB.MXNDArrayGetData(array.handle, ctypes.byref(pointer)))
+    return pointer.value
 
 
 @intrinsic
@@ -196,7 +198,12 @@ def view(array: NDArray) -> np.ndarray:
     """
     if array.context.device_type != 'cpu':
         return array.asnumpy()
-    address, = addresses(array)
-    memory = (ctypes.c_float * array.size).from_address(address)
-    memory.owner = array
-    return np.ctypeslib.as_array(memory).reshape(array.shape)
+    nd.waitall()
+    return memory(array)
+
+
+def memory(array: NDArray) -> np.ndarray:
+    """Return the memory of a float32 NDArray on the CPU, which nothing else reads or writes."""
+    values = (ctypes.c_float * array.size).from_address(_address(array))
+    values.owner = array
+    return np.ctypeslib.as_array(values).reshape(array.shape)

@@ -2,7 +2,9 @@
 
 MXNet's own operators write an array of all differences and go over it several times.
 """
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from mxnet import autograd, gluon, nd
@@ -10,7 +12,6 @@ from mxnet.ndarray import NDArray
 from mxnet.symbol import Symbol
 from numba import njit
 
-from models.layers import MinibatchDiscrimination
 from training.steps.kernels import FLOATS
 from training.steps.losses import on_cpu
 
@@ -18,16 +19,19 @@ from training.steps.losses import on_cpu
 def use_kernels(net: gluon.Block) -> None:
     """Let minibatch discrimination in a net that is not compiled use the kernels on the CPU."""
     def look(block: gluon.Block) -> None:
-        if isinstance(block, MinibatchDiscrimination):
-            block.nearness = nearness
+        if hasattr(block, 'nearness'):
+            block.nearness = functools.partial(nearness, type(block).nearness)
     net.apply(look)
 
 
-def nearness(F, matrices: NDArray | Symbol) -> NDArray | Symbol:
-    """Return what `MinibatchDiscrimination.nearness` does: matrices (b, k, d) -> (b, k)."""
+def nearness(operators: Callable, F, matrices: NDArray | Symbol) -> NDArray | Symbol:
+    """Return what `MinibatchDiscrimination.nearness` does: matrices (b, k, d) -> (b, k).
+
+    operators: that function, which is called elsewhere than on the CPU.
+    """
     if F is nd and on_cpu(matrices):
         return _Nearness()(matrices)
-    return MinibatchDiscrimination.nearness(F, matrices)
+    return operators(F, matrices)
 
 
 class _Nearness(autograd.Function):

@@ -9,7 +9,7 @@ from mxnet.ndarray import NDArray
 
 from training.experiments.row import Row, VaeGan
 from training.runtime import memory, parallel
-from training.steps import batchnorm, nearness, optim
+from training.steps import batchnorm, convolution, nearness, optim
 
 ALONE = parallel.Workers()
 
@@ -220,6 +220,8 @@ def _make_vaegan_networks(row: VaeGan, vae, disc, feature_disc, workers: paralle
     if row.routing == 'separate':  # a compiled net is made anew for each set of gradients
         vae.decoder.hybridize(False)
         nearness.use_kernels(disc)
+        for net in (vae.decoder, disc):
+            convolution.use_kernels(net)
     encoder, decoder, discriminator = (
         _trainer(row, net, workers) for net in (vae.encoder, vae.decoder, disc))
     return VaeGanNetworks(vae, None, None, disc, discriminator, encoder_trainer=encoder,
