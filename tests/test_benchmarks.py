@@ -61,12 +61,14 @@ def test_vae_gans_train_the_same_number_of_parameters(nets):
     assert pytorch_vaegan.make(row, contenders.VAEGAN, images)[1]() == n_parameters()
 
 
-def test_report_shows_vae_gans_apart():
+def test_report_shows_vae_gans_apart(tmp_path):
     lines = lines_of({name: [i, 2 * i] for i, name in enumerate(contenders.OF_VAE_GANS, 1)},
                      ('B', contenders.VAEGAN))
     found = report.cases(lines)
     assert '| B | 128 |' in report.vae_gan_table(found)
     assert '| 2.00 (2.00 - 2.00) | 3.00' in report.vae_gan_table(found)
+    assert not report.draw(tmp_path / 'throughput.png', lines)  # they alone: of pairs it is
+    assert not [*tmp_path.iterdir()]
 
 
 def test_vae_gans_have_the_sizes_at_which_they_are_trained():

@@ -168,11 +168,16 @@ def timing_table(found: dict) -> str:
     return tables.markdown_table(table)
 
 
-def draw(path: Path, lines: list[dict]) -> None:
-    """Draw their time in units of ours, a panel for each kind of step, with the rounds' range."""
+def draw(path: Path, lines: list[dict]) -> bool:
+    """Draw their time in units of ours, a panel for each kind of step, with the rounds' range.
+
+    False, and no figure, if there are only VAE/GANs.
+    """
     from matplotlib.figure import Figure
     found = cases(line for line in lines if line['kind'] != VAEGAN)
     kinds = list(dict.fromkeys(kind for _, kind in found))
+    if not kinds:
+        return False
     figure = Figure((5 * len(kinds), 4.2))
     axes = figure.subplots(1, len(kinds), squeeze=False)
     for axis, kind in zip(axes[0], kinds, strict=True):
@@ -195,3 +200,4 @@ def draw(path: Path, lines: list[dict]) -> None:
                     fontsize=10)
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.savefig(path, dpi=110)
+    return True

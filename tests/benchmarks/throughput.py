@@ -129,8 +129,9 @@ def main() -> None:
         save(path, [line | machine for line in measure(nets, kind, args.rounds)])
     lines = read_csv(path)
     print(report.markdown(lines))
-    report.draw(path.with_suffix('.png'), lines)
-    print(f'\n{path}\n{path.with_suffix(".png")}')
+    print(f'\n{path}')
+    if report.draw(path.with_suffix('.png'), lines):
+        print(path.with_suffix('.png'))
 
 
 if __name__ == '__main__':
