@@ -59,6 +59,8 @@ training/steps/nearness.py: cpu_layers
   total[j, k] += near{{ => * 2}}
   gradient[j, k, d] {{+= => -=}} one
   functools.partial({{nearness, type(block).nearness => type(block).nearness}})
+training/steps/kernels.py: cpu_layers
+  if {{_FAILURES => False}}:\n        first
 training/steps/convolution.py: cpu_layers
   nd.Custom(x, weight, {{bias => 0 * bias}}, op_type=OP)
   transpose(1, 0, 2, 3)[:, :, {{::-1, ::-1 => :, ::-1}}]

@@ -9,7 +9,7 @@ import pytest
 from mxnet import autograd, gluon, nd
 
 import models
-from tests.test_vaegan import NETS_ROWS, batch, networks_of, stepped
+from tests.test_vaegan import NETS_ROWS, batch, networks_of, stepped, values_in
 from training.steps import convolution, losses, nearness
 
 PLAIN_NEARNESS = models.layers.MinibatchDiscrimination.nearness
@@ -103,6 +103,26 @@ def test_steps_use_the_kernels(monkeypatch, name, plain):
     calls.clear()  # shapes are inferred by the operators
     np.testing.assert_array_equal(stepped(row, nets, batch(shape)), one_way)
     assert not [layer for layer in calls if layer is None or convolution._suits(layer)]
+
+
+@pytest.mark.parametrize(('name', 'module', 'kernel'), [
+    ('A faces', nearness, '_backward'), ('paper', convolution, '_correlate'),
+    ('paper', convolution, '_d_weight')])
+def test_failure_of_a_kernel_ends_the_step_before_weights_change(monkeypatch, capsys, name, module,
+                                                                 kernel):
+    """MXNet prints it and goes on."""
+    def fail(*arguments):
+        raise MemoryError('there is no more')
+    row, shape = NETS_ROWS[name]
+    nets = networks_of(row, shape)
+    stepped(row, nets, batch(shape))
+    before = values_in(nets)
+    monkeypatch.setattr(module, kernel, fail)
+    with pytest.raises(MemoryError, match='no more'):
+        stepped(row, nets, batch(shape))
+    np.testing.assert_equal(values_in(nets), before)
+    monkeypatch.undo()
+    stepped(row, nets, batch(shape))  # and no more than that step
 
 
 def test_kernels_wait_for_no_engine():

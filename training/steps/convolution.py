@@ -61,10 +61,12 @@ class _Properties(operator.CustomOpProp):
 class _Convolution(operator.CustomOp):
     """Works on the arrays' own memory: when MXNet calls it, nobody else writes there."""
 
+    @kernels.callback
     def forward(self, is_train, req, in_data, out_data, aux):
         x, weight, bias = map(kernels.memory, in_data)
         _write(req[0], out_data[0], lambda y: _correlate(x, _grouped(weight), bias, y))
 
+    @kernels.callback
     def backward(self, req, out_grad, in_data, out_data, in_grad, aux):
         d_y, (x, weight, _) = kernels.memory(out_grad[0]), map(kernels.memory, in_data)
         turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]         # (in, out, 5, 5)

@@ -4,7 +4,9 @@ They work in place on the memory of NDArrays. MXNet's engine runs behind Python'
 `addresses` first waits for it.
 """
 import ctypes
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from mxnet import nd
@@ -19,14 +21,36 @@ CHUNK = 1 << 14  # elements that one thread takes at a time
 # Not 'contract', which rounds otherwise than MXNet, nor what assumes that values are finite or
 # sums reorder
 FLOATS = {'nsz'}
+_FAILURES: list[BaseException] = []
+
+
+def callback(function: Callable) -> Callable:
+    """Return a function for MXNet to call back, which else goes on with zeros where it fails.
+
+    `addresses` raises what it raised: before weights are updated, for Adam needs those of its
+    arrays.
+    """
+    @functools.wraps(function)
+    def call(*arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except BaseException as error:
+            _FAILURES.append(error)
+            raise
+    return call
 
 
 def addresses(*arrays: NDArray) -> list[int]:
     """Return where float32 NDArrays' values are, once nothing reads or writes them any more.
 
     Until the arrays are gone, or MXNet uses them again: it may then lay them out elsewhere.
+    Raises what a `callback` has raised since.
     """
     nd.waitall()
+    if _FAILURES:
+        first = _FAILURES[0]
+        _FAILURES.clear()
+        raise first
     return [*map(_address, arrays)]
 
 

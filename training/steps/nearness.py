@@ -12,7 +12,7 @@ from mxnet.ndarray import NDArray
 from mxnet.symbol import Symbol
 from numba import njit
 
-from training.steps.kernels import FLOATS
+from training.steps.kernels import FLOATS, callback
 from training.steps.losses import on_cpu
 
 
@@ -44,6 +44,7 @@ class _Nearness(autograd.Function):
         self.matrices = matrices.asnumpy()                              # (b, k, d)
         return nd.array(_forward(self.matrices), matrices.context)      # (b, k)
 
+    @callback
     def backward(self, d_total: NDArray) -> NDArray:
         return nd.array(_backward(self.matrices, d_total.asnumpy()), d_total.context)
 
