@@ -30,8 +30,8 @@ PAIRS = {
 }
 # What is smaller where VAE/GANs are trained here: those of training/studies/vaegan.py, which
 # PyTorch's environment cannot import
-A_REDUCED = {'n_latent': 256, 'n_hnodes': 256, 'disc_hnodes': 256, 'vae_base_channels': 8,
-             'disc_base_channels': 8}
+A_REDUCED = {'n_latent': 512, 'n_hnodes': 256, 'disc_hnodes': 256, 'vae_base_channels': 16,
+             'disc_base_channels': 16}
 PAPER_REDUCED = {'n_latent': 64, 'n_hnodes': 256, 'disc_hnodes': 128, 'vae_base_channels': 16,
                  'disc_base_channels': 8}
 VAE_GANS = {  # name: row, and what is changed where it is trained here at a smaller size
