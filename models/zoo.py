@@ -1,5 +1,9 @@
 """Classification nets of GluonCV's model zoo, by name."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mxnet.gluon import HybridBlock
+from PIL import ImageFile
 
 from models.mxnet_import import removed_names
 
@@ -11,13 +15,24 @@ MODULES = frozenset(  # of gluoncv.model_zoo: those that define classification n
 ONE_OUTPUT = {'hrnet': {'num_classes': 1}, 'nasnet': {'classes': 1, 'use_aux': False}}
 
 
+@contextmanager
+def _whole_images() -> Iterator[None]:
+    """Let nothing within change that Pillow refuses images that are cut off, as GluonCV does."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
 def one_logit_net(name: str) -> HybridBlock:
     """Return the named net with one output, untrained: images (b, 3, h, w) -> (b, 1).
 
     ValueError where GluonCV cannot be imported, or the name is not a classification net's.
     """
     try:
-        from gluoncv.model_zoo import model_zoo
+        with _whole_images():
+            from gluoncv.model_zoo import model_zoo
     except ImportError as error:
         raise ValueError(f'GluonCV cannot be imported ({error}); its OpenCV needs the system '
                          "library libGL.so.1, Debian's package libgl1") from None

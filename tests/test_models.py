@@ -213,6 +213,14 @@ def run_python(code: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
 
 
+def test_images_that_are_cut_off_are_refused_with_gluoncv_too():
+    """Which has Pillow fill them up."""
+    code = ('import models.zoo; from PIL import ImageFile\n'
+            'models.zoo.one_logit_net("resnet18_v1b"); print(ImageFile.LOAD_TRUNCATED_IMAGES)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout == 'False\n', done.stderr
+
+
 @pytest.mark.parametrize('missing', ['cv2', 'gluoncv'])
 def test_everything_but_gluoncv_works_without_it_and_without_opencv(missing):
     done = run_python(
