@@ -141,8 +141,9 @@ def _section(text: str, title: str) -> str:
 
 
 if __name__ == '__main__':
-    for path in documents():
-        old = path.read_text()
-        if (new := renewed(old)) != old:
-            path.write_text(new)
-            print(path.relative_to(ROOT))
+    for _ in range(2):  # runs that the first pass links to have lines in other tables
+        for path in documents():
+            old = path.read_text()
+            if (new := renewed(old)) != old:
+                path.write_text(new)
+                print(path.relative_to(ROOT))
