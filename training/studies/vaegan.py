@@ -63,7 +63,8 @@ def comparisons() -> dict[str, dict[str, Row]]:
                 'lr1', norm='after', similarity='norm2'),
             'without minibatch discrimination': _faces('lr1', minibatch_kernels=0),
             'without it, batches of 150': _faces('lr1', minibatch_kernels=0, batch_size=150),
-            'with it, batches of 150': _faces('lr1', batch_size=150)},
+            'with it, batches of 150': _faces('lr1', batch_size=150),
+            'falling rates: lr2 as logged': _faces('lr2_as_logged')},
         SCHEDULES_TITLE: {name: _faces(name, EIGHTH) for name in SCHEDULES},
         "The paper's nets on anime faces": {'paper': replace(
             EXPERIMENTS['VAEGAN_on_anime/paper_128_200'], **PAPER)}}
