@@ -247,10 +247,12 @@ def test_pip_makes_the_command_in_an_environment_of_the_users(tmp_path):
         for line in (ROOT / 'requirements.txt').read_text().splitlines()
         if line.split('#')[0].strip()}
     ours = next(path for path in sys.path if path.endswith('site-packages'))
-    done = subprocess.run([theirs.with_name('vaegan'), 'list', '--match', '*_bce_50'],
-                          cwd=tmp_path, capture_output=True, text=True,
-                          env=os.environ | {'PYTHONPATH': ours})
-    assert done.returncode == 0 and 'published 108.19' in done.stdout, done.stderr
+    (tmp_path / 'mine' / 'data').mkdir(parents=True)
+    for command in ([theirs.with_name('vaegan')], [theirs, '-m', 'training']):
+        done = subprocess.run([*command, 'list', '--match', '*_bce_50'], cwd=tmp_path / 'mine',
+                              capture_output=True, text=True,
+                              env=os.environ | {'PYTHONPATH': ours})
+        assert done.returncode == 0 and 'published 108.19' in done.stdout, done.stderr
 
 
 def test_another_python_is_refused_in_one_line():
