@@ -11,7 +11,7 @@ from threading import Lock
 
 from data import DataError
 
-SUFFIXES = {'.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff'}
+SUFFIXES = {'.png', '.jpg', '.jpeg', '.jfif', '.webp', '.gif', '.bmp', '.tif', '.tiff'}
 MAX_FILE_BYTES = 128 << 20
 MAX_RATIO, MIN_BOMB_BYTES = 200, 1 << 30  # images hardly compress: a zip that claims so is none
 N_SUFFIXES = 5  # that an error names
@@ -43,6 +43,11 @@ def _reason(name: PurePath) -> str | None:
     if any(part.startswith('.') or part == '__MACOSX' for part in name.parts):
         return HIDDEN
     return None if name.suffix.lower() in SUFFIXES else OTHER
+
+
+def name_of(path: Path) -> str:
+    """Return what a folder or zip is called, also where it is named as `.` or `..`."""
+    return os.path.basename(os.path.abspath(path))
 
 
 def images_below(folder: Path) -> tuple[list[tuple[PurePath, Path]], Counter]:

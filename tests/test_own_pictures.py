@@ -1,6 +1,8 @@
 """`reconstruct`, `sample`, `interpolate` and `encode`, on pictures of no data set."""
+import codecs
 import contextlib
 import csv
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +138,16 @@ def test_a_zip_gives_what_its_folder_gives(make, mine):
     assert found[0] == found[1] and len(found[0]) == 70
 
 
+def test_what_is_no_picture_by_its_name_is_said(make, mine):
+    photograph = (mine / '07.png').read_bytes()
+    write_folder(mine, {'a.heic': b'', 'b.heic': b'', 'c.JFIF': photograph})
+    zipped = write_zip(mine.with_name('my.zip'), {'d.png': photograph, 'sub/d.png': photograph,
+                                                  'e.HEIC': b''})
+    drawn = make('reconstruct', 'drawn', mine, zipped)
+    assert make.err == 'files passed over: 3 no images by their names\n'
+    assert {path.name for path in drawn.glob('007*')} == {'0070_c.png', '0071_d.png', '0072_d.png'}
+
+
 @pytest.mark.parametrize('name', [b'f\xfcr', b'a' * 246, '漢'.encode() * 82],
                          ids=['no UTF-8', 'long', 'long, of wide letters'])
 def test_pictures_of_any_name_are_drawn_and_encoded(make, mine, name):
@@ -147,6 +159,12 @@ def test_pictures_of_any_name_are_drawn_and_encoded(make, mine, name):
         assert line['picture'] == shown
     assert np.load(make('encode', 'z.npz', picture))['names'].tolist() == [shown]
     assert len([*drawn.glob('0000_*.png')]) == 1
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def apart(one: Path, other: Path) -> int:
@@ -162,6 +180,10 @@ def test_latents_out_of_a_file_are_drawn(make, finished, mine, tmp_path, suffix)
         again = make('decode', 'b', file)
     for name in ('0000_00.png', '0069_69.png'):  # as reconstruct draws it, by rounded weights
         assert apart(drawn / name, again / name) <= 1
+    if suffix == 'csv':  # as Excel keeps it
+        file.write_bytes(codecs.BOM_UTF8 + file.read_bytes())
+        names, z = latents.read(file, finished.n_latent)
+        assert z.shape == (70, finished.n_latent) and Path(names[0]).name == '00.png'
     # What a user made of them: the mean of two, called z and by no names
     mean = latents.read(file, finished.n_latent)[1]
     np.savez(tmp_path / 'own.npz', z=mean[:2].mean(axis=0, keepdims=True))
@@ -191,6 +213,9 @@ def test_samples_around_a_picture_are_near_its_latent(make, finished, mine):
     (lambda path: np.savez(path, mean=np.full((1, 5), np.nan)), 'a latent that is not finite'),
     (lambda path: np.savez(path, logvar=np.zeros((1, 5))), 'expected latents called z or mean'),
     (lambda path: np.savez(path, z=np.array([None])), 'cannot be read'),
+    (lambda path: np.savez(path, names=['a', 'b'], z=np.zeros((3, 5))), '2 names of 3 latents'),
+    (lambda path: np.savez(path, names='a', z=np.zeros((3, 5))), '1 names of 3 latents'),
+    (lambda path: path.write_bytes(npy(np.zeros((3, 5)))), 'cannot be read'),
     (lambda path: path.write_bytes(b'no archive'), 'cannot be read'),
     (lambda path: path.with_suffix('.csv').write_text('picture\n'), 'no latents'),
     (lambda path: path.with_suffix('.csv').write_text('z_0,z_1\n1,x\n'), 'cannot be read'),
@@ -276,5 +301,5 @@ def test_broken_pictures_are_left_out_if_asked_and_force_writes_over(make, mine)
     (mine / '00.png').write_text('no picture')
     for _ in range(2):
         out = make('reconstruct', 'out', mine, '--skip-bad', '--force')
-        assert 'cannot be read, left out: 1' in make.err
+        assert make.err == 'broken images left out: 1\n'
     assert len([*out.glob('????_*.png')]) == 69

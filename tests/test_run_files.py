@@ -1,4 +1,5 @@
 """Runs in TOML files: `run --config` and `run --toml`."""
+import codecs
 import json
 
 import pytest
@@ -53,13 +54,15 @@ def test_run_of_a_file_is_that_of_its_words(cli, mnist_root, tmp_path):
     words = [SOLO, '--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8']
     (tmp_path / 'run.toml').write_text(cli(['run', *words, '--toml'])[1])
     found = []
-    for asked in (words, ['--config', str(tmp_path / 'run.toml')]):
+    marked = tmp_path / 'marked.toml'  # as Windows' editor keeps it
+    marked.write_bytes(codecs.BOM_UTF8 + (tmp_path / 'run.toml').read_bytes())
+    for asked in (words, *(['--config', str(path)] for path in (tmp_path / 'run.toml', marked))):
         status, out, err = cli(['run', *asked, *where, str(tmp_path / str(len(found)))])
         assert status == 0, err
         folder, = (tmp_path / str(len(found))).glob('DenseVAE_on_MNIST/*')
         found.append((folder.name, *((folder / name).read_bytes()
                                      for name in ('config.json', 'vae.params'))))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize('text, said', [

@@ -1,12 +1,13 @@
 """A trained net and a user's own pictures or latents: drawn, encoded, sampled."""
 import math
+import re
 import sys
 from pathlib import Path
 
 from training.commands.opening import open_run
 from training.commands.wiring import set_up_process
 from training.experiments.row import ExperimentError
-from training.reporting import latents, pictures
+from training.reporting import latents, pictures, tables
 from training.reporting.statistics import write_csv
 from training.storage import files
 
@@ -79,7 +80,8 @@ def _write_drawn(out: Path, names: list[str], drawn) -> None:
 
 def _file_of(i: int, name: str) -> str:
     """Return what the picture that is drawn of one with a name is called."""
-    stem = files.shortened(Path(name).stem, MAX_STEM_BYTES)
+    name = re.split(r'\.zip: ', name, flags=re.IGNORECASE)[-1]  # that of the zip before it
+    stem = files.shortened(Path(name).stem, MAX_STEM_BYTES).replace('\0', '')
     return f'{i:04d}_{stem}.png' if stem else f'{i:04d}.png'
 
 
@@ -123,9 +125,9 @@ def _encoder(run: str, results_root: Path, ctx: str):
 def _read(net, paths: list[Path], skip_bad: bool) -> tuple:
     """Return the names of a user's pictures, and their pixels (n, h, w, c) uint8 for the net."""
     from data import own
-    names, pixels, n_left_out = own.read(paths, net.shape, skip_bad)
-    if n_left_out:
-        print(f'pictures that cannot be read, left out: {n_left_out}', file=sys.stderr)
+    names, pixels, not_read = own.read(paths, net.shape, skip_bad)
+    if not_read:
+        print(tables.passed_over(not_read), file=sys.stderr)
     return names, pixels
 
 

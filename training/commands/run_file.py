@@ -41,7 +41,7 @@ def read(text: str) -> RunFile:
     """Return the file of that path: a kind of value of the command line."""
     path = options.expanded(text)
     try:
-        fields = tomllib.loads(path.read_text(encoding='utf-8'))
+        fields = tomllib.loads(path.read_text(encoding='utf-8-sig'))
     except OSError as error:
         raise argparse.ArgumentTypeError(f'{path}: {error.strerror}') from None
     except (ValueError, RecursionError) as error:

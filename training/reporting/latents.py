@@ -40,19 +40,23 @@ def read(path: Path, n_latent: int) -> tuple[list[str], np.ndarray]:
     """
     try:
         names, z = (_from_npz if path.suffix.lower() == '.npz' else _from_csv)(path)
-    except (ValueError, KeyError, EOFError, TableError, zipfile.BadZipFile) as error:
+    except LatentsError:
+        raise
+    except (ValueError, TypeError, KeyError, EOFError, TableError, zipfile.BadZipFile) as error:
         raise LatentsError(f'{path}: cannot be read ({error})') from None
     if z.ndim != 2 or not len(z) or z.shape[1] != n_latent:
         raise LatentsError(f'{path}: latents of shape {z.shape}, expected (n, {n_latent})')
     if not np.isfinite(z).all():
         raise LatentsError(f'{path}: a latent that is not finite')
+    if names and len(names) != len(z):
+        raise LatentsError(f'{path}: {len(names)} names of {len(z)} latents, expected one each')
     return names or [''] * len(z), z
 
 
 def _from_npz(path: Path) -> tuple[list[str], np.ndarray]:
     with np.load(path, allow_pickle=False) as found:
         name = _first(path, [*found])
-        return [str(one) for one in found.get('names', ())], found[name].astype(np.float32)
+        return [*map(str, np.ravel(found.get('names', ())))], found[name].astype(np.float32)
 
 
 def _from_csv(path: Path) -> tuple[list[str], np.ndarray]:

@@ -67,7 +67,7 @@ def write_csv(path: Path, columns: tuple[str, ...], lines: list[dict]) -> None:
 def read_csv(path: Path) -> list[dict]:
     """Return the lines of a table, all as text, None where empty. TableError if it is none."""
     try:
-        with open(path, encoding='utf-8', newline='') as file:
+        with open(path, encoding='utf-8-sig', newline='') as file:  # Excel begins with a mark
             return [{k: v or None for k, v in line.items()} for line in csv.DictReader(file)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise TableError(f'{path}: not a table ({error})') from None
