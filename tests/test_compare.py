@@ -35,6 +35,16 @@ def test_what_differs_and_what_was_measured_stand_side_by_side(cli, tmp_path):
     assert (np.ptp(picture, axis=2) > 60).mean() > 1e-4  # lines and names in colours
 
 
+def test_runs_of_one_name_are_told_apart_by_their_places(cli, tmp_path):
+    shutil.copytree(IMAGES / ALONE, tmp_path / ALONE)
+    words = [ALONE, str(tmp_path / ALONE), str(IMAGES / ALONE), '--out']
+    status, out, err = cli(['compare', *words, str(tmp_path / 'a.png')])
+    assert status == 0 and cells(out)[''] == [str(IMAGES / ALONE), str(tmp_path / ALONE)], err
+    assert cli(['compare', ALONE, BESIDE, '--out', str(tmp_path / 'b.png')])[0] == 0
+    sizes = [Image.open(tmp_path / name).size for name in ('a.png', 'b.png')]
+    assert sizes[0] == sizes[1]  # two strips
+
+
 @pytest.mark.parametrize('runs', [(ALONE, BESIDE, IN_PLACE), (BESIDE, GAN)])
 def test_runs_of_any_kind_stand_beside_each_other(cli, tmp_path, runs):
     status, out, err = cli(['compare', *runs, '--out', str(tmp_path / 'a.png')])

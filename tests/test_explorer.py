@@ -176,6 +176,18 @@ def test_command_writes_a_page_without_the_data(cli, tmp_path):
     assert len(out.read_bytes()) < 6e6
 
 
+def test_runs_of_one_name_are_told_apart_by_their_places(cli, tmp_path):
+    mine = shutil.copytree(RESULTS / 'images' / SOLO, tmp_path / SOLO)
+    out = tmp_path / 'a.html'
+    status, _, err = cli(['explorer', SOLO, str(mine), '--out', str(out), '--ctx', 'cpu'])
+    assert status == 0, err
+    data, = re.findall(r'id="data">(.*?)</script>', out.read_text(), re.S)
+    (group,) = json.loads(data)
+    assert [net['name'] for net in group['nets']] == [str(RESULTS / 'images' / SOLO), str(mine)]
+    assert group['nets'][1]['labels'] == [str(mine)]
+    assert [net['place'] for net in group['nets']] == [0, 1]
+
+
 def test_large_encoder_stays_outside(cli, tmp_path, monkeypatch):
     monkeypatch.setattr(command, 'MOST_VALUES', 1000)
     status, _, err = cli(['explorer', SOLO, '--out', str(tmp_path / 'a.html'), '--ctx', 'cpu'])

@@ -11,18 +11,16 @@ def compare_command(args) -> None:
     if args.out.suffix.lower() != '.png':
         raise ExperimentError(f'--out {args.out}: expected a name that ends in .png')
     check_out(args.out, args.force)
-    runs = {}
-    for name in args.runs:
-        folder = finding.named(args.results_root, name)
+    names, runs = finding.several(args.results_root, args.runs), {}
+    for folder in names:
         row = run_folder.row_of(run_folder.read_config(folder), folder)
         evaluation = run_folder.read_evaluation(folder) or {'measures': {}}
         runs[folder] = row, read_statistics(folder), evaluation['measures']
     if len(runs) < 2:
         raise ExperimentError(f'{args.runs[0]}: one run, expected two or more that differ')
     from training.reporting import run_charts  # slow to import
-    names = [f'{folder.parent.name}/{folder.name}' for folder in runs]
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    run_charts.draw(args.out, {name: (folder, statistics) for name, (folder, (_, statistics, _))
-                               in zip(names, runs.items(), strict=True)})
-    print(tables.side_by_side([*runs.values()], names), end='')
+    run_charts.draw(args.out, {names[folder]: (folder, statistics)
+                               for folder, (_, statistics, _) in runs.items()})
+    print(tables.side_by_side([*runs.values()], [*names.values()]), end='')
     print(args.out)

@@ -24,25 +24,25 @@ def explorer_command(args) -> None:
         raise ExperimentError(f'--out {args.out}: a folder, expected the name of a file')
     check_out(args.out, args.force)
     set_up_process()
-    folders = dict.fromkeys(finding.named(args.results_root, name) for name in args.runs)
-    groups = _groups([*folders], args.ctx, args.places, args.skip_bad)
+    names = finding.several(args.results_root, args.runs)
+    groups = _groups(names, args.ctx, args.places, args.skip_bad)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     explorer.write(args.out, groups)
     print(args.out)
 
 
-def _groups(folders: list[Path], ctx: str, places: Places,
+def _groups(names: dict[Path, str], ctx: str, places: Places,
             skip_bad: bool) -> list[explorer.Group]:
     """Return the nets of runs, those together that have as many latents and the same images."""
     groups, originals = {}, {}
-    for folder in folders:
+    for folder, name in names.items():
         config = run_folder.read_config(folder)
         row = run_folder.row_of(config, folder)
         shape = table.get(row.data).sized(row.image_size).shape
         images = row.data, shape, config['data']['sha256'], row.shuffle_seed
         if row.encodes and images not in originals:
             originals[images] = _held_out(row, config, folder, places, skip_bad)
-        net = _net(folder, config, originals.get(images), ctx)
+        net = _net(folder, name, config, originals.get(images), ctx)
         groups.setdefault((images, row.n_latent), []).append(net)
     titles = [f'{images[0]}, {n_latent} latents' for images, n_latent in groups]
     return [explorer.Group(
@@ -68,7 +68,7 @@ def _held_out(row: Row, config: dict, folder: Path, places: Places, skip_bad: bo
     return dataset.test.first(picture_file.N_KEPT)
 
 
-def _net(folder: Path, config: dict, originals, ctx: str) -> explorer.Net:
+def _net(folder: Path, name: str, config: dict, originals, ctx: str) -> explorer.Net:
     """Return the nets of a finished run, as the page takes them."""
     trained = opening.open_run(folder, ctx=ctx)
     from models import plain  # MXNet: after the process is set up
@@ -85,8 +85,9 @@ def _net(folder: Path, config: dict, originals, ctx: str) -> explorer.Net:
         codes, absent = (kept['mean'], kept['logvar']), 'its encoder is not in this page'
     if absent:
         print(f'{folder}: no pictures of your own, for {absent}', file=sys.stderr)
+    labels = naming.labels(row, config.get('own_name'))
+    if name == str(folder):  # another one is called as it is
+        labels = [*labels, name]
     return explorer.Net(
-        naming.run_name(row, config.get('own_name')), row.nets,
-        tuple(naming.labels(row, config.get('own_name'))), row.layout,
-        plain.layers(trained.decoder, (row.n_latent,)), encoder, absent,
-        *codes)
+        name, row.nets, tuple(labels), row.layout,
+        plain.layers(trained.decoder, (row.n_latent,)), encoder, absent, *codes)

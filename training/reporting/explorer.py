@@ -22,7 +22,7 @@ N_LATENTS = 8           # that have a slider, at most
 N_DIGITS = 4            # of numbers that are shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone, also where two are of one name
 class Net:
     """A run's nets in inference mode, and what its encoder says of the first held-out images.
 

@@ -1,5 +1,6 @@
 """Finished runs, by what a user calls them: a name, a folder or a pattern. Never imports MXNet."""
 import os
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def named(root: Path, name: str) -> Path:
             raise ExperimentError(f'{unfinished}: not finished yet; the command that began it '
                                   'goes on')
     return _of_row(root, asked, finished)
+
+
+def several(root: Path, names: Sequence[str]) -> dict[Path, str]:
+    """Return the folders of finished runs, each once, and what each is called beside the others.
+
+    That is its name, or where two share one, its path. ExperimentError as `named`.
+    """
+    folders = [*dict.fromkeys(Path(os.path.abspath(named(root, name))) for name in names)]
+    called = [f'{folder.parent.name}/{folder.name}' for folder in folders]
+    return {folder: name if called.count(name) == 1 else str(folder)
+            for folder, name in zip(folders, called, strict=True)}
 
 
 def _of_row(root: Path, name: str, finished: dict[str, Path]) -> Path:
