@@ -70,7 +70,7 @@ def decoded(sources: list[archives.Source], label: str, skip_bad: bool,
             attempts = pool.map(functools.partial(_attempt, shape=shape), sources)
             for (name, _), face in tqdm(zip(sources, attempts, strict=True), f'decoding {label}',
                                         len(sources), leave=False, unit='image',
-                                        disable=not sys.stderr.isatty()):
+                                        disable=None if sys.stderr else True):
                 if isinstance(face, np.ndarray):
                     yield name, face
                 elif skip_bad:

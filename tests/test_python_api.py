@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import mxnet
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from tests.processes import ROOT
 from training.evaluation import metrics
 from training.evaluation.trained_net import NoEncoderError, ShapeError
 from training.experiments.row import ExperimentError
+from training.run.progress_bar import ProgressBar
 from training.runtime.device import DeviceError
 from training.storage import run_folder
 from training.storage.parameters import ParamsError
@@ -123,12 +126,30 @@ def test_commands_give_the_same(cli, net, digits, tmp_path):
     assert (drawn[1] == net.sample(3, seed=2)[2]).all()
 
 
-def test_a_run_is_named_by_its_folder_too_and_by_its_root(net, tmp_path):
+def test_a_run_is_named_by_its_folder_too_and_by_its_root(net, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
     shutil.copytree(IMAGES / DIGITS, tmp_path / DIGITS)
     for opened in (training.open_run(tmp_path / DIGITS), training.open_run(DIGITS, str(tmp_path)),
-                   training.open_run(str(tmp_path / DIGITS), ctx='auto')):
+                   training.open_run(str(tmp_path / DIGITS), ctx='auto'),
+                   training.open_run(DIGITS, '~', ctx=mxnet.cpu())):
         assert opened.folder == tmp_path / DIGITS and opened.row == net.row
         assert (opened.sample(2) == net.sample(2)).all()
+
+
+@pytest.mark.parametrize('stream', [None, SimpleNamespace(write=len, flush=int)],
+                         ids=['none', "a notebook's"])
+def test_stderr_may_be_any(net, monkeypatch, stream):
+    monkeypatch.setattr(sys, 'stderr', stream)
+    assert len(net.read(IMAGES / 'MNIST_test_images')) > 10 and len(net.sample(70)) == 70
+    ProgressBar(1)
+
+
+def test_nets_open_where_no_kernel_can_be_kept():
+    """As in a container of another user's."""
+    done = run_python('import sys\nimport numba.core.caching as caching\n'
+                      'caching.CacheImpl._locator_classes = []\nimport training\n'
+                      'net = training.open_run(sys.argv[1])\nprint(net.sample(1).shape)', DIGITS)
+    assert done.stdout == '(1, 28, 28, 1)\n', done.stderr
 
 
 def test_measures_are_of_the_pictures_that_are_given(net, digits):
@@ -186,6 +207,7 @@ def test_decoder_alone_draws_and_says_why_it_does_not_encode(run, message):
     (lambda net: net.interpolate(np.zeros((3, 28, 28, 1), np.uint8)), ShapeError,
      'expected 2 pictures, found 3'),
     (lambda net: net.decode(np.zeros((4, 6))), ShapeError, r'expected \(n, 5\)'),
+    (lambda net: net.decode(np.full((1, 5), np.nan)), ShapeError, 'not finite'),
     (lambda net: net.sample(0), ShapeError, 'n 1 or more'),
 ])
 def test_mistake_is_an_exception_of_one_line(net, call, error, message):

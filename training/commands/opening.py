@@ -7,7 +7,9 @@ from training.experiments.row import Row
 from training.reporting.published import RESULTS
 from training.storage import finding, run_folder
 
-if TYPE_CHECKING:  # it imports MXNet
+if TYPE_CHECKING:  # they are slow to import
+    import mxnet
+
     from training.evaluation.trained_net import TrainedNet
 
 
@@ -16,11 +18,12 @@ class OtherDataError(ValueError):
 
 
 def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
-             ctx: str = 'cpu') -> 'TrainedNet':
+             ctx: 'str | mxnet.Context' = 'cpu') -> 'TrainedNet':
     """Return the `TrainedNet` of a finished run: it draws, encodes and measures. It needs no data.
 
     run: its name, or its folder. results_root: where names are looked up; by default in the
-    project's own results. ctx: the device, as `--ctx` takes it: auto, cpu, gpu or gpu:N.
+    project's own results. ctx: the device, as `--ctx` takes it: auto, cpu, gpu or gpu:N; or
+    MXNet's context.
 
     Where vae.params is not there, as of most runs in a clone, the net is the decoder alone, from
     pictures.safetensors: it draws, but does not encode. ExperimentError if there is no such run;
@@ -29,8 +32,8 @@ def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
     """
     import models  # noqa: F401  imports MXNet
     from training.runtime import device
-    context = device.resolve_all(ctx)[0]
-    folder = finding.named(Path(results_root), str(run))
+    context = device.resolve_all(ctx)[0] if isinstance(ctx, str) else ctx
+    folder = finding.named(Path(results_root).expanduser(), str(run))
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     return load_net(row, folder, parameters_file(folder), context, without_images(row))

@@ -2,6 +2,7 @@
 
 Pictures are (n, h, w, c) uint8. Nets are in inference mode: BatchNorm has its running statistics.
 """
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +86,7 @@ class TrainedNet:
         Each is turned upright, cut to the square in its middle and scaled. DataError for what is
         not there or cannot be read.
         """
-        return self.dataset.read([Path(one) for one in (path, *others)])
+        return self.dataset.read([Path(one).expanduser() for one in (path, *others)])
 
     def encode(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and log variance (n, z) float32 of pictures (n, h, w, c) uint8.
@@ -105,11 +106,12 @@ class TrainedNet:
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return latents (n, z) as pictures (n, h, w, c) uint8. ShapeError for other arrays."""
-        z = np.asarray(z)
+        z = np.asarray(z, np.float32)
         if z.ndim != 2 or not len(z) or z.shape[1] != self.row.n_latent:
             raise ShapeError(f'latents {z.shape}: expected (n, {self.row.n_latent}), n 1 or more')
-        return self._in_batches(lambda indices: [self.draw(z[indices].astype(np.float32))],
-                                len(z), 'drawing')[0]
+        if not np.isfinite(z).all():
+            raise ShapeError('latents: one is not finite, expected numbers')
+        return self._in_batches(lambda indices: [self.draw(z[indices])], len(z), 'drawing')[0]
 
     def reconstruct(self, pictures: np.ndarray, seed: int | None = 0
                     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -250,7 +252,7 @@ class TrainedNet:
         """Return the arrays that `one` gives for all n indices, put together."""
         parts = []
         for begin in tqdm(range(0, n, BATCH), what, leave=False, unit='batch',
-                          disable=None if n > BATCH else True):
+                          disable=None if n > BATCH and sys.stderr else True):
             indices = np.arange(begin, begin + BATCH)
             kept = indices < n
             parts.append([array[kept] for array in one(np.minimum(indices, n - 1))])

@@ -22,7 +22,7 @@ class ProgressBar:
     def __init__(self, total_epochs: int, n_workers: int = 1):
         self.total_epochs = total_epochs
         self.n_workers = n_workers
-        self.terminal = sys.stderr.isatty()
+        self.terminal = getattr(sys.stderr, 'isatty', bool)()  # a notebook's may have none
         self.bar = None
         self.next_refresh = 0.0 if self.terminal else time.monotonic() + LINE_SECONDS
 

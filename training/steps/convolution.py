@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from mxnet import gluon, nd, operator
 from mxnet.ndarray import NDArray
-from numba import njit, prange
+from numba import prange
 
 from training.steps import kernels
 from training.steps.losses import on_cpu
@@ -94,7 +94,7 @@ def _grouped(weight: np.ndarray) -> np.ndarray:
                                             np.float32)])
 
 
-@njit(fastmath=FLOATS, cache=True)
+@kernels.kernel(fastmath=FLOATS)
 def _padded(image):
     """Return an image (c, h, w) with two zeros around: (c, h + 4, w + 4)."""
     channels, height, width = image.shape
@@ -106,7 +106,7 @@ def _padded(image):
     return padded
 
 
-@njit(parallel=True, fastmath=FLOATS, cache=True)
+@kernels.kernel(parallel=True, fastmath=FLOATS)
 def _correlate(x, weight, bias, out):
     """Fill out (b, out, h, w) from x (b, in, h, w) and weights (out, in, 5, 5) in groups."""
     n, height, width = len(x), x.shape[2], x.shape[3]
@@ -135,7 +135,7 @@ def _correlate(x, weight, bias, out):
                         out[image, o + k, y, i] = row[k, i] + bias[o + k]
 
 
-@njit(parallel=True, fastmath=FLOATS, cache=True)
+@kernels.kernel(parallel=True, fastmath=FLOATS)
 def _d_weight(x, d_y, parts):
     """Fill parts (b, out, in, 5, 5), each image's gradient of the weights.
 

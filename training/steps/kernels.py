@@ -6,7 +6,7 @@ They work in place on the memory of NDArrays. MXNet's engine runs behind Python'
 import ctypes
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import numpy as np
 from mxnet import nd
@@ -20,8 +20,22 @@ LOG_FLOOR = np.float32(1e-10)
 CHUNK = 1 << 14  # elements that one thread takes at a time
 # Not 'contract', which rounds otherwise than MXNet, nor what assumes that values are finite or
 # sums reorder
-FLOATS = {'nsz'}
+FLOATS = frozenset({'nsz'})
 _FAILURES: list[BaseException] = []
+
+
+def kernel(parallel: bool = False, fastmath: Set[str] = FLOATS) -> Callable:
+    """Return a decorator that compiles a function, once for all processes.
+
+    For each anew where there is no place to keep it: neither beside its source, nor in a home.
+    """
+    def compiled(function: Callable) -> Callable:
+        options = {'parallel': parallel, 'fastmath': {*fastmath}}
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # Numba's, for no such place
+            return njit(**options)(function)
+    return compiled
 
 
 def callback(function: Callable) -> Callable:
@@ -79,7 +93,7 @@ def chunks(sizes: tuple[int, ...]) -> np.ndarray:
                      for index, size in enumerate(sizes) for first in range(0, size, CHUNK)])
 
 
-@njit(parallel=True, fastmath=FLOATS, cache=True)
+@kernel(parallel=True)
 def adam(chunks, weights, gradients, means, variances, lr, wd, beta1, beta2, epsilon, rescale,
          clip):
     """Do one Adam step on n arrays at the addresses (n,), cut as `chunks` says.
@@ -111,7 +125,7 @@ def kl_divergence(mean: NDArray, logvar: NDArray, scale: float,
     return scale * total, d_mean, d_logvar
 
 
-@njit(fastmath=FLOATS, cache=True)
+@kernel()
 def _kl_divergence(mean, logvar, d_mean, d_logvar, size, scale):
     mean, logvar = _floats(mean, 0, size), _floats(logvar, 0, size)
     d_mean, d_logvar = _floats(d_mean, 0, size), _floats(d_logvar, 0, size)
@@ -154,7 +168,7 @@ def _pixels(kernel, x_hat, x, scale, weight) -> tuple[float, NDArray]:
     return scale * float(sums.sum()), gradient
 
 
-@njit(parallel=True, fastmath=FLOATS, cache=True)
+@kernel(parallel=True)
 def _bce(x_hat, x, gradient, n_pixels, scale, sums):
     for i in prange(len(sums)):
         output = _floats(x_hat, i * n_pixels, n_pixels)
@@ -173,7 +187,7 @@ def _bce(x_hat, x, gradient, n_pixels, scale, sums):
         sums[i] = total
 
 
-@njit(parallel=True, fastmath=FLOATS, cache=True)
+@kernel(parallel=True)
 def _l2(x_hat, x, gradient, n_pixels, scale, sums):
     for i in prange(len(sums)):
         output = _floats(x_hat, i * n_pixels, n_pixels)
@@ -196,7 +210,7 @@ def adversarial(logit: NDArray, n_real: int, scale: float,
     return *(scale * value for value in sums), gradient
 
 
-@njit(fastmath=FLOATS, cache=True)
+@kernel()
 def _adversarial(logit, gradient, size, n_real, scale):
     logit, gradient = _floats(logit, 0, size), _floats(gradient, 0, size)
     total, n_right, n_right_real = 0.0, 0, 0

@@ -10,9 +10,8 @@ import numpy as np
 from mxnet import autograd, gluon, nd
 from mxnet.ndarray import NDArray
 from mxnet.symbol import Symbol
-from numba import njit
 
-from training.steps.kernels import FLOATS, callback
+from training.steps.kernels import callback, kernel
 from training.steps.losses import on_cpu
 
 
@@ -49,7 +48,7 @@ class _Nearness(autograd.Function):
         return nd.array(_backward(self.matrices, d_total.asnumpy()), d_total.context)
 
 
-@njit(fastmath=FLOATS, cache=True)
+@kernel()
 def _near(a, b):
     apart = np.float32(0)
     for d in range(len(a)):
@@ -57,7 +56,7 @@ def _near(a, b):
     return math.exp(-apart)
 
 
-@njit(fastmath=FLOATS, cache=True)
+@kernel()
 def _forward(matrices):
     n, kernels, dims = matrices.shape
     total = np.ones((n, kernels), np.float32)  # each image is near to itself
@@ -70,7 +69,7 @@ def _forward(matrices):
     return total
 
 
-@njit(fastmath=FLOATS, cache=True)
+@kernel()
 def _backward(matrices, d_total):
     n, kernels, dims = matrices.shape
     gradient = np.zeros((n, kernels, dims), np.float32)
