@@ -1,12 +1,13 @@
 """One data set, from its line in the table to its images: `load`."""
 import hashlib
+import re
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from data import DataError, table
+from data import DataError, archives, table
 from data.fetch import Places
 from data.images import Images
 
@@ -66,7 +67,9 @@ class Dataset:
                 raise DataError(f'--data-name {name}: expected none, for these are the '
                                 f'{entry.description} of the shown results')
             return self
-        own = ' and '.join(path.stem for path in self.paths if path.name not in entry.names)
+        places = map(archives.name_of, self.paths)
+        own = ' and '.join(re.sub(r'\.zip$', '', place, flags=re.IGNORECASE) for place in places
+                           if place not in entry.names)
         name = (name or own or 'pictures of your own').encode(errors='surrogateescape')
         described = {'description': name.decode(errors='backslashreplace')}
         return replace(self, source=self.source | described)
@@ -105,7 +108,7 @@ def load(name: str, root: str | Path | Places | None = None, layout: str = 'resh
                    test=found.test.with_layout(layout),
                    source=known | found.source | {'sha256': sha256},
                    images=_others(entry, found, sha256) if image_size is None else
-                   load(name, places, layout, shuffle_seed, skip_bad).images)
+                   load(name, places, layout, shuffle_seed, skip_bad, held_out=held_out).images)
 
 
 def _others(entry: table.Entry, found: Dataset, sha256: str) -> str | None:

@@ -39,7 +39,7 @@ def read(entry: table.Entry, places: fetch.Places, shuffle_seed: int | None, ski
     order = split_order(len(pixels), shuffle_seed)
     n_train = len(pixels) if apart else _n_train(len(pixels), entry.train_share, held_out)
     test = Images(apart.pixels) if apart else Images(pixels, order=order[n_train:])
-    source = {'files': _n_pictures(own), 'held_out': apart and apart.path.name,
+    source = {'files': _n_pictures(own), 'held_out': apart and archives.name_of(apart.path),
               'left_out': sum(one.n_left_out for one in all_found),
               'passed_over': _passed_over([one.path for one in all_found])}
     return Dataset(Images(pixels, order=order[:n_train]), test, tuple(one.path for one in own),
@@ -57,9 +57,9 @@ class _Found:
 
 def _n_pictures(own: list[_Found]) -> dict[str, int]:
     """Return how many pictures each place has, by its name, or path where two share a name."""
-    names = [one.path.name for one in own]
-    return {one.path.name if names.count(one.path.name) == 1 else str(one.path): len(one.pixels)
-            for one in own}
+    names = [archives.name_of(one.path) for one in own]
+    return {name if names.count(name) == 1 else str(one.path): len(one.pixels)
+            for name, one in zip(names, own, strict=True)}
 
 
 def _n_train(n: int, train_share: float, held_out: float | None) -> int:
@@ -209,8 +209,10 @@ def _content_key(path: Path) -> str:
         return digest.hexdigest()
     for name, image in archives.images_below(path)[0]:
         try:
-            content = image.read_bytes()
+            content = archives.read_file(image)
         except OSError as error:  # it may be left out
             content = f'errno {error.errno}'.encode()
+        except DataError:  # too large, whatever is in it
+            content = b'too large'
         digest.update(f'{name} {len(content)}\n'.encode(errors='surrogateescape') + content)
     return digest.hexdigest()

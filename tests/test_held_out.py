@@ -67,6 +67,18 @@ def test_pictures_of_several_places_are_one_set_in_any_order(places, known_image
     assert dataset.source['files'] == {'cats': 60, 'pets.zip': 40, 'test': 20}
 
 
+@pytest.mark.parametrize('place', ['.', '../faces_2019.08', 'sub/..', '../faces_2019.08.ZIP'])
+def test_a_place_is_called_as_it_is(places, tmp_path, monkeypatch, known_images, place):
+    mine = shutil.copytree(places['cats'], tmp_path / 'faces_2019.08')
+    zipped = Path(shutil.make_archive(str(mine), 'zip', mine))
+    zipped.rename(zipped.with_suffix('.ZIP'))
+    (mine / 'sub').mkdir()
+    monkeypatch.chdir(mine)
+    dataset = load('anime', Path(place)).called(None)
+    assert dataset.source['description'] == 'faces_2019.08'
+    assert dataset.source['files'] == {f'faces_2019.08{".ZIP" * place.endswith("ZIP")}': 60}
+
+
 def test_command_of_a_run_names_all_its_places(run, cli, places, tmp_path, monkeypatch):
     cats, dogs, _ = places.values()
     (dogs / 'list.txt').write_text('mine')
@@ -98,11 +110,13 @@ def test_share_of_the_pictures_is_held_out(run, on, data_root, share, n_held_out
     assert f'_held{share}_' in folder.name and f' --held-out {share} ' in config['command']
     assert f'with a share of {share} held out' in config['caption']
     assert (config['n_train'], config['n_held_out']) == (n_train, n_held_out)
-    dataset, whole = (load('anime', data_root, held_out=one) for one in (float(share), None))
+    dataset, whole, small = (load('anime', data_root, held_out=one, image_size=size)
+                             for one, size in ((float(share), None), (None, None), (0.9, 32)))
     order = pictures.split_order(120, 0)
     assert (dataset.train.pixels == in_name_order(data_root)[order[:n_train]]).all()
     assert (dataset.test.pixels == in_name_order(data_root)[order[n_train:]]).all()
-    assert dataset.images == whole.images and f'_images-{whole.images}' in folder.name
+    assert dataset.images == whole.images == small.images
+    assert f'_images-{whole.images}' in folder.name
     for command in ('strips', 'evaluate'):
         status, _, err = on(command, folder, data_root)
         assert status == 0, err

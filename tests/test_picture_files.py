@@ -1,6 +1,7 @@
 """Files of pictures and zips of them: of which kinds they may be, and what is refused."""
 import io
 import re
+import shutil
 import struct
 import tracemalloc
 import zipfile
@@ -13,6 +14,7 @@ from PIL import Image
 
 from data import DataError, archives, decoding, own
 from data.loading import load
+from tests.processes import ROOT
 from tests.small_pictures import encoded, noise, write_folder, write_zip
 
 RAMP = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
@@ -273,6 +275,13 @@ def test_large_file_is_refused_before_it_is_read(tmp_path):
     for place in (path, tmp_path):
         with pytest.raises(DataError, match=f'0.tif: {archives.MAX_FILE_BYTES + 1} bytes, exp'):
             own.read([place], (3, 64, 64))
+    for name in range(12):
+        shutil.copy(ROOT / 'results' / 'images' / 'MNIST_test_images' / '0.png',
+                    tmp_path / f'{name}.png')
+    with pytest.raises(DataError, match=f'0.tif: {archives.MAX_FILE_BYTES + 1} bytes, exp'):
+        load('anime', tmp_path)
+    dataset = load('anime', tmp_path, skip_bad=True, held_out=0.9)
+    assert dataset.source['left_out'] == 1 and len(dataset.test) == 11
     path.write_bytes(SCALED['floats'].ljust(40 << 20, b'\0'))
     assert own.read([path], (3, 64, 64))[1].shape == (1, 64, 64, 3)
 
