@@ -1,5 +1,10 @@
 """Names of pictures that are no UTF-8, that a locale cannot say, or that are very long."""
+import contextlib
+import errno
 import os
+import stat
+
+import pytest
 
 from tests.processes import ROOT, python
 from training.storage import files
@@ -21,6 +26,20 @@ print(name, from_zip)
 def test_names_are_written_as_any_program_reads_them(tmp_path):
     files.write_text(tmp_path / 'names.txt', f'{LATIN} für.png')
     assert (tmp_path / 'names.txt').read_bytes() == 'f\\xfcr.png für.png'.encode()
+
+
+@pytest.mark.parametrize('number, is_written', [(errno.EINVAL, True), (errno.EIO, False)])
+def test_disk_may_be_one_that_cannot_sync_folders(tmp_path, monkeypatch, number, is_written):
+    sync = os.fsync
+
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, 'fsync', refuse)
+    with contextlib.nullcontext() if is_written else pytest.raises(OSError, match='a.txt'):
+        files.write_text(tmp_path / 'a.txt', 'whole')
 
 
 def test_posix_locale_changes_no_name(tmp_path):

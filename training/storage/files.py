@@ -1,4 +1,5 @@
 """Files that are there whole or not at all, and a lock that ends with its process."""
+import errno
 import fcntl
 import hashlib
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 TEMPORARY = '.tmp'  # suffix of what is not whole yet; such a file is hidden
+CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 MAX_NAME_BYTES, ADDED_BYTES = 255, 25  # of a file's name, and what `replacing` adds to it
 
 
@@ -29,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        _sync_names(path.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
@@ -98,6 +100,15 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_names(folder: Path) -> None:
+    """Sync a folder, where its disk can: those that machines share often cannot."""
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise
 
 
 def sha256(path: Path) -> str:
