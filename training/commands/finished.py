@@ -32,7 +32,8 @@ def evaluate_command(args) -> None:
     evaluations = {}
     for run in chosen_runs(args.results_root, args.name, args.match, args.ctx,
                            args.places, args.skip_bad, whole=True):
-        evaluations[run.name] = evaluate_run(run, args.places, args.skip_bad)
+        name = f'{run.folder.parent.name}/{run.folder.name}'  # a copy has another one
+        evaluations[name] = evaluate_run(run, args.places, args.skip_bad)
         print(run.folder / run_folder.EVALUATION, file=sys.stderr)
     for note in sorted({on_few(of['images']) for of in evaluations.values()} - {''}):
         print(note, file=sys.stderr)

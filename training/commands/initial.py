@@ -1,12 +1,14 @@
-"""`run --from RUN`: the parameters of a finished run, with which another one begins."""
+"""`run --from RUN` and `--more`: finished runs with whose parameters another one begins."""
+import contextlib
 import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from training.commands import opening
+from training.experiments import early_stopping, naming
 from training.experiments.row import ExperimentError, Row
-from training.storage import files, finding, run_folder
+from training.storage import files, finding, run_folder, unfinished
 
 N_DIGITS = 8  # of a checksum, in the name of a run
 
@@ -73,3 +75,36 @@ def with_checksum(row: Row, folder: Path | None) -> Row:
         there = f'those of {folder} ({checksum})' if found else 'no --from'
         row.refuse('initial', f'--from a run with those parameters, found {there}')
     return replace(row, initial=checksum)
+
+
+def continued(row: Row, more: int, root: Path,
+              own_name: str | None) -> tuple[Path, str | None, Row]:
+    """Return the folder of a row's finished run, and the user's name and the row of a longer run.
+
+    The finished one has the user's name, or its row's, or any; the longer one has the user's
+    unless that is taken. `more` epochs are of the kind that the row ends with. ExperimentError if
+    nothing is kept with which they begin.
+    """
+    if early_stopping.keeps_best(row):
+        raise ExperimentError(f'--more {more}: expected a run without stop_after or keep=best, '
+                              'which does not end with the parameters that it keeps')
+    last = 'combo_epochs' if row.combo_epochs else 'solo_epochs'
+    longer, base = replace(row, **{last: getattr(row, last) + more}), _kept(row, root, own_name)
+    if own_name and root / naming.run_name(longer, own_name) == base:
+        own_name = None
+    begun = root / f'{naming.run_name(longer, own_name)}{run_folder.UNFINISHED}'
+    if not (base / run_folder.KEPT_CHECKPOINT).exists() and not unfinished.checkpoints_in(begun):
+        raise ExperimentError(f'{base}: no {run_folder.KEPT_CHECKPOINT}, with which more epochs '
+                              'begin; train it with --keep-checkpoint')
+    return base, own_name, longer
+
+
+def _kept(row: Row, root: Path, own_name: str | None) -> Path:
+    """Return the folder of the finished run of a row that kept its checkpoint, or would have."""
+    usual = [root / naming.run_name(row, name) for name in (own_name, None)]
+    for folder in (*usual, *run_folder.finished_runs(root).values()):
+        with contextlib.suppress(run_folder.FolderError, OSError):  # it is another run's
+            if (folder / run_folder.KEPT_CHECKPOINT).exists() and row == run_folder.row_of(
+                    run_folder.read_config(folder), folder):
+                return folder
+    return usual[-1]

@@ -1,7 +1,5 @@
 """`list`: the registry, with published numbers and ours."""
 import json
-import os
-import shlex
 import shutil
 import textwrap
 from fnmatch import fnmatchcase
@@ -11,8 +9,11 @@ from data import table
 from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError
 from training.reporting import tables
-from training.reporting.published import RESULTS, published_numbers
+from training.reporting.published import published_numbers
+from training.reporting.statistics import TableError, read_statistics
 from training.storage import finding, run_folder, unfinished
+
+DIVERGED = 'diverged, and would again (a smaller lr may help)'
 
 
 def list_command(args) -> None:
@@ -32,7 +33,8 @@ def list_command(args) -> None:
         first_of[name] = first
         rows = {run: run_folder.row_of(configs[run], finished[run]) for run in runs}
         variants = {run: (finished[run], own, naming.comparable_curve(own, numbers),
-                          naming.labels(own, configs[run].get('own_name')))
+                          [*[run] * (run != configs[run]['run']),
+                           *naming.labels(own, configs[run].get('own_name'))])
                     for run, own in rows.items()}
         lines.append(tables.listing(row, numbers, finished.get(first), variants)
                      | {'unfinished': stopped.get(name, [])})
@@ -54,18 +56,25 @@ def list_command(args) -> None:
         for one in (one for line in lines for one in line['unfinished']):
             command = one['command'].replace('python -m training', args.called, 1)
             print(f'\nunfinished: {one["name"]}, {one["epochs_done"]} of {one["epochs"]} epochs; '
-                  f'go on with: {command}')
+                  + (DIVERGED if one['diverged'] else f'go on with: {command}'))
     for name, entry in table.SETS.items():
         if entry.note and any('our_epoch' in ours for line in lines if line['data'] == name
                               for ours in (line, *line['variants'])):
             print(f'\n{entry.note if args.markdown else textwrap.fill(entry.note, width)}')
 
 
+def _has_diverged(folder: Path) -> bool:
+    try:
+        return read_statistics(folder)[-1]['phase'].endswith('diverged')
+    except (TableError, OSError):  # it says so when it is to go on
+        return False
+
+
 def _stopped(root: Path) -> dict[str, list[dict]]:
     """Return the runs that can go on, by experiment, each with a command that finds it."""
     found = {}
     for one in unfinished.all_in(root):
-        if root.resolve() != RESULTS / 'images' and '--results-root' not in one['command']:
-            one['command'] += f' --results-root {shlex.quote(os.path.abspath(root))}'
+        one['diverged'] = _has_diverged(one.pop('folder'))
+        one['command'] = naming.in_root(one['command'], root)
         found.setdefault(one.pop('experiment'), []).append(one)
     return found

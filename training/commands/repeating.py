@@ -8,6 +8,23 @@ from training.experiments.row import Row
 from training.reporting.published import RESULTS
 
 
+def options_to_go_on(row: Row, options, places: Places) -> list[str]:
+    """Return what a stopped run needs besides, to go on as it was begun, in words.
+
+    options: its `training.run.train.Options`. places: of its images.
+    """
+    words = []
+    for place in () if row.images else places.roots:
+        words += ['--data-root', os.path.abspath(place)]
+    if options.keep_checkpoint:
+        words += ['--keep-checkpoint']
+    if options.snapshot_every:
+        words += ['--snapshot-every', str(options.snapshot_every)]
+    if options.tensorboard:
+        words += ['--tensorboard', os.path.abspath(options.tensorboard)]
+    return words
+
+
 def options_of(row: Row, results_root: Path, begin_from: Path | None, places: Places,
                data_name: str | None) -> list[str]:
     """Return the places of own images and results, and the run that it began with, in words.

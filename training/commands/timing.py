@@ -8,7 +8,12 @@ from training.commands.wiring import build_nets, resolve_devices, tables_root
 from training.experiments import registry
 from training.experiments.row import Row
 from training.reporting.published import published_numbers
-from training.reporting.statistics import read_csv, read_statistics, write_csv
+from training.reporting.statistics import (
+    TIMING_COLUMNS,
+    read_statistics,
+    read_timing,
+    write_csv,
+)
 from training.storage import files, run_folder
 from training.studies import mixes
 
@@ -20,6 +25,7 @@ def time_command(args) -> None:
     rows = [] if args.from_runs else registry.match(args.match)
     path = tables_root(args.results_root) / 'timing.csv'
     files.check_writable(path.parent)
+    before = read_timing(path) if path.exists() else []
     if rows:
         ctx = resolve_devices(args.ctx)
         for row in rows:
@@ -30,9 +36,8 @@ def time_command(args) -> None:
             for step, of_phase in mixes.with_one_solo(seconds).items():
                 lines += mixes.estimates(row, step, of_phase, published)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, mixes.COLUMNS, mixes.merged(
-        read_csv(path) if path.exists() else [], lines))
-    shown = mixes.of_mixes(read_csv(path))
+    write_csv(path, TIMING_COLUMNS, mixes.merged(before, lines))
+    shown = mixes.of_mixes(read_timing(path))
     if shown:
         from training.reporting import study_charts
         study_charts.draw_timing(path.with_suffix('.png'), shown)

@@ -17,11 +17,11 @@ from training.commands.wiring import (
     set_up_process,
     train_row,
 )
-from training.experiments import canonical, early_stopping, naming, registry
+from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, tables
 from training.runtime import launch
-from training.storage import finding, run_folder
+from training.storage import files, finding, run_folder
 
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
@@ -35,9 +35,9 @@ def run_command(args) -> None:
                     args.results_root, args.begin_from, args.config)
     if args.dry_run or args.toml:
         if args.more:
-            chosen = {naming.run_name(longer, own_name): longer for longer in (
-                _longer(row, args.more, args.results_root / naming.run_name(row))
-                for row in chosen.values())}
+            continued = [initial.continued(row, args.more, args.results_root, own_name)
+                         for row in chosen.values()]
+            chosen = {naming.run_name(row, own_name): row for _, own_name, row in continued}
         if args.toml:
             _check_single('--toml', len(chosen))
             print(*(run_file.text(row, own_name) for row in chosen.values()), end='')
@@ -49,13 +49,14 @@ def run_command(args) -> None:
     if args.tensorboard:
         args.tensorboard.mkdir(parents=True, exist_ok=True)
     from training.run.train import Options
-    from training.runtime import parallel
+    from training.runtime import memory, parallel
+    from training.steps import phases
     workers = parallel.Workers(args.kvstore)
     options = Options(args.results_root, args.command_line, args.force, args.fresh,
                       args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
                       own_name=own_name, keep_checkpoint=args.keep_checkpoint)
     begin_from = initial.folder_of(args.results_root, args.begin_from)
-    dataset, wanted, finished = None, None, {}
+    dataset, wanted, finished, failed = None, None, {}, []
     for run, row in chosen.items():
         asked = row.data, row.held_out, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
@@ -66,20 +67,32 @@ def run_command(args) -> None:
             row = on_data(row, dataset)
             run = naming.run_name(row, own_name)
         if args.more:
-            options = replace(options, continued=args.results_root / naming.run_name(row))
-            row = _longer(row, args.more, options.continued)
-            run = naming.run_name(row, own_name)
-        finished[run] = folder = args.results_root / run
+            base, called, row = initial.continued(row, args.more, args.results_root, own_name)
+            options = replace(options, continued=base, own_name=called)
+            run = naming.run_name(row, called)
+        folder = args.results_root / run
         if not args.force and workers.agree(folder.exists()):
+            run_folder.check_finished(folder)
             run_folder.remove_leftovers(folder)
             if args.match is None and len(chosen) == 1:
                 raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
+            finished[run] = folder
             continue
-        train_row(row, dataset, ctx, options, begin_from, args.places, args.data_name,
-                  args.skip_bad, workers)
-    if args.match is None and len(chosen) > 1 and workers.rank == 0:
+        try:
+            train_row(row, dataset, ctx, options, begin_from, args.places, args.data_name,
+                      args.skip_bad, workers)
+            finished[run] = folder
+        except (phases.Diverged, files.LockError, memory.MemoryNeedError) as error:
+            if len(chosen) == 1 or workers.count > 1:
+                raise
+            print(f'{run}: {error}', file=sys.stderr)
+            failed.append(run)
+    if args.match is None and len(chosen) > 1 and finished and workers.rank == 0:
         print(_measured(finished, args.sort, ctx[0], args.places, args.skip_bad))
+    if failed:
+        raise ExperimentError(f'{len(failed)} of {len(chosen)} runs have failed: '
+                              f'{", ".join(failed)}')
 
 
 def _measured(folders: dict[str, Path], sort: str, ctx, places: Places,
@@ -97,21 +110,6 @@ def _measured(folders: dict[str, Path], sort: str, ctx, places: Places,
         row = run_folder.row_of(run_folder.read_config(folder), folder)
         lines.append((naming.labels(row), evaluation['measures']))
     return tables.measured(lines, sort)
-
-
-def _longer(row: Row, more: int, folder: Path) -> Row:
-    """Return the row of a finished run with more epochs, of the kind that it ended with.
-
-    ExperimentError if it has not kept what they begin with.
-    """
-    if early_stopping.keeps_best(row):
-        raise ExperimentError(f'--more {more}: expected a run without stop_after or keep=best, '
-                              'which does not end with the parameters that it keeps')
-    if not (folder / run_folder.KEPT_CHECKPOINT).exists():
-        raise ExperimentError(f'{folder}: no {run_folder.KEPT_CHECKPOINT}, with which more epochs '
-                              'begin; train it with --keep-checkpoint')
-    last = 'combo_epochs' if row.combo_epochs else 'solo_epochs'
-    return replace(row, **{last: getattr(row, last) + more})
 
 
 def _data_of(row: Row, is_needed: bool, places: Places, skip_bad: bool,

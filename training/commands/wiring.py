@@ -183,6 +183,7 @@ def train_row(row: Row, dataset, ctx: list, options, begin_from: Path | None = N
     options = replace(
         options, initial=initial.files_of(row, begin_from), published=published_rows().get(
             row.name, {}), repeated_by=repeating.options_of(
-                row, options.results_root, begin_from, places, data_name))
+                row, options.results_root, begin_from, places, data_name),
+        resumed_by=repeating.options_to_go_on(row, options, places))
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
                       classifier)

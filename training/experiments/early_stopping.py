@@ -33,14 +33,14 @@ def held_out_kl_weight(row: Row) -> float:
 def kept_epoch(row: Row, records: list[dict]) -> int:
     """Return the epoch whose parameters are kept: of the first lowest held-out loss, or the last.
 
-    An epoch without a held-out loss counts as infinitely bad.
+    An epoch without a finite held-out loss counts as infinitely bad.
     """
     if not keeps_best(row):
         return len(records) - 1
 
     def loss(epoch: int) -> float:
         value = records[epoch]['val_loss']
-        return math.inf if value is None else value
+        return value if value is not None and math.isfinite(value) else math.inf
     return min(range(len(records)), key=loss)
 
 

@@ -3,15 +3,18 @@
 Built from the differences between a row and the published one, here and nowhere else.
 """
 import hashlib
+import os
 import re
 import shlex
 from dataclasses import fields
+from pathlib import Path
 
 from training.experiments import early_stopping
 from training.experiments.groups import PixelObjective, SimilarityObjective
 from training.experiments.registry import EXPERIMENTS, PUBLISHED
 from training.experiments.row import ExperimentError, Row
 
+RESULTS = Path(__file__).resolve().parents[2] / 'results'
 # Fields with an option of their own, in the order in which names show them
 OPTIONS = {'limit': '_n{}', 'step': '_{}', 'layout': '_{}', 'seed': '_seed{}',
            'stop_after': '_stop{}', 'held_out': '_held{}'}
@@ -173,6 +176,13 @@ def command(row: Row, own_name: str | None = None) -> str:
     if own_name:
         words += ['--name', own_name]
     return shlex.join(words)
+
+
+def in_root(command: str, results_root: Path) -> str:
+    """Return a command on results in that place; the project's own need no word."""
+    if results_root.resolve() == RESULTS / 'images' or '--results-root' in command:
+        return command
+    return f'{command} --results-root {shlex.quote(os.path.abspath(results_root))}'
 
 
 def caption(row: Row) -> str:

@@ -15,7 +15,7 @@ from training.experiments.registry import EXPERIMENTS, OURS
 from training.experiments.row import Row
 from training.reporting import explorer, pictures, tables
 from training.reporting.published import our_numbers, published_seconds
-from training.reporting.statistics import read_csv
+from training.reporting.statistics import read_timing
 from training.storage import files, finding, run_folder
 
 NAME = 'index.html'
@@ -191,4 +191,4 @@ def _timing(root: Path) -> dict | None:
     if not path.exists() or not path.with_suffix('.png').exists():
         return None
     return {'chart': _picture(path.with_suffix('.png'), root),
-            'table': tables.timing_cells(read_csv(path))}
+            'table': tables.timing_cells(read_timing(path))}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from training.storage import files
+from training.storage import files, run_folder
 
 STRIP, INPUTS = 'strip.png', 'inputs.png'
 SHOWN_SIDE = 128  # pixels: the largest that a picture is scaled up to
@@ -51,12 +51,19 @@ def write_originals(folder: Path, pixels: np.ndarray, file_name: str, data: str)
     file_name: of each of them, with {} for its number; strip.png has all in a row. If that
     folder has others, they go into one with the data's name.
     """
-    if (folder / STRIP).exists() and not np.array_equal(_read(folder / STRIP), grid([pixels])):
+    if (folder / STRIP).exists() and not _is(folder / STRIP, grid([pixels])):
         folder = folder.with_name(f'{folder.name}_{data}')
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
         _save(scale_up(picture), folder / file_name.format(i))
     _save(grid([pixels]), folder / STRIP)
+
+
+def _is(path: Path, picture: np.ndarray) -> bool:
+    try:
+        return np.array_equal(read(path), picture)
+    except run_folder.FolderError:  # it is damaged
+        return False
 
 
 def read_originals(folder: Path, file_name: str, data: str,
@@ -67,7 +74,7 @@ def read_originals(folder: Path, file_name: str, data: str,
     """
     for place in (folder.with_name(f'{folder.name}_{data}'), folder):
         if (place / STRIP).exists():
-            shown = [_read(place / file_name.format(i)) for i in range(10)]
+            shown = [read(place / file_name.format(i)) for i in range(10)]
             step = shown[0].shape[0] // size[0]
             return np.stack([picture[::step, ::step] for picture in shown])
     return None
@@ -149,7 +156,7 @@ def write_animations(folder: Path) -> None:
     """Write samples.gif and strip.gif: what was kept, one after another, if there is any."""
     for name, paths in ((ANIMATION, samples_in(folder)),
                         (STRIP_ANIMATION, snapshots_in(folder))):
-        frames = [_labelled(_read(path), after(n_epochs_of(path))) for path in paths]
+        frames = [_labelled(read(path), after(n_epochs_of(path))) for path in paths]
         if frames:
             _save_frames(frames, folder / name)
 
@@ -186,10 +193,13 @@ def _padded(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255)
 
 
-def _read(path: Path) -> np.ndarray:
-    """Return a PNG file as (h, w, c) uint8."""
-    with Image.open(path, formats=['PNG']) as image:
-        pixels = np.asarray(image)
+def read(path: Path) -> np.ndarray:
+    """Return a PNG file as (h, w, c) uint8. FolderError if it is none."""
+    try:
+        with Image.open(path, formats=['PNG']) as image:
+            pixels = np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise run_folder.FolderError(f'{path}: expected a PNG picture, found none') from error
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 

@@ -7,10 +7,9 @@ in peers.csv.
 from pathlib import Path
 
 from training.experiments import early_stopping, kinds
+from training.experiments.naming import RESULTS
 from training.experiments.row import Row
 from training.reporting.statistics import read_csv, read_statistics
-
-RESULTS = Path(__file__).resolve().parents[2] / 'results'
 
 
 def published_numbers(folder: Path = RESULTS) -> dict[str, dict]:

@@ -2,7 +2,6 @@
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from PIL import Image
 
 from training.experiments import kinds
 from training.reporting import pictures
@@ -22,9 +21,9 @@ def draw(path: Path, runs: dict[str, tuple[Path, list[dict]]]) -> None:
         losses |= kinds.of_phase(statistics[0]['phase']).losses
     losses = {name: of for name, of in losses.items() if any(
         line.get(name) is not None for _, statistics in runs.values() for line in statistics)}
-    strips = {name: Image.open(folder / pictures.STRIP) for name, (folder, _) in runs.items()
+    strips = {name: pictures.read(folder / pictures.STRIP) for name, (folder, _) in runs.items()
               if (folder / pictures.STRIP).exists()}
-    heights = [WIDTH * 0.94 * strip.height / strip.width + 0.3 for strip in strips.values()]
+    heights = [WIDTH * 0.94 * strip.shape[0] / strip.shape[1] + 0.3 for strip in strips.values()]
     legend = 0.22 * len(runs) + 0.2
     figure = Figure((WIDTH, 3.6 + legend + sum(heights)), layout='constrained')
     parts = figure.subfigures(1 + len(strips), 1, height_ratios=[3.6 + legend, *heights],
@@ -46,7 +45,7 @@ def draw(path: Path, runs: dict[str, tuple[Path, list[dict]]]) -> None:
                     frameon=False)
     for part, (name, strip) in zip(parts[1:], strips.items(), strict=True):
         axis = part.subplots()
-        axis.imshow(strip.convert('RGB'), interpolation='nearest')
+        axis.imshow(strip, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
         axis.set_axis_off()
         axis.set_title(name, fontsize=8, loc='left', color=f'C{[*runs].index(name)}')
     save(figure, path)

@@ -8,6 +8,9 @@ from training.storage import files
 
 STATISTICS = 'training_statistics.csv'
 CLASS_COLUMNS = ('epoch', *'0123456789')  # of classes.csv
+TIMING_COLUMNS = ('experiment', 'step', 'kind', 'scale', 'solo_epochs', 'combo_epochs',
+                  'solo_epoch_seconds', 'combo_epoch_seconds', 'seconds', 'fraction',
+                  'published_seconds', 'published_fraction')
 
 
 class TableError(ValueError):
@@ -71,6 +74,20 @@ def read_csv(path: Path) -> list[dict]:
             return [{k: v or None for k, v in line.items()} for line in csv.DictReader(file)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise TableError(f'{path}: not a table ({error})') from None
+
+
+def read_timing(path: Path) -> list[dict]:
+    """Return the lines of a timing.csv, all as text. TableError if it is none."""
+    lines = read_csv(path)
+    for line in lines:
+        try:
+            if (*line,) != TIMING_COLUMNS or None in [line[k] for k in TIMING_COLUMNS[:3]]:
+                raise ValueError
+            [float(line[k] or 0) for k in TIMING_COLUMNS[4:]]
+        except ValueError:
+            raise TableError(f'{path}: expected {", ".join(TIMING_COLUMNS)}, with numbers from '
+                             f'{TIMING_COLUMNS[4]} on') from None
+    return lines
 
 
 def write_statistics(folder: Path, records: list[dict],

@@ -34,8 +34,8 @@ def train(networks: Networks, train_images, held_out, row: Row,
     ctx: devices that share each batch, and with other workers of the job.
     on_batch(phase, progress, n_batches): called after each; the run could go on from there.
     A record has epoch, phase, the means over batches of the step's terms, val_loss, seconds
-    (of training alone). Diverged when a term or, at the end of an epoch, a parameter is not
-    finite.
+    (of training alone). Diverged when a term or, at the end of an epoch, a parameter or a
+    held-out loss is not finite.
     """
     ctx = ctx if isinstance(ctx, list) else [ctx]
     progress = progress or Progress()
@@ -51,7 +51,9 @@ def train(networks: Networks, train_images, held_out, row: Row,
                         workers)
         check_finite(networks, progress, phase, row.epochs)
         if workers.rank == 0:  # the running statistics that a run keeps are its own
-            record |= begun | phase.watch(networks, held_out, row, ctx[0])
+            held_out_losses = phase.watch(networks, held_out, row, ctx[0])
+            _check_losses(held_out_losses, progress, phase, row)
+            record |= begun | held_out_losses
         record = workers.agree(record)
         progress.finish_epoch(record)
         yield record
@@ -84,6 +86,12 @@ def _epoch(networks, images, n_seen: int, row: Row, ctx, phase, progress, on_bat
     progress.sums = workers.total(nd.from_numpy(progress.sums)).asnumpy()
     return {'epoch': epoch, 'phase': phase.name, **progress.means(phase),
             'seconds': time.perf_counter() - started}
+
+
+def _check_losses(losses: dict, progress: Progress, phase: EpochPlan, row: Row) -> None:
+    bad = [name for name, loss in losses.items() if loss is not None and not math.isfinite(loss)]
+    if bad:
+        raise Diverged(', '.join(bad), progress, phase, row.epochs)
 
 
 def _settle(progress: Progress, phase: EpochPlan, row: Row) -> None:

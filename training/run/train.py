@@ -41,6 +41,7 @@ class Options:
     snapshot_every: int | None = None  # epochs
     initial: dict[str, Path] = field(default_factory=dict)  # files of parameters by net
     repeated_by: list[str] = field(default_factory=list)  # further options of a command
+    resumed_by: list[str] = field(default_factory=list)  # and of one that lets it go on
     tensorboard: Path | None = None
     published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
     own_name: str | None = None        # of the run, if the user gave it one
@@ -72,6 +73,7 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
             raise ExperimentError(f'{final}: {run_folder.IN_THE_WAY}')
         config = _config(row, dataset, device.describe(ctx, workers.count), options)
         run = TrainedNet(row, folder, vae, ctx[0], dataset)
+        how_to_go_on = f'the last checkpoint stays; go on with: {options.command_line}'
         try:
             _train_epochs(run, networks, ctx, config, options, workers, classifier)
             reserve.close()
@@ -80,12 +82,15 @@ def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
                 kept = unfinished.keep_last(folder)
                 print(f'{kept.name}: {kept.stat().st_size / 1e6:.0f} MB kept, for --more')
             run_folder.finish(folder, final)
+        except signals.Stopped as stopped:
+            if stopped.says_how or not unfinished.checkpoints_in(folder):
+                raise
+            raise signals.Stopped(stopped.signum, f'interrupted; {how_to_go_on}') from None
         except Exception as error:
             reserve.close()
             same_again = (checkpoints.CheckpointError, run_folder.FolderError, phases.Diverged)
             if unfinished.checkpoints_in(folder) and not isinstance(error, same_again):
-                error.__notes__ = ['the last checkpoint stays; go on with: '  # by 3.11: add_note
-                                   f'{options.command_line}']
+                error.__notes__ = [how_to_go_on]  # by 3.11: add_note
             raise
     print(final)
     return replace(run, folder=final)
@@ -175,11 +180,13 @@ def _finish(run: TrainedNet, networks: Networks, ctx: list, options: Options) ->
 
 def _config(row: Row, dataset, device_name: str, options: Options) -> dict:
     own_name = options.own_name
+    command = ' '.join([
+        naming.command(row, own_name), *['--skip-bad'] * ('left_out' in dataset.source),
+        *map(shlex.quote, options.repeated_by)])
     return {'run': naming.run_name(row, own_name), 'name': row.name,
             **({'own_name': own_name} if own_name else {}), 'caption': naming.caption(row),
-            'command': ' '.join([
-                naming.command(row, own_name), *['--skip-bad'] * ('left_out' in dataset.source),
-                *map(shlex.quote, options.repeated_by)]),
+            'command': command,
+            run_folder.RESUME: ' '.join([command, *map(shlex.quote, options.resumed_by)]),
             'row': row.recorded(),
             'data': dataset.source,
             'n_train': phases.n_images(len(dataset.train), row),

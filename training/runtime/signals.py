@@ -11,11 +11,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """Asked to stop by a signal; `status` is the exit status that says which."""
+    """Asked to stop by a signal; `status` is the exit status that says which.
 
-    def __init__(self, signum: int, message: str = 'interrupted'):
-        super().__init__(message)
-        self.status = 128 + signum
+    message: for the user, with how to go on, if there is a way.
+    """
+
+    def __init__(self, signum: int, message: str | None = None):
+        super().__init__(message or 'interrupted')
+        self.signum, self.status, self.says_how = signum, 128 + signum, message is not None
 
 
 @contextmanager

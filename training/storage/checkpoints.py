@@ -66,17 +66,18 @@ def last(folder: Path, networks: Networks, row: Row, n_train: int) -> Progress |
     None if the run has no checkpoint; CheckpointError if it has some, and none is whole.
     n_train: images that are there.
     """
-    damaged = None
+    damaged = []
     for path in reversed(unfinished.checkpoints_in(folder)):
         try:
             progress = checkpoint_file.load(path, networks, plan(row), n_batches(n_train, row))
         except CheckpointError as error:
-            damaged = error
-            print(error, file=sys.stderr)
+            damaged.append(error)
             continue
+        for error in damaged:
+            print(error, file=sys.stderr)
         return progress
     if damaged:
-        raise CheckpointError(f'{damaged}; --fresh starts over')
+        raise CheckpointError(f'{damaged[0]}; --fresh starts over')
     return None
 
 

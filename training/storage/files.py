@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import IO
 
 TEMPORARY = '.tmp'  # suffix of what is not whole yet; such a file is hidden
 CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+CANNOT_LOCK = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
 MAX_NAME_BYTES, ADDED_BYTES = 255, 25  # of a file's name, and what `replacing` adds to it
 
 
@@ -123,8 +125,8 @@ def sha256(path: Path) -> str:
 def lock(path: Path) -> IO[str]:
     """Lock a file, made if it is not there, until what is returned is closed.
 
-    The system unlocks it when this process ends, however it ends. LockError if another process
-    holds it.
+    The system unlocks it when this process ends, however it ends; a line says so where the disk
+    knows no locks. LockError if another process holds it.
     """
     while True:
         file = open(path, 'a+')
@@ -137,8 +139,11 @@ def lock(path: Path) -> IO[str]:
             raise LockError(f'{path.parent}: in use by another run of this experiment'
                             + (f', process {holder}' if holder else '')) from None
         except OSError as error:
-            file.close()
-            raise OSError(error.errno, error.strerror, str(path)) from None
+            if error.errno not in CANNOT_LOCK:
+                file.close()
+                raise OSError(error.errno, error.strerror, str(path)) from None
+            print(f'{path.parent}: cannot be locked ({error.strerror}): do not start it twice',
+                  file=sys.stderr)
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             break
         file.close()  # whoever held it has taken it away since

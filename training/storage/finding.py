@@ -66,7 +66,7 @@ def _of_row(root: Path, name: str, finished: dict[str, Path]) -> Path:
                               f'{error}') from None
     if row.name not in finished:
         raise ExperimentError(f'{root / row.name}: no finished run there ({ELSEWHERE}); make one '
-                              f'with: {naming.command(row)}')
+                              f'with: {naming.in_root(naming.command(row), root)}')
     return finished[row.name]
 
 

@@ -19,6 +19,7 @@ CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row':
                  'data': dict, 'n_train': int, 'n_held_out': int, 'device': str}
 EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
 DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
+RESUME = 'resume'           # in the configuration of an unfinished run: the command to go on
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
 BEST = 'checkpoint-best.{}'  # parameters of the epoch of the lowest held-out loss, by net
@@ -59,6 +60,9 @@ def finish(folder: Path, final: Path) -> None:
 
     Then remove what only an unfinished run needs: it is there as long as the run may go on.
     """
+    config = read_config(folder)
+    if config.pop(RESUME, None):
+        write_config(folder, config)
     write_checksums(folder)
     replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
     if final.exists():
@@ -84,7 +88,7 @@ def remove_leftovers(final: Path) -> None:
                 path.unlink()
             else:
                 path.rename(_free(final / path.name))
-        replaced.rmdir()
+        replaced.unlink() if replaced.is_symlink() else replaced.rmdir()
 
 
 def _free(path: Path) -> Path:
@@ -103,7 +107,8 @@ def _is_own(path: Path) -> bool:
 def no_parameters(folder: Path) -> str:
     """Return what to tell a user where a finished run's parameters are not there."""
     return (f'{folder / PARAMETERS}: not there (parameters of most runs are not kept in git); '
-            f'make them with: {read_config(folder)["command"]} --force')
+            'make them with: '
+            f'{naming.in_root(read_config(folder)["command"], folder.parent.parent)} --force')
 
 
 def write_config(folder: Path, config: dict) -> None:
@@ -153,9 +158,22 @@ def finished_runs(root: Path) -> dict[str, Path]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether a folder is a finished run's; a config.json alone may be anyone's."""
-    return not folder.name.endswith(UNFINISHED) and os.path.isfile(folder / CONFIG) and any(
-        os.path.isfile(folder / name) for name in (SUMS, 'training_statistics.csv'))
+    """Return whether a folder is a finished run's.
+
+    A config.json alone may be anyone's; and an unfinished run's folder may have lost its suffix.
+    """
+    if folder.name.endswith(UNFINISHED) or not os.path.isfile(folder / CONFIG):
+        return False
+    return os.path.isfile(folder / SUMS) or (
+        os.path.isfile(folder / 'training_statistics.csv')
+        and not any(folder.glob('checkpoint-*-*.safetensors')))
+
+
+def check_finished(folder: Path) -> None:
+    """Raise FolderError for what has the place of a finished run and is none."""
+    if not is_finished(folder):
+        raise FolderError(f'{folder}: there already, and not a finished run (no {SUMS}); expected '
+                          f'a name that ends in {UNFINISHED} if it is to go on, or another place')
 
 
 def is_drawable(folder: Path, whole: bool = False) -> bool:

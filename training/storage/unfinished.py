@@ -19,7 +19,12 @@ def merged_config(folder: Path, config: dict) -> dict:
     FolderError if it was begun with another row or other data. Data are the same if their pixels
     are: their folder's name, and what else is in it, may have changed.
     """
-    begun = run_folder.read_config(folder)
+    try:
+        begun = run_folder.read_config(folder)
+    except FolderError as error:
+        raise FolderError(f'{error}; --fresh starts over') from None
+    except OSError as error:
+        raise FolderError(f'{folder / CONFIG}: {error.strerror}; --fresh starts over') from None
     # As it would be recorded today: rows may have other fields since it was begun
     begun['row'] = run_folder.row_of(begun, folder).recorded()
     for key in ('run', 'row', 'data', 'n_train'):
@@ -83,7 +88,8 @@ def all_in(root: Path) -> list[dict]:
         for last in checkpoints_in(path.parent)[-1:]:
             found.append({'name': config['run'], 'experiment': config['name'],
                           'epochs_done': int(last.name.split('-')[1]), 'epochs': row.epochs,
-                          'command': config['command']})
+                          'command': str(config.get(run_folder.RESUME, config['command'])),
+                          'folder': path.parent})
     return found
 
 

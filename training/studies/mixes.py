@@ -15,9 +15,6 @@ MIXES = (BASELINE, *(f'ConvVAE_ResNet_on_anime/512_32_{epochs}_10_1'
                      for epochs in ('50+150', '100+100', '150+50')))
 PARTS = (0, 1 / 4, 1 / 2, 3 / 4)  # of a mix's epochs that are solo
 ESTIMATE, MEASUREMENT = 'estimate', 'measurement'
-COLUMNS = ('experiment', 'step', 'kind', 'scale', 'solo_epochs', 'combo_epochs',
-           'solo_epoch_seconds', 'combo_epoch_seconds', 'seconds', 'fraction',
-           'published_seconds', 'published_fraction')
 
 
 class TimingError(ValueError):
