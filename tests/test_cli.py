@@ -2,6 +2,7 @@
 import csv
 import json
 import re
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -441,7 +442,8 @@ def test_commands_are_said_as_they_work_where_the_user_stands(monkeypatch, tmp_p
     monkeypatch.setenv('PWD', str((tmp_path / stands).resolve()))
     monkeypatch.setattr('sys.executable', str(vaegan.with_name('python')))
     said = said.format(vaegan=vaegan)
-    for words, expected in ((['strips', SOLO], f'make one with: {said} run {SOLO}'),
+    again = f'{said} run {SOLO} {shlex.join(where)}'
+    for words, expected in ((['strips', SOLO], f'make one with: {again}'),
                             (['strips'], f'({said} strips --help shows how)')):
         monkeypatch.setattr('sys.argv', ['training', *words, *where])
         monkeypatch.setattr('sys.orig_argv', [*typed, *words, *where])

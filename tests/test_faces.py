@@ -92,8 +92,8 @@ def test_place_that_is_named_and_holds_no_faces_is_refused(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize('contents, message, skip_bad', [
-    ({}, 'no .bmp, .gif, .jpeg, .jpg, .png, ', False),
-    ({'a.txt': b'hello'}, 'no .bmp, .gif, .jpeg, .jpg, .png, ', False),
+    ({}, 'no .bmp, .gif, .jfif, .jpeg, .jpg, .png, ', False),
+    ({'a.txt': b'hello'}, 'no .bmp, .gif, .jfif, .jpeg, .jpg, .png, ', False),
     (pictures(1), '0 training and 1 held-out', False),
     (pictures(42), '33 training and 9 held-out', False),  # four fifths, rounded down
     (pictures(60) | {'007.png': b'text'}, '007.png: not a readable image', False),

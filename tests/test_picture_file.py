@@ -107,7 +107,7 @@ def test_changed_strip_is_noticed_without_parameters(cli, tmp_path, data_root):
     folder, where = train(cli, tmp_path, data_root, CONV)
     (folder / run_folder.PARAMETERS).unlink()
     strip = folder / pictures.STRIP
-    pictures._save(255 - pictures._read(strip), strip)
+    pictures._save(255 - pictures.read(strip), strip)
     run_folder.update_checksums(folder, pictures.STRIP)
     status, out, _ = cli(['verify', *where])
     assert status == 2 and 'differs by' in out

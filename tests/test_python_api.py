@@ -207,7 +207,7 @@ def test_decoder_alone_draws_and_says_why_it_does_not_encode(run, message):
     (lambda net: net.interpolate(np.zeros((3, 28, 28, 1), np.uint8)), ShapeError,
      'expected 2 pictures, found 3'),
     (lambda net: net.decode(np.zeros((4, 6))), ShapeError, r'expected \(n, 5\)'),
-    (lambda net: net.decode(np.full((1, 5), np.nan)), ShapeError, 'not finite'),
+    (lambda net: net.decode(np.full((1, 5), np.nan)), ShapeError, 'all finite'),
     (lambda net: net.sample(0), ShapeError, 'n 1 or more'),
 ])
 def test_mistake_is_an_exception_of_one_line(net, call, error, message):

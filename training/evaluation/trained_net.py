@@ -83,8 +83,7 @@ class TrainedNet:
     def read(self, path: str | Path, *others: str | Path) -> np.ndarray:
         """Return pictures out of files, folders and zips as the net sees them, (n, h, w, c) uint8.
 
-        Each is turned upright, cut to the square in its middle and scaled. DataError for what is
-        not there or cannot be read.
+        Each is turned upright, cut to its central square and scaled. DataError where that fails.
         """
         return self.dataset.read([Path(one).expanduser() for one in (path, *others)])
 
@@ -107,10 +106,9 @@ class TrainedNet:
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Return latents (n, z) as pictures (n, h, w, c) uint8. ShapeError for other arrays."""
         z = np.asarray(z, np.float32)
-        if z.ndim != 2 or not len(z) or z.shape[1] != self.row.n_latent:
-            raise ShapeError(f'latents {z.shape}: expected (n, {self.row.n_latent}), n 1 or more')
-        if not np.isfinite(z).all():
-            raise ShapeError('latents: one is not finite, expected numbers')
+        if z.shape[1:] != (self.row.n_latent,) or not len(z) or not np.isfinite(z).all():
+            raise ShapeError(f'latents {z.shape}: expected (n, {self.row.n_latent}), n 1 or more, '
+                             'all finite')
         return self._in_batches(lambda indices: [self.draw(z[indices])], len(z), 'drawing')[0]
 
     def reconstruct(self, pictures: np.ndarray, seed: int | None = 0
