@@ -655,7 +655,7 @@ def test_system_b():
 # System A
 
 OF_A_FEATURE = math.log(2 * math.pi) / 2  # the constant of a Gaussian
-ON_FACES = 8 * 3136  # features: of 64 channels, for 8 at our scale
+ON_FACES = 4 * 6272  # features: of 64 channels, for 16 at a quarter of the width
 
 
 def test_system_a_on_digits():
@@ -664,7 +664,7 @@ def test_system_a_on_digits():
     classes = [[n for digit, n in line.items() if digit != 'epoch']
                for line in read_classes(IMAGES / run / 'classes.csv')]
     constant, at_our_scale, on_faces = (n * OF_A_FEATURE * row['beta']
-                                        for n in (3200, 3136, ON_FACES))
+                                        for n in (3200, ON_FACES / 4, ON_FACES))
     learned('## System A on digits', len(lines), 100,
             {3: 'an hour and a half'}[round(minutes(run) / 30)])
     learned('the constant of its Gaussian,', OF_A_FEATURE, constant, on_faces, at_our_scale)
@@ -699,10 +699,10 @@ def test_system_a_on_faces_at_full_size():
 
 def test_system_a_on_faces_at_a_quarter_of_the_width():
     lines = studied('vaegan', vaegan.QUARTER_TITLE)
-    with_it, after, without, without_150, with_150, falling = lines.values()
-    last, logged = epochs(with_it.run)[-1], curve(studied('vaegan')['A at full size'].run)
+    with_it, after, without, without_150, with_150 = map(lines.get, (
+        'lr1', 'BatchNorm after the activation', 'without minibatch discrimination',
+        'without it, batches of 150', 'with it, batches of 150'))
     row = config(with_it.run)['row']
-    constant = ON_FACES / 4 * OF_A_FEATURE * row['beta']
     learned("At a quarter of A's width", row['n_latent'], row['vae_base_channels'],
             row['n_hnodes'], config(with_it.run)['n_train'], 100, updates(with_it.run),
             updates(with_150.run), 150)
@@ -724,18 +724,26 @@ def test_system_a_on_faces_at_a_quarter_of_the_width():
     for large, small in ((with_150, with_it), (without_150, without)):
         assert large.frechet_samples < small.frechet_samples
         assert large.diversity > small.diversity
-    falls = falls_of(falling.run)
-    learned("in A's logs, the encoder's rate fell", *falls,
-            f'a {part(epochs(falling.run)[-1].enc_lr / row["lr"])} of')
-    learned('errors are smaller (squared error', *(measures(of.run)[measure] for measure in (
-        'mean_squared_error', 'noise') for of in (falling, with_it)))
-    learned('further from photographs (Frechet distance of samples', falling.frechet_samples,
-            with_it.frechet_samples)
-    assert falling.frechet_reconstructions > with_it.frechet_reconstructions
-    learned("the decoder's loss at the end is", last.dec_loss, last.disc_loss,
-            logged[99].dec_loss, logged[99].disc_loss, constant, last.enc_loss - constant,
-            *(logged[epoch].enc_loss - 4 * constant for epoch in (9, 99)))
-    assert min(logged, key=lambda epoch: logged[epoch].enc_loss) == 9  # of those that are logged
+
+
+def test_samples_by_rates():
+    lines = studied('vaegan', vaegan.QUARTER_TITLE)
+    constant, *falling = (lines[name] for name in vaegan.RATES)
+    documented, logged = ([lines[name].frechet_samples for name in vaegan.RATES[1:]
+                           if name.endswith('_as_logged') == is_logged]
+                          for is_logged in (False, True))
+    assert constant.frechet_samples < min(documented + logged)
+    kept = [measures(line.run).kl for line in falling]
+    assert min(kept) > measures(constant.run).kl
+    rates = [line.dec_lr for line in epochs(lines['lr4_as_logged'].run)]
+    least = schedules.RULES['as_logged']['lr4'].least
+    learned('nearest to photographs with constant rates (Frechet distance',
+            constant.frechet_samples, *documented, *logged)
+    learned('But more of an', *bounds(kept), measures(constant.run).kl)
+    early = [max(line[f'{net}_lr'] for net in NETS) for line in epochs(lines['lr4'].run)]
+    learned('early losses are noisy, and all rates', f'are at {rate(least)} from',
+            early.index(least))
+    learned('the mark of a net that learns', f'is at {rate(least)} from', rates.index(least))
 
 
 def their_falls(name: str) -> list[int]:
@@ -745,12 +753,9 @@ def their_falls(name: str) -> list[int]:
 
 
 def our_falls(name: str) -> list[int]:
-    return falls_of(studied('vaegan')[f'{name}_as_logged'].run)
-
-
-def falls_of(run: str) -> list[int]:
     """Return how often each net's rate fell before an epoch that was trained with it."""
-    rates = ([line[f'{net}_lr'] for line in epochs(run)] for net in NETS)
+    lines = epochs(studied('vaegan')[f'{name}_as_logged'].run)
+    rates = ([line[f'{net}_lr'] for line in lines] for net in NETS)
     return [sum(a != b for a, b in zip(of, of[1:], strict=False)) for of in rates]
 
 
@@ -763,39 +768,27 @@ def test_falls_of_rates():
             a_lr3[0], a_lr4[0])
 
 
-def test_scale_and_rates_on_faces():
-    lines = studied('vaegan')
-    row = Record(config(lines['lr1'].run)['row'])
-    took = bounds(lines[name].minutes for name in vaegan.SCHEDULES)
-    lr3, lr4, lr4_as_logged = ([[line[f'{net}_lr'] for net in NETS]
-                                for line in epochs(lines[name].run)]
-                               for name in ('lr3', 'lr4', 'lr4_as_logged'))
-    least = schedules.RULES['documented']['lr4'].least
-    learned('over the last 4 epochs | The scale is', row.limit, 6545, row.batch_size,
-            row.limit // row.batch_size)
-    learned('a quarter of the nodes, and losses of', row.n_validation, row.combo_epochs,
-            ' to '.join(map(word, took)))
-    learned('after 95, also where rates', f'fell to {rate(min(lr3[-1]))}')
-    learned('early losses are noisy: all rates', f'are at {rate(least)} from',
-            [*map(max, lr4)].index(least))
-    learned('a net that learns: the decoder', f'is at {rate(least)} from',
-            [dec for _, dec, _ in lr4_as_logged].index(least))
-
-
 def test_losses_on_faces():
     theirs = {name: PUBLISHED[f'VAEGAN_on_adult/A_2048_100_{name}{suffix}']['curve'][-1]
               for name, suffix in (('lr1', ''), *((name, '_as_logged') for name in FALLING))}
-    lines = studied('vaegan')
-    ours = {name: lines[name].enc_loss for name in vaegan.SCHEDULES}
-    assert sorted(ours, key=ours.get)[-2:] == ['lr4_as_logged', 'lr4']
-    (lowest, first), (_, second), (_, third), (highest, last) = sorted(
+    lines = studied('vaegan', vaegan.QUARTER_TITLE)
+    last, logged = epochs(lines['lr1'].run)[-1], curve(studied('vaegan')['A at full size'].run)
+    constant = ON_FACES / 4 * OF_A_FEATURE * config(lines['lr1'].run)['row']['beta']
+    learned("With lr1 the decoder's loss at the end is", last.dec_loss, last.disc_loss,
+            logged[99].dec_loss, logged[99].disc_loss, constant, last.enc_loss - constant,
+            *(logged[epoch].enc_loss - 4 * constant for epoch in (9, 99)))
+    assert min(logged, key=lambda epoch: logged[epoch].enc_loss) == 9  # of those that are logged
+    ours = {name: lines[name].enc_loss for name in ('lr1', *(f'{name}_as_logged'
+                                                             for name in FALLING))}
+    (lowest, first), (_, second), (_, third), (highest, end) = sorted(
         (float(line['enc_loss']), name) for name, line in theirs.items())
-    learned("Its encoder's loss ended lowest", f'with {first}', lowest,
-            f'{second}, {third}, {last}', highest, ours['lr4_as_logged'], ours['lr4'],
-            f'lowest with {min(ours, key=ours.get)}', ours['lr1'])
+    worst, best = max(ours, key=ours.get), min(ours, key=ours.get)
+    learned("A's ended lowest", f'with {first}', lowest, f'{second}, {third}, {end}', highest,
+            f'highest with {worst.removesuffix("_as_logged")}', ours[worst],
+            f'with {best}', ours[best])
     learned("at the end (the discriminator's loss rose to", *(
-        float(theirs[name]['val_disc_loss']) for name in ('lr2', 'lr3')))
-    learned('is kept (lr1:', epochs(lines['lr1'].run)[-1].kl)
+        float(theirs[name]['val_disc_loss']) for name in ('lr2', 'lr3')),
+        max(epochs(lines[name].run)[-1].val_disc_loss for name in vaegan.RATES))
 
 
 def test_the_papers_nets():

@@ -20,19 +20,15 @@ SHOWN = {  # column of vaegan.csv: header and digits
 A_EPOCHS = 25      # of 100, on digits: as many as an hour and a half allows
 A_FULL_EPOCHS = 5  # on faces, at full size
 FLAW_EPOCHS = 10   # of B as published
-# Faces: all 100 epochs, for the rules of the learning rates count them. A quarter of the width
-# on all photographs, and an eighth on some of them
+# Faces: all photographs and all 100 epochs, for the rules of the learning rates count them
 QUARTER = {'n_latent': 512, 'n_hnodes': 256, 'disc_hnodes': 256, 'vae_base_channels': 16,
            'disc_base_channels': 16}
-EIGHTH = {'limit': 1200, 'n_latent': 256, 'n_hnodes': 256, 'disc_hnodes': 256,
-          'vae_base_channels': 8, 'disc_base_channels': 8, 'n_validation': 300}
 PAPER = {'combo_epochs': 24, 'grid_from': 3, 'grid_every': 3, 'limit': 2048, 'n_latent': 64,
          'n_hnodes': 256, 'disc_hnodes': 128,
          'vae_base_channels': 16, 'disc_base_channels': 8}
 FULL_TITLE = 'System A on faces: at full size'
 QUARTER_TITLE = 'System A on faces: a quarter of the width'
-SCHEDULES_TITLE = 'System A on faces: learning rates'
-SCHEDULES = ('lr1', 'lr2', 'lr3', 'lr4', 'lr2_as_logged', 'lr3_as_logged', 'lr4_as_logged')
+RATES = ('lr1', 'lr2', 'lr3', 'lr4', 'lr2_as_logged', 'lr3_as_logged', 'lr4_as_logged')
 
 
 def _faces(name: str, scale: dict = QUARTER, **changes) -> Row:
@@ -58,45 +54,39 @@ def comparisons() -> dict[str, dict[str, Row]]:
             a, combo_epochs=A_EPOCHS, grid_from=1, grid_every=1)},
         FULL_TITLE: {'A at full size': _faces('lr1', {}, combo_epochs=A_FULL_EPOCHS)},
         QUARTER_TITLE: {
-            'as A has it': _faces('lr1'),
+            **{name: _faces(name) for name in RATES},
             'BatchNorm after the activation': _faces(  # features behind both, as before
                 'lr1', norm='after', similarity='norm2'),
             'without minibatch discrimination': _faces('lr1', minibatch_kernels=0),
             'without it, batches of 150': _faces('lr1', minibatch_kernels=0, batch_size=150),
-            'with it, batches of 150': _faces('lr1', batch_size=150),
-            'falling rates: lr2 as logged': _faces('lr2_as_logged')},
-        SCHEDULES_TITLE: {name: _faces(name, EIGHTH) for name in SCHEDULES},
+            'with it, batches of 150': _faces('lr1', batch_size=150)},
         "The paper's nets on anime faces": {'paper': replace(
             EXPERIMENTS['VAEGAN_on_anime/paper_128_200'], **PAPER)}}
 
 
 def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
-    """Return a comparison: what is reduced, and a table, a line a run, with its pictures.
+    """Return a comparison: what is reduced, and a table, a line a run, with its strip.
 
     The table has no column of what none of its runs has.
     """
     rows = {label: row for label, (row, _) in compared.items()}
     shown = {name: of for name, of in SHOWN.items()
              if any(line[name] for _, line in compared.values())}
-    table = [['', 'strip; below, samples over the epochs and losses', 'epochs',
-              *(header for header, _ in shown.values())]]
+    table = [['', 'strip', 'epochs', *(header for header, _ in shown.values())]]
     for label, (row, line) in compared.items():
         run = line['run']
-        below = [runs.image(run, pictures.ANIMATION, f'Samples over the epochs: {label}', 220),
-                 runs.image(run, pictures.LOSSES, f'Losses: {label}', 400)]
-        table.append([runs.link(label, run),
-                      f'{runs.strip(row, run, label)}<br>{" ".join(filter(None, below))}',
+        table.append([runs.link(label, run), runs.strip(row, run, label),
                       naming.epochs_text(row), *numbers(line, shown)])
     return f'{reduction(rows)}\n\n{tables.markdown_table(table)}'
 
 
 def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
-    """Draw system A's runs on faces, one for each rule of the learning rates."""
+    """Draw what are runs of system A on faces with a rule of the learning rates each."""
     from training.reporting import study_charts  # slow to import
     study_charts.draw_schedules(path, {
-        title: (runs.statistics(row), pictures.samples_in(runs.folder(row)))
-        for title, row in compared[SCHEDULES_TITLE].items()})
+        name: (runs.statistics(row), pictures.samples_in(runs.folder(row)))
+        for name, row in compared[QUARTER_TITLE].items() if name in RATES})
 
 
 STUDY = Study(
