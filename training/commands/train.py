@@ -56,7 +56,7 @@ def run_command(args) -> None:
                       args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
                       own_name=own_name, keep_checkpoint=args.keep_checkpoint)
     begin_from = initial.folder_of(args.results_root, args.begin_from)
-    dataset, wanted, finished, failed = None, None, {}, []
+    dataset, wanted, finished, failed = None, None, [], []
     for run, row in chosen.items():
         asked = row.data, row.held_out, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
@@ -77,12 +77,12 @@ def run_command(args) -> None:
             if args.match is None and len(chosen) == 1:
                 raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
             print(f'{run}: finished already, passed over (--force replaces it)')
-            finished[run] = folder
+            finished.append(folder)
             continue
         try:
             train_row(row, dataset, ctx, options, begin_from, args.places, args.data_name,
                       args.skip_bad, workers)
-            finished[run] = folder
+            finished.append(folder)
         except (phases.Diverged, files.LockError, memory.MemoryNeedError) as error:
             if len(chosen) == 1 or workers.count > 1:
                 raise
@@ -95,14 +95,13 @@ def run_command(args) -> None:
                               f'{", ".join(failed)}')
 
 
-def _measured(folders: dict[str, Path], sort: str, ctx, places: Places,
-              skip_bad: bool) -> str:
-    """Return a table of the measures of finished runs, by name; they are taken where they lack.
+def _measured(folders: list[Path], sort: str, ctx, places: Places, skip_bad: bool) -> str:
+    """Return a table of the measures of finished runs; they are taken where they lack.
 
     sort: the measure by which runs stand in it, the smallest first.
     """
     lines = []
-    for folder in folders.values():
+    for folder in folders:
         evaluation = run_folder.read_evaluation(folder)
         if evaluation is None:
             evaluation = runs.evaluate_run(runs.load_run(folder, ctx, places, skip_bad,

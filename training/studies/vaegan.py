@@ -82,7 +82,7 @@ def write(compared: dict[str, tuple[Row, dict]], runs: Runs) -> str:
 
 def draw(path: Path, compared: dict[str, dict[str, Row]], lines: list[dict],
          runs: Runs) -> None:
-    """Draw what are runs of system A on faces with a rule of the learning rates each."""
+    """Draw system A's runs on faces, a column for each rule of the learning rates."""
     from training.reporting import study_charts  # slow to import
     study_charts.draw_schedules(path, {
         name: (runs.statistics(row), pictures.samples_in(runs.folder(row)))
