@@ -3,10 +3,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from training.reporting.charts import NETS, save
-from training.reporting.pictures import after, grid, n_epochs_of
+from training.reporting.pictures import after, grid, n_epochs_of, read
 
 SEAMS = (64 / 3, 2 * 64 / 3)  # rows where one interleaved band ends and the next begins
 
@@ -84,7 +83,7 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
         column[0].set(title=title, ylim=(0, min(1.05 * highest, 12)))  # A's own diverged
         column[1].set(yscale='log', ylim=(3e-6, 8e-4), xlabel='epoch, from 0')
         for axis, i in zip(column[2:], shown, strict=True):
-            axis.imshow(_read(pictures[i]))
+            axis.imshow(read(pictures[i]), cmap='gray', vmin=0, vmax=255)
             axis.set_axis_off()
             axis.set_title(after(n_epochs_of(pictures[i])), fontsize=8)
     axes[0, 0].set_ylabel('loss')
@@ -191,8 +190,3 @@ def draw_damage(path: Path, lines: list[dict], pictures: dict[str, list[np.ndarr
     axes[0, 0].set_ylabel('Frechet distance from the originals')
     axes[0, 0].legend(fontsize=7, frameon=False)
     save(figure, path)
-
-
-def _read(path: Path) -> np.ndarray:
-    with Image.open(path, formats=['PNG']) as image:
-        return np.asarray(image.convert('RGB'))

@@ -3,7 +3,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from training.experiments import early_stopping, naming
 from training.experiments.row import Row
@@ -96,8 +95,7 @@ def compare_strip(folder: Path, pixels: np.ndarray, originals: np.ndarray | None
                   findings: Findings) -> None:
     """Compare the strip on disk with pictures (n, h, w, c) uint8 drawn again."""
     again = pictures.strip(pixels, originals)
-    with Image.open(folder / pictures.STRIP, formats=['PNG']) as image:
-        before = np.asarray(image).reshape(image.height, image.width, -1)
+    before = pictures.read(folder / pictures.STRIP)
     if before.shape != again.shape:
         findings.problems.append(f'{pictures.STRIP} is {before.shape}, drawn again {again.shape}')
         return
