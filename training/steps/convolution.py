@@ -38,8 +38,17 @@ def _suits(layer: gluon.nn.Conv2D) -> bool:
 def _forward(layer: gluon.nn.Conv2D, F, x, weight, bias):
     if not (F is nd and on_cpu(x)):
         return type(layer).hybrid_forward(layer, F, x, weight, bias)
-    y = nd.Custom(x, weight, bias, op_type=OP)
+    y = _plain(nd.Custom(_plain(x), _plain(weight), bias, op_type=OP))
     return y if layer.act is None else layer.act(y)
+
+
+def _plain(array: NDArray) -> NDArray:
+    """Return an array that is not, and whose gradient is not, in one of oneDNN's own layouts.
+
+    MXNet would convert it for the operator, which may run in another thread, and not wait for
+    that before it frees the copy.
+    """
+    return nd.Reshape(array, shape=(0, 0, 0, 0))
 
 
 @operator.register(OP)
@@ -59,7 +68,7 @@ class _Properties(operator.CustomOpProp):
 
 
 class _Convolution(operator.CustomOp):
-    """Works on the arrays' own memory: when MXNet calls it, nobody else writes there."""
+    """Works on the arrays' own memory, which has to stay while it does: see `_plain`."""
 
     @kernels.callback
     def forward(self, is_train, req, in_data, out_data, aux):
