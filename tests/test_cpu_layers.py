@@ -78,7 +78,7 @@ def test_convolution_adds_to_gradients_where_that_is_asked():
 
 @pytest.mark.parametrize('net', ['decoder', 'disc'])
 def test_convolution_reads_no_memory_that_mxnet_has_freed(net):
-    """Next to layers in oneDNN's own layouts: these MXNet converts, for as long as it thinks fit."""
+    """Next to layers in oneDNN's own layouts, which MXNet converts for a while."""
     shape = 3, 64, 64
     if net == 'disc':
         net, inputs = models.vaegan.disc_paper(shape, n_hnodes=8, base_channels=8), (32, *shape)
