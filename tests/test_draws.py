@@ -103,6 +103,17 @@ def test_nets_step_by_the_rates_of_their_schedules(optimizer):
     assert [*rates.values()] == [*expected.values()]
 
 
+def test_annealed_rates_fall_with_the_epochs():
+    """From 0.025 to 1e-5 over 250 epochs, as the paper's authors have it for 64 images."""
+    row = replace(shrunk(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100']), schedule='annealed', lr=0.025,
+                  combo_epochs=250)
+    vae, disc, feature_disc = build_nets(row, (1, 28, 28))
+    nets = make_networks(row, vae, disc, (1, 28, 28), [cpu()], feature_disc=feature_disc)
+    for epoch, expected in ((0, 0.025), (1, 0.0246027), (100, 0.0124307), (249, 8.5008e-5)):
+        rates = vaegan.set_rates(nets, row, [{}] * epoch)
+        assert [*rates.values()] == pytest.approx(3 * [expected], rel=1e-3)
+
+
 class Watched(nn.Dropout):
     """Dropout that keeps its masks."""
 

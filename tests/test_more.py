@@ -59,12 +59,16 @@ def test_kept_checkpoint_is_replaced_with_its_run(run, tmp_path):
     assert not (folder / run_folder.KEPT_CHECKPOINT).exists()
 
 
-@pytest.mark.parametrize('asked', [['--stop-after', '1'], ['--set', 'keep=best']])
-def test_run_that_keeps_its_best_epoch_cannot_go_on(run, asked):
-    words = [*CASES['solo'][0], *asked]
+@pytest.mark.parametrize('case, asked, without', [
+    ('solo', ['--stop-after', '1'], 'stop_after or keep=best'),
+    ('solo', ['--set', 'keep=best'], 'stop_after or keep=best'),
+    ('vaegan', ['--set', 'schedule=annealed'], 'schedule=annealed')], ids=str)
+def test_run_that_would_have_begun_otherwise_cannot_go_on(run, case, asked, without):
+    """Or that ends with other parameters than it keeps."""
+    words = [*CASES[case][0], *asked]
     assert run('a', *words, '--keep-checkpoint')[0] == 0
     status, _, err = run('a', *words, '--more', '1')
-    assert status == 2 and 'expected a run without stop_after' in err
+    assert status == 2 and f'expected a run without {without}' in err
 
 
 def test_what_goes_on_without_a_run_is_refused(run, tmp_path):

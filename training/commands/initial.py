@@ -88,6 +88,9 @@ def continued(row: Row, more: int, root: Path,
     if early_stopping.keeps_best(row):
         raise ExperimentError(f'--more {more}: expected a run without stop_after or keep=best, '
                               'which does not end with the parameters that it keeps')
+    if getattr(row, 'schedule', None) == 'annealed':
+        raise ExperimentError(f'--more {more}: expected a run without schedule=annealed, whose '
+                              'rates would have been others with more epochs')
     last = 'combo_epochs' if row.combo_epochs else 'solo_epochs'
     longer, base = replace(row, **{last: getattr(row, last) + more}), _kept(row, root, own_name)
     if own_name and root / naming.run_name(longer, own_name) == base:

@@ -172,7 +172,7 @@ class Balance:
     n_validation: int = setting("held-out images behind the nets' own losses", 0, least=0,
                                 most=MOST_INDEX)
     schedule: str = setting('of the learning rates', 'constant',
-                            choices=('constant', 'lr2', 'lr3', 'lr4'))
+                            choices=('constant', 'lr2', 'lr3', 'lr4', 'annealed'))
     schedule_rule: str = setting('as its README says, or as its logs show', 'documented',
                                  choices=('documented', 'as_logged'))
 

@@ -140,14 +140,19 @@ class VaeGan(ConvVariants, Pictures, Balance, LayerVariants, Optimizers, Similar
         """The kind of training."""
         return kinds.VAEGAN
 
+    @property
+    def rates_follow_losses(self) -> bool:
+        """Whether the nets' learning rates go by their losses on held-out images."""
+        return self.schedule not in ('constant', 'annealed')
+
     def idle(self) -> dict[str, str]:
         reasons = {}
         if self.optimizer != 'adam':
             reasons = dict.fromkeys(('adam_beta1', 'adam_beta2'), f'{self.optimizer} has none')
         if self.equilibrium is None:
             reasons['margin'] = 'there is no equilibrium'
-        if self.schedule == 'constant':
-            reasons['schedule_rule'] = 'the learning rates are constant'
+        if not self.rates_follow_losses:
+            reasons['schedule_rule'] = f'the learning rates are {self.schedule}'
         if not self.minibatch_kernels:
             reasons['minibatch_dims'] = 'there are no minibatch kernels'
         if self.disc_trained == 'no':
@@ -163,7 +168,7 @@ class VaeGan(ConvVariants, Pictures, Balance, LayerVariants, Optimizers, Similar
         for kind in ('real', 'fake'):
             if getattr(self, f'{kind}_low') > getattr(self, f'{kind}_high'):
                 self.refuse(f'{kind}_low', f'at most {kind}_high')
-        if self.schedule != 'constant' and not self.n_validation:
+        if self.rates_follow_losses and not self.n_validation:
             self.refuse('n_validation', f'some images, for schedule {self.schedule} goes by '
                         'losses on them')
         if self.disc_batches == 'together' and self.similarity_pass == 'same':

@@ -1,13 +1,15 @@
-"""Learning rates that follow a network's own validation loss. Standard library only.
+"""Learning rates: those that follow a network's own validation loss, and one that falls by itself.
 
 System A (github.com/Shuntw6096/VAE-GAN) trained each of its nets with a rate of its own. What
 its README says of the rules is not what its logs show; both are here. A rule is a function of
-the losses so far, so that a run that goes on needs no state of it.
+the losses so far, so that a run that goes on needs no state of it. Standard library only.
 """
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from training.experiments.row import VaeGan
+
+ANNEALED_LEAST, ANNEALED_POWER = 1e-5 / 0.025, 0.75  # share of the initial rate at the end
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,14 @@ def lower_than_all(window: int) -> Callable:
     return due
 
 
+def annealed(initial: float, epoch: int, n_epochs: int) -> float:
+    """Return the rate of an epoch, which falls in each, in the first ones fastest.
+
+    It is that of the paper's authors for CelebA (github.com/andersbll/autoencoding_beyond_pixels).
+    """
+    return initial * (1 - (1 - ANNEALED_LEAST) * (epoch / n_epochs) ** ANNEALED_POWER)
+
+
 RULES = {
     'documented': {'lr2': Rule(0.85, 1e-4, plateau(10)),
                    'lr3': Rule(0.75, 5e-6, plateau(6)),
@@ -97,5 +107,5 @@ RULES = {
 
 
 def rule_of(row: VaeGan) -> Rule | None:
-    """Return a row's rule; none for a constant rate."""
-    return None if row.schedule == 'constant' else RULES[row.schedule_rule][row.schedule]
+    """Return a row's rule; none where its rates follow no losses."""
+    return RULES[row.schedule_rule][row.schedule] if row.rates_follow_losses else None

@@ -126,11 +126,13 @@ def _stepping(row: VaeGan, costs: list[NDArray]) -> tuple[str, ...]:
 
 
 def set_rates(networks: VaeGanNetworks, row: VaeGan, records: list[dict]) -> dict[str, float]:
-    """Set and return each net's learning rate, by its validation losses so far."""
+    """Set and return each net's learning rate, by its own losses so far, or by the epoch."""
     rates, rule = {}, schedules.rule_of(row)
+    initial = (row.lr if row.schedule != 'annealed'
+               else schedules.annealed(row.lr, len(records), row.combo_epochs))
     for net, trainer in zip(kinds.NETS, networks.trainers.values(), strict=True):
         losses_so_far = [record[f'val_{net}_loss'] for record in records] if rule else []
-        rates[f'{net}_lr'] = schedules.rates(row.lr, rule, losses_so_far)[-1]
+        rates[f'{net}_lr'] = schedules.rates(initial, rule, losses_so_far)[-1]
         trainer.set_learning_rate(rates[f'{net}_lr'])
     return rates
 
