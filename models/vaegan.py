@@ -131,6 +131,18 @@ def disc_b(shape: tuple[int, int, int], *, n_hlayers: int, n_hnodes: int, dropou
     return net
 
 
+def _begin_small(net: nn.HybridSequential) -> None:
+    """Let weights be drawn from within 1 / sqrt(3 n), of n inputs, as the paper's authors did.
+
+    See AutoFiller in github.com/andersbll/deeppy. From Xavier's weights, which are larger, images
+    begin as loud noise.
+    """
+    def look(block: HybridBlock) -> None:
+        if isinstance(block, (nn.Dense, nn.Conv2D, nn.Conv2DTranspose)):
+            block.weight.init = init.Xavier('uniform', 'in', 1 / 3)
+    net.apply(look)
+
+
 def vae_paper(shape: tuple[int, int, int], *, n_latent: int, n_hnodes: int, base_channels: int,
               pixels: str = 'unit') -> VAE:
     """Return the paper's encoder and decoder for 64 x 64 images."""
@@ -146,6 +158,8 @@ def vae_paper(shape: tuple[int, int, int], *, n_latent: int, n_hnodes: int, base
     for channels_up in (4 * base, 2 * base, max(1, base // 2)):         # 16, 32, 64 a side
         _normalised(decoder, nn.Conv2DTranspose(channels_up, 5, 2, 2, 1), nn.Activation('relu'))
     _ended(decoder, pixels, nn.Conv2D, channels, 5, 1, 2)
+    _begin_small(encoder)
+    _begin_small(decoder)
     return VAE(encoder, decoder)                                        # (b, c, 64, 64)
 
 
@@ -158,4 +172,5 @@ def disc_paper(shape: tuple[int, int, int], *, n_hnodes: int, base_channels: int
         _normalised(net, nn.Conv2D(factor * base, 5, 2, 2), nn.Activation('relu'))
     _normalised(net, nn.Dense(n_hnodes), nn.Activation('relu'))
     net.add(nn.Dense(1))                                                # (b, 1)
+    _begin_small(net)
     return net

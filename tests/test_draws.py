@@ -45,9 +45,12 @@ def test_every_seed_begins_with_weights_of_its_own(row):
 
 
 @pytest.mark.parametrize('row', NETS.values(), ids=NETS)
-def test_initial_weights_are_xaviers_and_of_b_pytorchs(row):
-    """Uniform up to the root of 6 / (inputs + outputs), of B 1 / inputs; biases are of B alone."""
-    of_b, n_checked = 'VAE_B' in row.nets, 0
+def test_initial_weights_are_xaviers_or_their_systems(row):
+    """Up to the root of 6 / (inputs + outputs), of B 1 / inputs, of the paper 1 / (3 inputs).
+
+    Of a transposed convolution outputs count as its inputs. Biases are of B alone.
+    """
+    of_b, of_paper, n_checked = 'VAE_B' in row.nets, 'VAE_paper' in row.nets, 0
     wide = {'n_latent': 10, 'n_hnodes': 40, 'disc_hnodes': 40}
     row = replace(shrunk(row), **{k: v for k, v in wide.items() if getattr(row, k) is not None})
     arrays = initial_weights(row)
@@ -56,7 +59,8 @@ def test_initial_weights_are_xaviers_and_of_b_pytorchs(row):
         if last == 'weight':
             area = math.prod(values.shape[2:])
             ends = values.shape[0] * area, values.shape[1] * area
-            bound = ends[1] ** -0.5 if of_b else (6 / sum(ends)) ** 0.5
+            bound = (ends[1] ** -0.5 if of_b else (3 * ends[1]) ** -0.5 if of_paper
+                     else (6 / sum(ends)) ** 0.5)
         elif last == 'bias' and of_b:
             bound = arrays[name.replace('bias', 'weight')].shape[1] ** -0.5
         else:
