@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from training.experiments.row import VaeGan
 
-ANNEALED_LEAST, ANNEALED_POWER = 1e-5 / 0.025, 0.75  # share of the initial rate at the end
+ANNEALED_LEAST = 1e-5 / 0.025  # the share of the initial rate that is left at the end
+ANNEALED_POWER = 0.75
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def comparisons() -> dict[str, dict[str, Row]]:
             'without it, batches of 150': _faces('lr1', minibatch_kernels=0, batch_size=150),
             'with it, batches of 150': _faces('lr1', batch_size=150)},
         "The paper's nets on anime faces": {
-            "as its authors weighed it": replace(paper, **PAPER),
+            'as its authors weighed it': replace(paper, **PAPER),
             'a larger gamma, a falling rate': replace(
                 paper, **PAPER, gamma=0.01, schedule='annealed')}}
 
