@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from training.experiments.registry import EXPERIMENTS
-from training.reporting import charts, study_charts
+from training.reporting import charts, pictures, study_charts
 from training.reporting.statistics import read_statistics
 from training.studies import claim, seeds
 
@@ -117,10 +117,15 @@ def test_trade_of_two_measures_is_whole_and_of_the_runs(figures):
     assert [axis.images[0].get_array()[0, 0].item() for axis in samples] == list(tones.values())
 
 
-def test_schedules_and_losses_over_minutes_are_whole(figures):
-    pictures = sorted((IMAGES / 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50').glob('samples_*.png'))
+def test_schedules_and_losses_over_minutes_are_whole(figures, tmp_path):
+    def kept(name: str, *epochs: int) -> list[Path]:
+        (tmp_path / name).mkdir()
+        for n_epochs in epochs:
+            pictures.write_samples(tmp_path / name, n_epochs, np.zeros((4, 28, 28, 1), np.uint8))
+        return pictures.samples_in(tmp_path / name)
+    samples = kept('few', 5, 20, 35, 50), kept('more', 2, 5, 8, 20, 35, 50)
     study_charts.draw_schedules(Path(), {
-        f'lr{i}_as_logged': (vaegan_statistics(50, True), pictures) for i in range(2)})
+        f'lr{i}_as_logged': (vaegan_statistics(50, True), samples[i]) for i in range(2)})
     study_charts.draw_loss_over_minutes(Path(), {title: {
         label: [{'seconds': 60.0, 'val_loss': 9000.0 - i} for i in range(n)]
         for label in 'abcdef'} for title, n in (('Some faces', 4), ('All faces', 2))})

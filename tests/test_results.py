@@ -1,6 +1,7 @@
 """What is committed: bands around the published losses, whole folders, READMEs that are true."""
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from training.reporting import pictures, run_readme, tables
 from training.reporting.published import RESULTS
 from training.reporting.statistics import STATISTICS, read_csv, read_statistics
 from training.storage import run_folder
-from training.studies import kl, mixes
+from training.studies import kl, mixes, vaegan
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / 'results' / 'images'
@@ -28,6 +29,37 @@ SOLO, L2 = 'DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_on_MNIST/5_3_400_l2_50'
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 FACES = 'ConvVAE_on_anime/512_32_16_seeded_transpose_n_latent'
 PUBLISHED = published_rows()
+SCHEDULES = [row for name, row in vaegan.comparisons()[vaegan.QUARTER_TITLE].items()
+             if name in vaegan.RATES]
+MAX_TREE, MAX_DECODER = 130e6, 2e6  # bytes
+
+
+def is_published(folder: Path) -> bool:
+    """Whether a run is of a published row and not a repetition with another seed."""
+    config = run_folder.read_config(folder)
+    return config['name'] in registry.PUBLISHED and not config['row']['seed']
+
+
+def kept_pictures(run: str, folder: Path) -> set[str]:
+    """The files that a committed run keeps of those that `run` and `explore` draw.
+
+    What a published folder has; what a page or schedules.png shows; the last samples.
+    """
+    row = run_folder.row_of(run_folder.read_config(folder), folder)
+    there = {path.name for path in folder.iterdir()}
+    samples = pictures.samples_in(folder)
+    kept = {name for name in there if f'images/{run}/{name}' in RESULTS_README + LEARNED}
+    kept |= {pictures.STRIP, pictures.CLASSES_CHART, *(path.name for path in samples[-1:])}
+    if not row.seed:
+        kept.add(pictures.LOSSES)
+    if is_published(folder):
+        kept |= {f'{i}.png' for i in range(10)}
+    if row in SCHEDULES:
+        kept |= {pictures.SAMPLES.format(n_epochs) for n_epochs in (5, 35, 65, 95)}
+    if (folder / run_folder.PICTURES).exists() and (
+            folder / run_folder.PICTURES).stat().st_size <= MAX_DECODER:
+        kept.add(run_folder.PICTURES)
+    return kept
 
 
 @pytest.mark.parametrize('run, published, epoch, column, tolerance', [
@@ -57,12 +89,31 @@ def test_configuration_is_read_and_named_as_its_folder(run):
 def test_result_folder_is_whole(run):
     folder = RUNS[run]
     row = run_folder.read_config(folder)['row']
-    wanted = {pictures.STRIP, pictures.LOSSES, run_folder.CONFIG, STATISTICS, 'README.md', *(
-        f'{i}.png' for i in range(10))}
+    wanted = {pictures.STRIP, run_folder.CONFIG, STATISTICS, 'README.md'}
+    if is_published(folder):
+        wanted |= {pictures.LOSSES, *(f'{i}.png' for i in range(10))}
     assert wanted <= {p.name for p in folder.iterdir()}
     statistics = read_statistics(folder)
     assert len(statistics) == row.get('solo_epochs', 0) + row['combo_epochs']
     assert all(np.isfinite(line.get('vae_loss', line.get('enc_loss'))) for line in statistics)
+
+
+def in_git() -> list[Path]:
+    """The files of this clone that git has; none without git."""
+    if not shutil.which('git') or not (ROOT / '.git').exists():
+        return []
+    listed = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, text=True,
+                            check=True).stdout
+    return [path for name in listed.split('\0') if name and (path := ROOT / name).is_file()]
+
+
+def test_clone_holds_what_somebody_opens():
+    files = in_git() or pytest.skip('not a clone')
+    assert sum(path.stat().st_size for path in files) <= MAX_TREE
+    for run, folder in COMMITTED.items():
+        drawn = {path.name for path in files if path.parent == folder and (
+            path.suffix in ('.png', '.gif') or path.name == run_folder.PICTURES)}
+        assert drawn <= kept_pictures(run, folder), run
 
 
 @pytest.mark.parametrize('run', RUNS)
@@ -72,7 +123,7 @@ def test_readme_of_a_result_folder_is_what_its_numbers_say(run, tmp_path):
     assert (folder / 'README.md').read_text() == (RUNS[run] / 'README.md').read_text()
 
 
-@pytest.mark.parametrize('run', RUNS)
+@pytest.mark.parametrize('run', [run for run, folder in RUNS.items() if is_published(folder)])
 def test_pictures_are_the_strip_in_pieces(run):
     strip = np.asarray(Image.open(RUNS[run] / pictures.STRIP))
     pieces = [np.asarray(Image.open(RUNS[run] / f'{i}.png')) for i in range(10)]

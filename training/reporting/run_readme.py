@@ -130,9 +130,11 @@ def _samples(folder: Path) -> list[str]:
     shown = np.linspace(0, len(there) - 1, min(len(there), N_SHOWN_SAMPLES)).astype(int)
     chosen = [there[i] for i in shown]
     counts = ', '.join(str(n_epochs_of(path)) for path in chosen)
+    each = ', of the same latents each time,' if len(chosen) > 1 else ''
+    moving = (f'; [{ANIMATION}]({ANIMATION}) shows all that were kept'
+              if (folder / ANIMATION).exists() else '')
     return ['## Samples', '',
-            f'These are samples from the prior, of the same latents each time, after {counts} '
-            f'epochs; [{ANIMATION}]({ANIMATION}) shows all that were kept.', '',
+            f'These are samples from the prior{each} after {counts} epochs{moving}.', '',
             *(f'![{after(n_epochs_of(path)).capitalize()}]({path.name})' for path in chosen), '']
 
 

@@ -62,16 +62,20 @@ def draw_timing(path: Path, lines: list[dict]) -> None:
 def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -> None:
     """Draw runs side by side: losses (dashed: held out), learning rates, samples over epochs.
 
-    runs: by title, the statistics and the pictures of samples, the earliest first.
+    runs: by title, the statistics and the pictures of samples. Shown are those after the first,
+    the last and up to two more of the epochs after which all runs have some.
     """
-    n_pictures = min(len(pictures) for _, pictures in runs.values())
+    by_epoch = {title: {n_epochs_of(path): path for path in pictures}
+                for title, (_, pictures) in runs.items()}
+    common = sorted(set.intersection(*map(set, by_epoch.values())))
     highest = max(s[f'{kind}{net}_loss'] for statistics, _ in runs.values() for s in statistics
                   for net in NETS for kind in ('', 'val_'))
-    shown = np.unique(np.linspace(0, n_pictures - 1, min(4, n_pictures)).astype(int))
+    chosen = np.linspace(0, len(common) - 1, min(4, len(common))).astype(int)
+    shown = [common[i] for i in chosen]
     figure = Figure((2.6 * len(runs), 3.6 + 2.6 * len(shown)), layout='constrained')
     axes = figure.subplots(2 + len(shown), len(runs), squeeze=False,
                            height_ratios=[2, 2, *[3] * len(shown)])
-    for column, (title, (statistics, pictures)) in zip(axes.T, runs.items(), strict=True):
+    for column, (title, (statistics, _)) in zip(axes.T, runs.items(), strict=True):
         epochs = [line['epoch'] for line in statistics]
         for i, (net, name) in enumerate(NETS.items()):
             column[0].plot(epochs, [s[f'{net}_loss'] for s in statistics], f'C{i}', label=name,
@@ -82,10 +86,10 @@ def draw_schedules(path: Path, runs: dict[str, tuple[list[dict], list[Path]]]) -
                            drawstyle='steps-mid', linewidth=1)
         column[0].set(title=title, ylim=(0, min(1.05 * highest, 12)))  # A's own diverged
         column[1].set(yscale='log', ylim=(3e-6, 8e-4), xlabel='epoch, from 0')
-        for axis, i in zip(column[2:], shown, strict=True):
-            axis.imshow(read(pictures[i]), cmap='gray', vmin=0, vmax=255)
+        for axis, n_epochs in zip(column[2:], shown, strict=True):
+            axis.imshow(read(by_epoch[title][n_epochs]), cmap='gray', vmin=0, vmax=255)
             axis.set_axis_off()
-            axis.set_title(after(n_epochs_of(pictures[i])), fontsize=8)
+            axis.set_title(after(n_epochs), fontsize=8)
     axes[0, 0].set_ylabel('loss')
     axes[0, 0].legend(fontsize=7, frameon=False)
     axes[1, 0].set_ylabel('learning rate')
