@@ -15,10 +15,15 @@ from training.steps.kernels import callback, kernel
 from training.steps.losses import on_cpu
 
 
+def is_in(block: gluon.Block) -> bool:
+    """Return whether a block is minibatch discrimination."""
+    return hasattr(block, 'nearness')
+
+
 def use_kernels(net: gluon.Block) -> None:
     """Let minibatch discrimination in a net that is not compiled use the kernels on the CPU."""
     def look(block: gluon.Block) -> None:
-        if hasattr(block, 'nearness'):
+        if is_in(block):
             block.nearness = functools.partial(nearness, type(block).nearness)
     net.apply(look)
 

@@ -1,6 +1,6 @@
 """The nets that train against each other, their optimizers, and all that changes in them."""
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,8 @@ class Networks:
     @functools.cached_property
     def has_dropout(self) -> bool:
         """Whether a net makes random numbers of its own, as some of GluonCV's do."""
-        return any(_has_dropout(net) for _, net, _ in self._nets())
+        return any(_any(net, lambda block: isinstance(block, gluon.nn.Dropout))
+                   for _, net, _ in self._nets())
 
     def _nets(self) -> Iterator[tuple[str, gluon.Block, gluon.Trainer]]:
         yield 'vae', self.vae, self.vae_trainer
@@ -127,8 +128,8 @@ class VaeGanNetworks(Networks):
 
     @functools.cached_property
     def one_by_one(self) -> dict[str, bool]:
-        """Whether a net treats images one by one, as without BatchNorm and dropout, by net."""
-        return {name: not self.statistics[name] and not _has_dropout(net)
+        """Whether no image changes what a net makes of the others in its batch, by net."""
+        return {name: not self.statistics[name] and not _any(net, nearness.is_in)
                 for name, net, _ in self._nets()}
 
 
@@ -167,9 +168,9 @@ def _hybridized(net: gluon.Block) -> gluon.Block:
     return net
 
 
-def _has_dropout(net: gluon.Block) -> bool:
+def _any(net: gluon.Block, is_so: Callable[[gluon.Block], bool]) -> bool:
     found = []
-    net.apply(lambda block: found.append(isinstance(block, gluon.nn.Dropout)))
+    net.apply(lambda block: found.append(is_so(block)))
     return any(found)
 
 

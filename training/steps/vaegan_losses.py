@@ -151,16 +151,10 @@ def discriminator_terms(row: VaeGan, feature_disc, images: list[NDArray], noise:
 
     images: x, x_hat and a sample, (b, c, h, w) each. scale: 1 / images of the whole batch.
     """
-    def through(batches: list[NDArray]) -> list:
-        if not side_by_side:
-            return [feature_disc(batch) for batch in batches]
-        outputs = feature_disc(nd.concat(*batches, dim=0))
-        return [*zip(*(nd.split(output, num_outputs=len(batches), axis=0) for output in outputs),
-                     strict=True)]
-    passes = through(images)
+    passes = _through(feature_disc, images, side_by_side)
     (features, real), (features_hat, _), _ = passes                     # (b, ...), (b, 1)
     if row.similarity_pass == 'own':  # with dropout: under other masks
-        (features, _), (features_hat, _) = through(images[:2])
+        (features, _), (features_hat, _) = _through(feature_disc, images[:2], side_by_side)
     similarity = scale * LIKELIHOODS[row.likelihood](features_hat, features).sum()
     seen = {i: passes[i][1] for i in _fakes(row)}
     labels = _labels(row, noise)
@@ -172,6 +166,16 @@ def discriminator_terms(row: VaeGan, feature_disc, images: list[NDArray], noise:
     return similarity, gan, costs, right
 
 
+def _through(net, batches: list[NDArray], side_by_side: bool) -> list:
+    """Return what a net makes of batches: of each by itself, or of all in one pass."""
+    if not side_by_side:
+        return [net(batch) for batch in batches]
+    outputs = net(nd.concat(*batches, dim=0))
+    parts = [nd.split(output, num_outputs=len(batches), axis=0)
+             for output in (outputs if isinstance(outputs, tuple | list) else [outputs])]
+    return [*zip(*parts, strict=True)] if len(parts) > 1 else parts[0]
+
+
 def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Callable,
                  scale: float) -> Losses:
     """Return all losses of a batch x (b, c, h, w), from one pass.
@@ -180,8 +184,9 @@ def batch_losses(row: VaeGan, networks: VaeGanNetworks, x: NDArray, noise: Calla
     """
     vae = networks.vae
     mean, logvar = vae.split(nd, vae.encoder(x))                        # (b, z)
-    x_hat = vae.decoder(vae.latent(nd, mean, logvar, noise(FOR_RECONSTRUCTION, row.n_latent)))
-    sample = vae.decoder(noise(FOR_SAMPLE, row.n_latent))                # (b, c, h, w)
+    x_hat, sample = _through(vae.decoder, [                             # (b, c, h, w)
+        vae.latent(nd, mean, logvar, noise(FOR_RECONSTRUCTION, row.n_latent)),
+        noise(FOR_SAMPLE, row.n_latent)], networks.one_by_one['decoder'])
     return Losses(scale * kl_divergence(mean, logvar).sum(), *discriminator_terms(
         row, networks.feature_disc, [x, x_hat, sample], noise, scale,
         row.disc_batches == 'together' or networks.one_by_one['disc']))
