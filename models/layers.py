@@ -32,7 +32,7 @@ class Dropout(nn.Dropout):
     """
 
     def hybrid_forward(self, F, x):
-        return x * F.BlockGrad(super().hybrid_forward(F, F.ones_like(x)))
+        return F.elemwise_mul(x, F.BlockGrad(super().hybrid_forward(F, F.ones_like(x))))
 
 
 class Shaped(HybridBlock):
