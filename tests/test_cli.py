@@ -105,6 +105,30 @@ def test_finished_run_is_not_overwritten(run, tmp_path):
     assert contents(tmp_path) == before
 
 
+def test_several_runs_are_replaced_from_where_their_command_was_stopped(run, tmp_path, monkeypatch):
+    command = 'run', SOLO, '--epochs', 1, '--limit', 64, '--set', 'n_latent=2,3', '--force'
+    assert run(*command)[0] == 0
+    first, second = sorted(tmp_path.glob('*/*n_latent*'))
+    finish = run_folder.finish
+
+    def stop_the_second(folder, final):
+        assert final != second, 'stopped'
+        finish(folder, final)
+    def stopped():
+        with monkeypatch.context() as patched, pytest.raises(AssertionError, match='stopped'):
+            patched.setattr(run_folder, 'finish', stop_the_second)
+            run(*command)
+    stopped()
+    written = (first / 'vae.params').stat().st_mtime_ns
+    status, out, err = run(*command)
+    assert status == 0 and out.count('replaced already') == 1 and 'going on after' in out, err
+    assert (first / 'vae.params').stat().st_mtime_ns == written
+    assert 'job' not in json.loads((second / 'config.json').read_text())
+    stopped()  # the first is replaced once more: nothing had been left unfinished
+    assert (first / 'vae.params').stat().st_mtime_ns > written
+    assert 'replaced already' not in run(*command, '--fresh')[1]
+
+
 def test_failed_run_leaves_nothing_that_looks_finished(run, tmp_path, monkeypatch):
     assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
     before = contents(tmp_path)

@@ -21,7 +21,7 @@ from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, tables
 from training.runtime import launch
-from training.storage import files, finding, run_folder
+from training.storage import files, finding, run_folder, unfinished
 
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
@@ -56,8 +56,11 @@ def run_command(args) -> None:
                       args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
                       own_name=own_name, keep_checkpoint=args.keep_checkpoint)
     begin_from = initial.folder_of(args.results_root, args.begin_from)
+    n_done = 0  # of runs that this command has replaced already, before it was stopped
+    if args.force and not args.fresh and workers.count == 1:
+        n_done = unfinished.n_done_before(args.results_root, args.command_line)
     dataset, wanted, finished, failed = None, None, [], []
-    for run, row in chosen.items():
+    for place, (run, row) in enumerate(chosen.items()):
         asked = row.data, row.held_out, row.image_size, row.layout, row.shuffle_seed
         if dataset is None or asked != wanted:
             wanted = asked
@@ -79,8 +82,12 @@ def run_command(args) -> None:
             print(f'{run}: finished already, passed over (--force replaces it)')
             finished.append(folder)
             continue
+        if place < n_done and folder.exists() and not unfinished.is_begun(folder):
+            print(f'{run}: replaced already, passed over (--fresh replaces it once more)')
+            finished.append(folder)
+            continue
         try:
-            train_row(row, dataset, ctx, options, begin_from, args.places, args.data_name,
+            train_row(row, dataset, ctx, replace(options, place=place), begin_from, args.places, args.data_name,
                       args.skip_bad, workers)
             finished.append(folder)
         except (phases.Diverged, files.LockError, memory.MemoryNeedError) as error:

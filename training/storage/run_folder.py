@@ -20,6 +20,7 @@ CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row':
 EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
 DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
 RESUME = 'resume'           # in the configuration of an unfinished run: the command to go on
+JOB = 'job'                 # likewise: the command of several runs, and how many it made before
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
 LOCK = '.lock'              # in it: held by the process that runs
 BEST = 'checkpoint-best.{}'  # parameters of the epoch of the lowest held-out loss, by net
@@ -61,8 +62,7 @@ def finish(folder: Path, final: Path) -> None:
     Then remove what only an unfinished run needs: it is there as long as the run may go on.
     """
     config = read_config(folder)
-    if config.pop(RESUME, None):
-        write_config(folder, config)
+    write_config(folder, {key: config[key] for key in config if key not in (RESUME, JOB)})
     write_checksums(folder)
     replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
     if final.exists():
