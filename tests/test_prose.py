@@ -287,7 +287,7 @@ def test_faces_of_three_seeds():
            flawed['psnr'].difference)
     results('**Against ConvDisc, yes**: faces have', *both_ways(flawed, *NEARER),
             flawed['psnr'].difference, *both_ways(flawed, 'noise'), f'the {n_tests(found)} tests')
-    results('**Against ResNet** nothing is: the distance fell by', fallen[0], resnet.of_seeds[0],
+    results('**Against ResNet** nothing is settled: the distance fell by', fallen[0], resnet.of_seeds[0],
             *fallen[1:], *resnet.of_seeds[1:], *bounds(falls))
     # Without the flaws of ConvVAE
     found, lines = differences(claim.SOUND), [*studied('claim', claim.SOUND).values()]
@@ -371,7 +371,7 @@ def test_weights_of_the_losses():
     alone = [line for line in studied('claim', claim.FACES).values() if line.nets == 'ConvVAE']
     results('Weights 1, 10, 20, 50 give noise', *(weights[n].noise for n in (1, 10, 20, 50)),
             1.2, 1, 0.8, 0.5, *column(pixel[:4], 'noise'))
-    results('that both rows share, with weights 10 and 1, has', *noise[1:],
+    results('that both series share, with weights 10 and 1, has', *noise[1:],
             max(noise) - min(noise), 1, 50)
     results('sharpness of the first row is', *sharp[1:])
     results('At 1 noise', light.noise, *bounds(column(alone, 'noise')),
@@ -847,6 +847,6 @@ def test_speed():
         if kind == 'published' and ' 5-3-400' not in nets), *bounds(
         ratio for (nets, kind), ratio in found.items() if kind != 'published' and 'Conv' in nets),
         more(ours, other))
-    benchmarks('At full size ours is', *map(of.get, (
+    benchmarks('on faces at full size ours is', *map(of.get, (
         'A on faces', 'paper on faces', 'A on faces, reduced', 'paper on faces, reduced',
         'A on digits', 'B', 'paper on digits')), report.BAR)
