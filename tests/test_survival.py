@@ -285,14 +285,34 @@ def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root):
     assert len(run_folder.finished_runs(tmp_path / 'results')) == 2
 
 
-def test_files_in_a_containers_memory_make_room(tmp_path, monkeypatch):
+@pytest.mark.parametrize('limit, used, report, no_limit', [
+    ('memory.max', 'memory.current', 'active_file 7\ninactive_file 1500000\n', 'max'),
+    ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes',
+     'inactive_file 9\ntotal_inactive_file 1500000\n', 2 ** 63 - 4096)],
+    ids=['cgroup 2', 'cgroup 1'])
+def test_files_in_a_containers_memory_make_room(tmp_path, monkeypatch, limit, used, report,
+                                                no_limit):
     import mxnet
 
     from training.runtime import device
-    for name, content in (('memory.max', '2000000'), ('memory.current', '1900000'),
-                          ('memory.stat', 'active_file 7\ninactive_file 1500000\n')):
-        (tmp_path / name).write_text(content)
+    folder = (tmp_path / limit).parent
+    folder.mkdir(exist_ok=True)
+    for path, content in ((tmp_path / limit, '2000000'), (tmp_path / used, '1900000'),
+                          (folder / 'memory.stat', report)):
+        path.write_text(content)
     monkeypatch.setattr(device, 'CGROUP', tmp_path)
     assert device.free_bytes(mxnet.cpu()) == 1_600_000
-    (tmp_path / 'memory.max').write_text('max\n')
+    (tmp_path / limit).write_text(f'{no_limit}\n')
     assert device.free_bytes(mxnet.cpu()) > 1_600_000
+
+
+def test_memory_that_nothing_tells_of_is_no_limit(tmp_path, monkeypatch):
+    import mxnet
+
+    from training.runtime import device
+    monkeypatch.setattr(device, 'CGROUP', tmp_path)
+    monkeypatch.setattr(device, 'Path', lambda path: tmp_path / path.lstrip('/'))
+    assert device.free_bytes(mxnet.cpu()) == float('inf')
+    (tmp_path / 'proc').mkdir()
+    (tmp_path / 'proc/meminfo').write_text('MemTotal: 5 kB\n')  # as of old kernels
+    assert device.free_bytes(mxnet.cpu()) == float('inf')

@@ -1,6 +1,7 @@
 """Which devices a run uses: `--ctx auto|cpu|gpu|gpu:N`, or several with commas."""
 import contextlib
 import ctypes
+import math
 import re
 import resource
 import sys
@@ -14,6 +15,10 @@ from training.runtime import process
 # for others; code for x.y runs on x.z with z >= y
 LOWEST, BEYOND = (5, 0), (9, 0)
 CGROUP = Path('/sys/fs/cgroup')
+CONTAINER_MEMORY = (  # of cgroups 2 and 1: limit, use, a report, what in it makes room
+    ('memory.max', 'memory.current', 'memory.stat', 'inactive_file'),
+    ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat',
+     'total_inactive_file'))
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 
 
@@ -104,22 +109,28 @@ def describe(devices: list[mxnet.Context], n_workers: int = 1) -> str:
     return text + (f', on each of {n_workers} workers' if n_workers > 1 else '')
 
 
-def free_bytes(ctx: mxnet.Context) -> int:
-    """Return the bytes of memory that this process may still take on a device."""
+def free_bytes(ctx: mxnet.Context) -> float:
+    """Return the bytes of memory that this process may still take on a device.
+
+    Infinite where nothing says how many they are.
+    """
     if ctx.device_type == 'gpu':
         return mxnet.context.gpu_memory_info(ctx.device_id)[0]
-    free = [_kilobytes('/proc/meminfo', 'MemAvailable')]
-    with contextlib.suppress(OSError, ValueError):  # a container's limit; ValueError: none
-        most, used = (int((CGROUP / name).read_text()) for name in ('memory.max',
-                                                                    'memory.current'))
-        cached = re.search(r'^inactive_file (\d+)$', (CGROUP / 'memory.stat').read_text(), re.M)
-        free.append(most - used + int(cached[1] if cached else 0))  # which makes room
+    free = [_kilobytes('/proc/meminfo', 'MemAvailable', math.inf)]
+    for most, used, report, cached in CONTAINER_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: max, for no limit
+            left = int((CGROUP / most).read_text()) - int((CGROUP / used).read_text())
+            found = re.search(rf'^{cached} (\d+)$', (CGROUP / report).read_text(), re.M)
+            free.append(left + int(found[1] if found else 0))  # which makes room
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
-        free.append(limit - _kilobytes('/proc/self/status', 'VmSize'))
+        free.append(limit - _kilobytes('/proc/self/status', 'VmSize', 0))
     return min(free)
 
 
-def _kilobytes(path: str, field: str) -> int:
-    """Return a field of one of Linux's reports, in bytes."""
-    return 1024 * int(re.search(rf'^{field}:\s*(\d+) kB', Path(path).read_text(), re.M)[1])
+def _kilobytes(path: str, field: str, unknown: float) -> float:
+    """Return a field of one of Linux's reports, in bytes; unknown: where it is not shown."""
+    with contextlib.suppress(OSError):
+        if found := re.search(rf'^{field}:\s*(\d+) kB', Path(path).read_text(), re.M):
+            return 1024 * int(found[1])
+    return unknown
