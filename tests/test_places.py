@@ -156,3 +156,18 @@ def test_kernels_are_kept_where_that_is_possible(tmp_path, monkeypatch):
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
     assert process.kernels_place() != place
+
+
+def test_commands_that_write_nothing_need_no_place_to_write(tmp_path):
+    """Neither a home, nor a folder for temporary files, nor that in which the user stands."""
+    code = ('import sys, tempfile\n'
+            'def refuse(**options): raise FileNotFoundError(2, "No usable temporary directory")\n'
+            'tempfile.mkdtemp = refuse\n'
+            'from training.__main__ import main\nsys.exit(main(["list", "--match", "*_l2_50"]))')
+    stood = tmp_path / 'stood'
+    stood.mkdir()
+    listed = subprocess.run(
+        ['sh', '-c', 'cd "$0" && rmdir "$0" && exec "$@"', stood, sys.executable, '-c', code],
+        capture_output=True, text=True, env=os.environ | {
+            'HOME': '/proc/none', 'XDG_CACHE_HOME': '/proc/none', 'PYTHONPATH': str(ROOT)})
+    assert listed.returncode == 0 and '28.58' in listed.stdout, listed.stderr

@@ -72,8 +72,11 @@ def _called() -> str:
     """
     typed = sys.orig_argv[:len(sys.orig_argv) - len(sys.argv) + 1]
     anywhere = Path(sys.executable).with_name('vaegan')
-    stands = os.path.realpath(os.environ.get('PWD', os.curdir))
-    if anywhere.exists() and ('-m' not in typed or stands != os.path.realpath(os.curdir)):
+    try:
+        stands, works = map(os.path.realpath, (os.environ.get('PWD', os.curdir), os.curdir))
+    except FileNotFoundError:  # the folder that the user stands in is gone
+        return CALLED
+    if anywhere.exists() and ('-m' not in typed or stands != works):
         typed = [str(anywhere)]
     return shlex.join(typed)
 

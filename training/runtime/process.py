@@ -65,8 +65,9 @@ def draw_into_files() -> None:
     into it, by a backend that Matplotlib may not find: it is not even imported then.
     """
     os.environ.pop('MPLBACKEND', None)
-    if 'MPLCONFIGDIR' not in os.environ and not _is_writable_home():
-        os.environ['MPLCONFIGDIR'] = str(_cache('matplotlib'))
+    if 'MPLCONFIGDIR' not in os.environ and not _is_writable_home() and (
+            place := _cache('matplotlib')):
+        os.environ['MPLCONFIGDIR'] = str(place)
 
 
 def _is_writable_home() -> bool:
@@ -103,8 +104,8 @@ def kernels_place() -> Path | None:
     return _cache('numba')
 
 
-def _cache(name: str) -> Path:
-    """Return a folder of the user's cache, or one that goes with this process."""
+def _cache(name: str) -> Path | None:
+    """Return a folder of the user's cache, or one that goes with this process; none: no room."""
     try:
         place = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'vaegan' / name
         place.mkdir(parents=True, exist_ok=True)
@@ -112,7 +113,10 @@ def _cache(name: str) -> Path:
             return place
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         pass
-    place = Path(tempfile.mkdtemp(prefix='vaegan-'))
+    try:
+        place = Path(tempfile.mkdtemp(prefix='vaegan-'))
+    except OSError:  # nothing can be written anywhere
+        return None
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     return place
 
