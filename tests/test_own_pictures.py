@@ -208,6 +208,14 @@ def test_samples_around_a_picture_are_near_its_latent(make, finished, mine):
     np.testing.assert_allclose(far.std(axis=0), 2, rtol=0.15)
 
 
+def damaged(path: Path) -> None:
+    """Write an .npz whose compressed latents have lost a byte."""
+    np.savez_compressed(path, z=np.random.default_rng(0).normal(size=(40, 5)))
+    content = bytearray(path.read_bytes())
+    content[200] ^= 0xff
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize('write, message', [
     (lambda path: np.savez(path, z=np.zeros((3, 2))), 'latents of shape (3, 2), expected (n, '),
     (lambda path: np.savez(path, mean=np.full((1, 5), np.nan)), 'a latent that is not finite'),
@@ -217,6 +225,7 @@ def test_samples_around_a_picture_are_near_its_latent(make, finished, mine):
     (lambda path: np.savez(path, names='a', z=np.zeros((3, 5))), '1 names of 3 latents'),
     (lambda path: path.write_bytes(npy(np.zeros((3, 5)))), 'cannot be read'),
     (lambda path: path.write_bytes(b'no archive'), 'cannot be read'),
+    (lambda path: damaged(path), 'cannot be read'),
     (lambda path: path.with_suffix('.csv').write_text('picture\n'), 'no latents'),
     (lambda path: path.with_suffix('.csv').write_text('z_0,z_1\n1,x\n'), 'cannot be read'),
     (lambda path: path.with_suffix('.csv').write_text('z_0\n1,2,3\n'), 'z'),

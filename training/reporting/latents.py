@@ -1,11 +1,10 @@
 """Files of latents, .npz or .csv: what `encode` writes, and `decode` draws."""
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from training.reporting.statistics import TableError, read_csv, write_csv
+from training.reporting.statistics import read_csv, write_csv
 from training.storage import files
 
 SUFFIXES = ('.npz', '.csv')
@@ -40,9 +39,9 @@ def read(path: Path, n_latent: int) -> tuple[list[str], np.ndarray]:
     """
     try:
         names, z = (_from_npz if path.suffix.lower() == '.npz' else _from_csv)(path)
-    except LatentsError:
+    except (LatentsError, FileNotFoundError, PermissionError, MemoryError):
         raise
-    except (ValueError, TypeError, KeyError, EOFError, TableError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of many kinds, for a damaged file
         raise LatentsError(f'{path}: cannot be read ({error})') from None
     if z.ndim != 2 or not len(z) or z.shape[1] != n_latent:
         raise LatentsError(f'{path}: latents of shape {z.shape}, expected (n, {n_latent})')
