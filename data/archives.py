@@ -16,6 +16,7 @@ MAX_FILE_BYTES = 128 << 20
 MAX_RATIO, MIN_BOMB_BYTES = 200, 1 << 30  # images hardly compress: a zip that claims so is none
 N_SUFFIXES = 5  # that an error names
 HIDDEN, OTHER, LOOP = 'hidden', 'no images by their names', 'links that lead back'
+PIPE = 'pipes or devices'  # whoever reads one may wait for ever
 
 Source = tuple[str, Callable[[], bytes]]  # an image's name in messages, and how to get its bytes
 
@@ -64,6 +65,8 @@ def images_below(folder: Path) -> tuple[list[tuple[PurePath, Path]], Counter]:
             name = _path(str(path.relative_to(folder)))
             if not path.is_dir():
                 reason = _reason(name)
+                if reason is None and path.exists() and not path.is_file():
+                    reason = PIPE
                 if reason is None:
                     images.append((name, path))
             elif path.name.startswith('.'):

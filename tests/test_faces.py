@@ -1,4 +1,5 @@
 """Sets of faces: where they may be, the original's split, the cache, what is left out."""
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -116,15 +117,17 @@ def test_what_is_no_picture_is_counted_and_linked_folders_are_read(root, tmp_pat
     in_folders(folder / '.ipynb_checkpoints')
     write_folder(folder, {'.DS_Store': b'', 'list.csv': b'', 'README': b'', 'faces.txt': b'',
                           'old.jpg/x.png': pictures(1)['000.png'], '005.png': b'no picture'})
+    os.mkfifo(folder / 'pipe.png')
     dataset = load('anime', root, skip_bad=True)
     assert len(dataset.train) + len(dataset.test) == 60 + 60 + 1 - 1
     assert dataset.source['passed_over'] == {
-        'hidden': 2, 'links that lead back': 1, 'no images by their names': 3}
+        'hidden': 2, 'links that lead back': 1, 'no images by their names': 3,
+        'pipes or devices': 1}
     status, _, err = cli(['run', 'DenseVAE_on_anime/512_5_1024_200', '--epochs', '1', '--set',
                           'n_hnodes=4', '--set', 'n_latent=2', '--skip-bad', '--data-root',
                           str(root), '--results-root', str(tmp_path / 'out'), '--ctx', 'cpu'])
     words = ('broken images left out: 1; files passed over: 2 hidden, 1 links that lead back, '
-             '3 no images by their names')
+             '3 no images by their names, 1 pipes or devices')
     assert status == 0 and err.splitlines()[0] == (
         f'data: anime (anime faces) in {folder}, 96 training and 24 held-out images ({words})')
     readme, = (tmp_path / 'out').rglob('README.md')
