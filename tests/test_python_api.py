@@ -50,6 +50,14 @@ def digits(net) -> np.ndarray:
     return net.read(*(IMAGES / 'MNIST_test_images' / f'{i}.png' for i in range(10)))
 
 
+def test_net_is_still_there_where_the_notebook_goes(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    net = training.open_run(FACES, 'results/images')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoEncoderError):
+        net.encode(net.sample(2))
+
+
 def test_lines_of_the_readme_do_what_they_say(net, tmp_path):
     """In a process that is not set up for speed, and with the same numbers."""
     done = run_python(f'{README}\nimport sys\nimport numpy as np\n'

@@ -1,4 +1,5 @@
 """A finished run, opened: from Python (`training.open_run`), and by commands."""
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ def open_run(run: str | Path, results_root: str | Path = RESULTS / 'images',
     import models  # noqa: F401  imports MXNet
     from training.runtime import device
     context = device.resolve_all(ctx)[0] if isinstance(ctx, str) else ctx
-    folder = finding.named(Path(results_root).expanduser(), str(run))
+    # Absolute: a notebook may go to another folder
+    folder = Path(os.path.abspath(finding.named(Path(results_root).expanduser(), str(run))))
     config = run_folder.read_config(folder)
     row = run_folder.row_of(config, folder)
     return load_net(row, folder, parameters_file(folder), context, without_images(row))
