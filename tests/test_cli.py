@@ -12,7 +12,7 @@ from PIL import Image
 
 from data import table
 from tests.processes import ROOT
-from training.commands import errors
+from training.commands import errors, train
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Experiment, VaeGan
 from training.reporting import pictures
@@ -105,7 +105,7 @@ def test_finished_run_is_not_overwritten(run, tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_several_runs_are_replaced_from_where_their_command_was_stopped(run, tmp_path, monkeypatch):
+def test_a_stopped_command_goes_on_to_replace_its_runs(run, tmp_path, monkeypatch):
     command = 'run', SOLO, '--epochs', 1, '--limit', 64, '--set', 'n_latent=2,3', '--force'
     assert run(*command)[0] == 0
     first, second = sorted(tmp_path.glob('*/*n_latent*'))
@@ -114,19 +114,29 @@ def test_several_runs_are_replaced_from_where_their_command_was_stopped(run, tmp
     def stop_the_second(folder, final):
         assert final != second, 'stopped'
         finish(folder, final)
-    def stopped():
+
+    def stopped(place=run_folder, at='finish', instead=stop_the_second):
         with monkeypatch.context() as patched, pytest.raises(AssertionError, match='stopped'):
-            patched.setattr(run_folder, 'finish', stop_the_second)
+            patched.setattr(place, at, instead)
             run(*command)
     stopped()
     written = (first / 'vae.params').stat().st_mtime_ns
     status, out, err = run(*command)
     assert status == 0 and out.count('replaced already') == 1 and 'going on after' in out, err
     assert (first / 'vae.params').stat().st_mtime_ns == written
-    assert 'job' not in json.loads((second / 'config.json').read_text())
+    assert not [*tmp_path.glob('*/*/.job')]
     stopped()  # the first is replaced once more: nothing had been left unfinished
     assert (first / 'vae.params').stat().st_mtime_ns > written
     assert 'replaced already' not in run(*command, '--fresh')[1]
+
+    def stop(*_):
+        raise AssertionError('stopped')
+    stopped(train, '_measured', stop)
+    status, out, _ = run(*command)
+    assert status == 0 and out.count('replaced already') == 2 and ', 3 latents |' in out
+    failing = '--epochs', 2, '--limit', 64, '--set', 'n_hnodes=8', '--set', 'lr=1e-2,1e8'
+    assert run('run', SOLO, *failing, '--force')[0] == 2  # that ends it, too
+    assert not [*tmp_path.glob('*/*/.job')]
 
 
 def test_failed_run_leaves_nothing_that_looks_finished(run, tmp_path, monkeypatch):

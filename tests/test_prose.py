@@ -287,8 +287,8 @@ def test_faces_of_three_seeds():
            flawed['psnr'].difference)
     results('**Against ConvDisc, yes**: faces have', *both_ways(flawed, *NEARER),
             flawed['psnr'].difference, *both_ways(flawed, 'noise'), f'the {n_tests(found)} tests')
-    results('**Against ResNet** nothing is settled: the distance fell by', fallen[0], resnet.of_seeds[0],
-            *fallen[1:], *resnet.of_seeds[1:], *bounds(falls))
+    results('**Against ResNet** nothing is settled: the distance fell by', fallen[0],
+            resnet.of_seeds[0], *fallen[1:], *resnet.of_seeds[1:], *bounds(falls))
     # Without the flaws of ConvVAE
     found, lines = differences(claim.SOUND), [*studied('claim', claim.SOUND).values()]
     assert {disc for disc, _ in settled(found)} == {'ConvDisc'}

@@ -44,8 +44,16 @@ def test_all_combinations_are_trained_measured_and_sorted(cli, run, tmp_path):
 @pytest.mark.parametrize('words, message', [
     (['--set', 'n_latent=2,x'], "n_latent='x': expected a whole number"),
     (['--set', 'n_latent=2,'], "n_latent='': expected a whole number"),
-    (['--set', 'n_latent=2,3', '--name', 'mine'], 'one value a field, found several runs')])
+    (['--set', 'n_latent=2,3', '--name', 'mine'], 'one value a field, found several runs'),
+    (['--set', 'batch_size=8,100000'], 'expected a batch of 100000 or more')])
 def test_bad_values_are_refused_before_any_training(run, tmp_path, words, message):
     status, _, err = run(*words)
     assert status == 2 and message in err.splitlines()[-1]
+    assert not (tmp_path / 'results').exists()
+
+
+def test_nets_that_cannot_be_built_are_refused_before_any_training(on_digits, tmp_path):
+    status, _, err = on_digits('run', 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50', *FEW,
+                               '--set', 'disc=DenseLogReg,gluoncv:none')
+    assert status == 2 and 'gluoncv:none' in err.splitlines()[-1], err
     assert not (tmp_path / 'results').exists()

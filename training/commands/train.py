@@ -10,6 +10,7 @@ from data.fetch import Places
 from training.commands import initial, run_file, runs
 from training.commands.wiring import (
     check_data,
+    check_nets,
     idle_by_data,
     load_data,
     on_data,
@@ -21,7 +22,7 @@ from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError, Row
 from training.reporting import pictures, tables
 from training.runtime import launch
-from training.storage import files, finding, run_folder, unfinished
+from training.storage import files, finding, run_folder
 
 DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
              'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
@@ -56,16 +57,18 @@ def run_command(args) -> None:
                       args.checkpoint_minutes, args.snapshot_every, tensorboard=args.tensorboard,
                       own_name=own_name, keep_checkpoint=args.keep_checkpoint)
     begin_from = initial.folder_of(args.results_root, args.begin_from)
-    n_done = 0  # of runs that this command has replaced already, before it was stopped
-    if args.force and not args.fresh and workers.count == 1:
-        n_done = unfinished.n_done_before(args.results_root, args.command_line)
+    if len(chosen) > 1:  # before the first of them is trained
+        for row in chosen.values():
+            check_nets(row)
     dataset, wanted, finished, failed = None, None, [], []
-    for place, (run, row) in enumerate(chosen.items()):
-        asked = row.data, row.held_out, row.image_size, row.layout, row.shuffle_seed
-        if dataset is None or asked != wanted:
-            wanted = asked
+    replaces_several = args.force and len(chosen) > 1
+    for run, row in chosen.items():
+        if dataset is None or _asks_for(row) != wanted:
+            wanted = _asks_for(row)
             is_needed = args.force or args.more or not (args.results_root / run).exists()
-            dataset = _data_of(row, is_needed, args.places, args.skip_bad, args.data_name)
+            largest = max((other for other in chosen.values() if _asks_for(other) == wanted),
+                          key=lambda other: other.batch_size)  # which has to fit into the data
+            dataset = _data_of(largest, is_needed, args.places, args.skip_bad, args.data_name)
         if dataset:
             row = on_data(row, dataset)
             run = naming.run_name(row, own_name)
@@ -82,14 +85,17 @@ def run_command(args) -> None:
             print(f'{run}: finished already, passed over (--force replaces it)')
             finished.append(folder)
             continue
-        if place < n_done and folder.exists() and not unfinished.is_begun(folder):
+        if replaces_several and not args.fresh and workers.agree(
+                run_folder.is_replaced(folder, args.command_line)):
             print(f'{run}: replaced already, passed over (--fresh replaces it once more)')
             finished.append(folder)
             continue
         try:
-            train_row(row, dataset, ctx, replace(options, place=place), begin_from, args.places, args.data_name,
+            train_row(row, dataset, ctx, options, begin_from, args.places, args.data_name,
                       args.skip_bad, workers)
             finished.append(folder)
+            if replaces_several and workers.rank == 0:
+                run_folder.mark_replaced(folder, args.command_line)
         except (phases.Diverged, files.LockError, memory.MemoryNeedError) as error:
             if len(chosen) == 1 or workers.count > 1:
                 raise
@@ -97,6 +103,8 @@ def run_command(args) -> None:
             failed.append(run)
     if args.match is None and len(chosen) > 1 and finished and workers.rank == 0:
         print(_measured(finished, args.sort, ctx[0], args.places, args.skip_bad))
+    if replaces_several and workers.rank == 0:
+        run_folder.unmark(finished)
     if failed:
         raise ExperimentError(f'{len(failed)} of {len(chosen)} runs have failed: '
                               f'{", ".join(failed)}')
@@ -116,6 +124,11 @@ def _measured(folders: list[Path], sort: str, ctx, places: Places, skip_bad: boo
         row = run_folder.row_of(run_folder.read_config(folder), folder)
         lines.append((naming.labels(row), evaluation['measures']))
     return tables.measured(lines, sort)
+
+
+def _asks_for(row: Row) -> tuple:
+    """Return what of a row decides which images it is trained on, and how they are split."""
+    return row.data, row.held_out, row.image_size, row.layout, row.shuffle_seed
 
 
 def _data_of(row: Row, is_needed: bool, places: Places, skip_bad: bool,

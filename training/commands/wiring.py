@@ -162,6 +162,11 @@ def build_nets(row: Row, shape: tuple[int, int, int]) -> tuple:
     return vae, disc, feature_disc
 
 
+def check_nets(row: Row) -> None:
+    """Raise ModelError for nets that cannot be built, or not for images of the row's size."""
+    build_nets(row, table.get(row.data).sized(row.image_size).shape)
+
+
 def train_row(row: Row, dataset, ctx: list, options, begin_from: Path | None = None,
               places: Places = USUAL, data_name: str | None = None,
               skip_bad: bool = False, workers=None):

@@ -47,7 +47,6 @@ class Options:
     own_name: str | None = None        # of the run, if the user gave it one
     continued: Path | None = None      # the folder of a finished run of fewer epochs
     keep_checkpoint: bool = False
-    place: int = 0                     # of the row among those of the command
 
 
 def train(row: Row, dataset, vae, disc, ctx: list, options: Options,
@@ -188,7 +187,6 @@ def _config(row: Row, dataset, device_name: str, options: Options) -> dict:
             **({'own_name': own_name} if own_name else {}), 'caption': naming.caption(row),
             'command': command,
             run_folder.RESUME: ' '.join([command, *map(shlex.quote, options.resumed_by)]),
-            run_folder.JOB: [options.command_line, options.place],
             'row': row.recorded(),
             'data': dataset.source,
             'n_train': phases.n_images(len(dataset.train), row),

@@ -20,8 +20,8 @@ CONFIG_FIELDS = {'run': str, 'name': str, 'caption': str, 'command': str, 'row':
 EVALUATION_FIELDS = {'protocol': str, 'images': int, 'seed': int, 'measures': dict}
 DATA_FIELDS = ('data', 'description', 'sha256')  # of its data
 RESUME = 'resume'           # in the configuration of an unfinished run: the command to go on
-JOB = 'job'                 # likewise: the command of several runs, and how many it made before
 UNFINISHED = '.unfinished'  # a run's folder has this suffix until all of it is there
+JOB = '.job'                # in the folder of a finished run: the command that goes on with others
 LOCK = '.lock'              # in it: held by the process that runs
 BEST = 'checkpoint-best.{}'  # parameters of the epoch of the lowest held-out loss, by net
 KEPT_CHECKPOINT = 'checkpoint.safetensors'  # of a finished run's last epoch, if it is kept
@@ -33,7 +33,7 @@ RECORDED = re.compile(
     r'(strip|samples)(_\d+\.png|\.gif)')
 TEMPORARY = re.compile(rf'\..+\.\d+{re.escape(files.TEMPORARY)}')
 UNRECORDED = re.compile(rf'checkpoint(-\d+-\d+)?\.safetensors|checkpoint-best\.(vae|disc)|'
-                        rf'{SUMS}|\{LOCK}|'
+                        rf'{SUMS}|\{LOCK}|\{JOB}|'
                         + TEMPORARY.pattern)
 
 
@@ -62,7 +62,8 @@ def finish(folder: Path, final: Path) -> None:
     Then remove what only an unfinished run needs: it is there as long as the run may go on.
     """
     config = read_config(folder)
-    write_config(folder, {key: config[key] for key in config if key not in (RESUME, JOB)})
+    if config.pop(RESUME, None):
+        write_config(folder, config)
     write_checksums(folder)
     replaced = final.with_name(f'{final.name}.replaced{UNFINISHED}')
     if final.exists():
@@ -70,6 +71,25 @@ def finish(folder: Path, final: Path) -> None:
         final.rename(replaced)
     folder.rename(final)
     remove_leftovers(final)
+
+
+def mark_replaced(folder: Path, command: str) -> None:
+    """Record that a command has replaced this run, and has others to replace."""
+    files.write_text(folder / JOB, command)
+
+
+def is_replaced(folder: Path, command: str) -> bool:
+    """Return whether this command has replaced a run already, before it was stopped."""
+    try:
+        return (folder / JOB).read_text() == command
+    except (OSError, ValueError):
+        return False
+
+
+def unmark(folders: list[Path]) -> None:
+    """Forget the command that replaced runs, for it has ended."""
+    for folder in folders:
+        (folder / JOB).unlink(missing_ok=True)
 
 
 def remove_leftovers(final: Path) -> None:

@@ -1,5 +1,4 @@
 """Unfinished runs: whether one may go on, and which one is left when another begins."""
-import contextlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -92,20 +91,6 @@ def all_in(root: Path) -> list[dict]:
                           'command': str(config.get(run_folder.RESUME, config['command'])),
                           'folder': path.parent})
     return found
-
-
-def is_begun(final: Path) -> bool:
-    """Return whether a run has been begun that is to have this folder."""
-    return final.with_name(final.name + UNFINISHED).exists()
-
-
-def n_done_before(root: Path, command: str) -> int:
-    """Return how many runs a command had made when it was stopped: before the last it began."""
-    jobs = []
-    for path in root.glob(f'*/*{UNFINISHED}/{CONFIG}'):
-        with contextlib.suppress(FolderError, OSError):
-            jobs.append(run_folder.read_config(path.parent).get(run_folder.JOB))
-    return max((place for of, place in filter(None, jobs) if of == command), default=0)
 
 
 def left_behind(final: Path, row: Row) -> list[str]:
