@@ -12,7 +12,7 @@ from PIL import Image
 
 from data import table
 from tests.processes import ROOT
-from training.commands import errors, train
+from training.commands import demo, errors, train
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Experiment, VaeGan
 from training.reporting import pictures
@@ -261,8 +261,7 @@ def test_list_folds_to_the_terminal_and_keeps_names_whole(cli, monkeypatch, colu
 
 
 def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
-    from training.commands import train
-    monkeypatch.setattr(train, 'DEMO_EPOCHS', 1)
+    monkeypatch.setattr(demo, 'EPOCHS', 1)
     status, out, err = run('demo')
     assert status == 0, err
     assert 'MNIST' in err and '| sharpness, held out |' in out and 'discriminator loss' in out
@@ -272,9 +271,8 @@ def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
 
 
 def test_demo_falls_back_to_drawn_digits_and_says_so(cli, tmp_path, monkeypatch):
-    from training.commands import train
-    monkeypatch.setattr(train, 'DEMO_EPOCHS', 1)
-    monkeypatch.setattr(train, 'DEMO_IMAGES', 64)
+    monkeypatch.setattr(demo, 'EPOCHS', 1)
+    monkeypatch.setattr(demo, 'IMAGES', 64)
     monkeypatch.setitem(table.SETS, 'sketch_digits', replace(
         table.SETS['sketch_digits'], n_train=128, n_test=20))
     status, out, err = cli(['demo', '--results-root', str(tmp_path), '--ctx', 'cpu'])

@@ -255,6 +255,6 @@ COMMANDS = {  # name: the module of its function, its options, what it does, an 
              'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
     'damage': ('damage', options.add_places, 'damage faces on purpose, and see '
                'whether their Frechet distance notices', 'damage'),
-    'demo': ('train', _demo,
+    'demo': ('demo', _demo,
              'train a VAE alone, then a VAE against a discriminator, and compare them', 'demo'),
 }

@@ -1,11 +1,11 @@
-"""`run`, `launch` and `demo`: commands that train."""
+"""`run` and `launch`: commands that train."""
 import itertools
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from data import MissingDataError, fetch
+from data import MissingDataError
 from data.fetch import Places
 from training.commands import initial, run_file, runs
 from training.commands.wiring import (
@@ -20,13 +20,9 @@ from training.commands.wiring import (
 )
 from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError, Row
-from training.reporting import pictures, tables
+from training.reporting import tables
 from training.runtime import launch
 from training.storage import files, finding, run_folder
-
-DEMO_ROWS = ('DenseVAE_on_MNIST/5_3_400_bce_50',
-             'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50')
-DEMO_EPOCHS, DEMO_IMAGES, DEMO_HELD_OUT = 8, 12_800, 1000
 
 
 def run_command(args) -> None:
@@ -77,17 +73,8 @@ def run_command(args) -> None:
             options = replace(options, continued=base, own_name=called)
             run = naming.run_name(row, called)
         folder = args.results_root / run
-        if not args.force and workers.agree(folder.exists()):
-            run_folder.check_finished(folder)
-            run_folder.remove_leftovers(folder)
-            if args.match is None and len(chosen) == 1:
-                raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
-            print(f'{run}: finished already, passed over (--force replaces it)')
-            finished.append(folder)
-            continue
-        if replaces_several and not args.fresh and workers.agree(
-                run_folder.is_replaced(folder, args.command_line)):
-            print(f'{run}: replaced already, passed over (--fresh replaces it once more)')
+        if reason := _passed_over(folder, args, len(chosen), workers):
+            print(f'{run}: {reason}')
             finished.append(folder)
             continue
         try:
@@ -108,6 +95,21 @@ def run_command(args) -> None:
     if failed:
         raise ExperimentError(f'{len(failed)} of {len(chosen)} runs have failed: '
                               f'{", ".join(failed)}')
+
+
+def _passed_over(folder: Path, args, n_runs: int, workers) -> str | None:
+    """Return why a run is not trained, if it is not: another one is there that is to stay."""
+    if args.force:
+        is_new = n_runs > 1 and not args.fresh and workers.agree(
+            run_folder.is_replaced(folder, args.command_line))
+        return 'replaced already, passed over (--fresh replaces it once more)' if is_new else None
+    if not workers.agree(folder.exists()):
+        return None
+    run_folder.check_finished(folder)
+    run_folder.remove_leftovers(folder)
+    if args.match is None and n_runs == 1:
+        raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
+    return 'finished already, passed over (--force replaces it)'
 
 
 def _measured(folders: list[Path], sort: str, ctx, places: Places, skip_bad: bool) -> str:
@@ -239,32 +241,3 @@ def launch_command(args) -> None:
             raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
     launch.launch([*args.job, '--kvstore', 'dist_sync'], args.workers, args.servers,
                   [host for host in args.hosts.split(',') if host], args.command_line)
-
-
-def demo_command(args) -> None:
-    """`demo`: do the main job in short, and show what came out side by side."""
-    ctx = resolve_devices(args.ctx)
-    from training.evaluation.evaluate import evaluate
-    from training.run.train import Options
-    rows = [registry.changed(registry.get(name), [f'limit={DEMO_IMAGES}'],
-                                str(DEMO_EPOCHS)) for name in DEMO_ROWS]
-    try:
-        dataset = load_data(rows[0], args.places, args.skip_bad)
-    except MissingDataError as error:
-        if args.places or fetch.named(None):  # a place that is named is used or refused
-            raise
-        print(f'{error}\n-> training on drawn digits, NOT on MNIST', file=sys.stderr)
-        rows = [registry.changed(row, ['data=sketch_digits']) for row in rows]
-        dataset = load_data(rows[0], args.places, args.skip_bad)
-    titles = ('solo: VAE alone', 'combo: VAE + discriminator')
-    options = Options(args.results_root, args.command_line, True, args.fresh,
-                      args.checkpoint_minutes)
-    finished = {title: train_row(on_data(row, dataset), dataset, ctx, options,
-                                 places=args.places, skip_bad=args.skip_bad)
-                for title, row in zip(titles, rows, strict=True)}
-    print('\n' + tables.comparison({title: run.folder for title, run in finished.items()},
-                                   {title: evaluate(run, n_images=DEMO_HELD_OUT)['measures']
-                                    for title, run in finished.items()}))
-    print('Originals above reconstructions:')
-    for run in finished.values():
-        print(f'  {run.folder / pictures.STRIP}')
