@@ -73,7 +73,8 @@ def run_command(args) -> None:
             options = replace(options, continued=base, own_name=called)
             run = naming.run_name(row, called)
         folder = args.results_root / run
-        if reason := _passed_over(folder, args, len(chosen), workers):
+        if reason := _passed_over(folder, args.force, args.match is None and len(chosen) == 1,
+                                  None if args.fresh else args.command_line, workers):
             print(f'{run}: {reason}')
             finished.append(folder)
             continue
@@ -97,17 +98,21 @@ def run_command(args) -> None:
                               f'{", ".join(failed)}')
 
 
-def _passed_over(folder: Path, args, n_runs: int, workers) -> str | None:
-    """Return why a run is not trained, if it is not: another one is there that is to stay."""
-    if args.force:
-        is_new = n_runs > 1 and not args.fresh and workers.agree(
-            run_folder.is_replaced(folder, args.command_line))
+def _passed_over(folder: Path, force: bool, is_only_one: bool, command: str | None,
+                 workers) -> str | None:
+    """Return why a run is not trained, if it is not: another one is there that is to stay.
+
+    command: what may have replaced it, and been stopped after that. ExperimentError for the only
+    run that a user named.
+    """
+    if force:
+        is_new = command is not None and workers.agree(run_folder.is_replaced(folder, command))
         return 'replaced already, passed over (--fresh replaces it once more)' if is_new else None
     if not workers.agree(folder.exists()):
         return None
     run_folder.check_finished(folder)
     run_folder.remove_leftovers(folder)
-    if args.match is None and n_runs == 1:
+    if is_only_one:
         raise ExperimentError(f'{folder}: {run_folder.IN_THE_WAY}')
     return 'finished already, passed over (--force replaces it)'
 
