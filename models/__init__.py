@@ -63,13 +63,13 @@ class Net:
 
 
 _OF_CONV_VAE = ('n_latent', 'vae_base_channels', 'encoder', 'latent_head')
+_OF_A = 'norm', 'slope', 'pixels', 'norm_momentum', 'norm_epsilon', 'weights'
 VAES = {
     'DenseVAE': Net(dense_vae, ('n_latent', 'n_hlayers', 'n_hnodes')),
     'ConvVAE': Net(conv_vae, _OF_CONV_VAE, SIZES, {('encoder', 'published'): (SIZE,)}),
     'DeepConvVAE': Net(deep_conv_vae, _OF_CONV_VAE, (SIZE,)),
     'ConvDecoder': Net(conv_decoder, ('n_latent', 'vae_base_channels'), (SIZE,), encodes=False),
-    'VAE_A': Net(vae_a, ('n_latent', 'n_hnodes', 'vae_base_channels', 'norm', 'slope', 'pixels'),
-                 (28, SIZE)),
+    'VAE_A': Net(vae_a, ('n_latent', 'n_hnodes', 'vae_base_channels', *_OF_A), (28, SIZE)),
     'VAE_B': Net(vae_b, ('n_latent', 'n_hlayers', 'n_hnodes', 'dropout', 'slope'), draws=(-1, 1)),
     'VAE_paper': Net(vae_paper, ('n_latent', 'n_hnodes', 'vae_base_channels', 'pixels'), (SIZE,)),
 }
@@ -79,8 +79,8 @@ DISCRIMINATORS = {
     'DeepConvDisc': Net(deep_conv_disc, ('disc_base_channels',)),
     'ResNet': Net(resnet, ('disc_base_channels',),
                   defaults={'disc_base_channels': BASE_CHANNELS}),
-    'Disc_A': Net(disc_a, ('disc_hnodes', 'disc_base_channels', 'norm', 'slope', 'pixels',
-                           'dropout', 'minibatch_kernels', 'minibatch_dims')),
+    'Disc_A': Net(disc_a, ('disc_hnodes', 'disc_base_channels', 'dropout', 'minibatch_kernels',
+                           'minibatch_dims', *_OF_A)),
     'Disc_B': Net(disc_b, ('disc_hlayers', 'disc_hnodes', 'dropout', 'slope')),
     'Disc_paper': Net(disc_paper, ('disc_hnodes', 'disc_base_channels', 'pixels')),
 }

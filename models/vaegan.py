@@ -3,6 +3,8 @@
 A: github.com/Shuntw6096/VAE-GAN. B: github.com/edchengg/VAE_GAN. The paper: Larsen et al.
 (2016). Encoders give mean and log variance side by side, discriminators a logit.
 """
+from collections.abc import Callable
+from functools import partial
 from math import prod
 
 from mxnet import init
@@ -13,12 +15,14 @@ from models.layers import Dropout, Linear, MinibatchDiscrimination, Shaped, Tran
 from models.vae import VAE
 
 KERNEL_A, STRIDE_A = 4, 2
+DCGAN_SIGMA = 0.02  # of initial weights: Radford et al. (2016), arXiv:1511.06434
 
 
 def _normalised(net: nn.HybridSequential, layer: HybridBlock, activation: HybridBlock,
-                norm: str = 'before') -> None:
+                norm: str = 'before', momentum: float = 0.9, epsilon: float = 1e-5) -> None:
+    batch_norm = nn.BatchNorm(momentum=momentum, epsilon=epsilon)
     net.add(layer)
-    net.add(*((nn.BatchNorm(), activation) if norm == 'before' else (activation, nn.BatchNorm())))
+    net.add(*((batch_norm, activation) if norm == 'before' else (activation, batch_norm)))
 
 
 def _started(pixels: str) -> nn.HybridSequential:
@@ -37,54 +41,72 @@ def _ended(net: nn.HybridSequential, pixels: str, last: type, *size, **options) 
         net.add(last(*size, activation='sigmoid', **options))
 
 
-def _convolutions_a(base_channels: int, norm: str, slope: float,
+def _convolutions_a(base_channels: int, normalised: Callable, slope: float,
                     pixels: str) -> nn.HybridSequential:
     net = _started(pixels)
     net.add(nn.Conv2D(base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(slope))  # 13 or 31
-    _normalised(net, nn.Conv2D(2 * base_channels, KERNEL_A, STRIDE_A), nn.LeakyReLU(slope),
-                norm)                                                           # 5 or 14
+    normalised(net, nn.Conv2D(2 * base_channels, KERNEL_A, STRIDE_A),
+               nn.LeakyReLU(slope))                                             # 5 or 14
     net.add(nn.Flatten())
     return net
 
 
+def _begin(net: nn.HybridSequential, initializer: init.Initializer) -> None:
+    """Let the weights of dense layers and convolutions be drawn so."""
+    def look(block: HybridBlock) -> None:
+        if isinstance(block, (nn.Dense, nn.Conv2D, nn.Conv2DTranspose)):
+            block.weight.init = initializer
+    net.apply(look)
+
+
 def vae_a(shape: tuple[int, int, int], *, n_latent: int, n_hnodes: int, base_channels: int,
-          norm: str = 'before', slope: float = 0.2, pixels: str = 'unit') -> VAE:
+          norm: str = 'before', slope: float = 0.2, pixels: str = 'unit',
+          norm_momentum: float = 0.9, norm_epsilon: float = 1e-5, weights: str = 'xavier') -> VAE:
     """Return system A's encoder and decoder, for images of 28 or 64 pixels a side.
 
     norm: BatchNorm 'before' or 'after' the activation, whose slope below 0 is `slope`. pixels:
-    the nets see images in [0, 1] ('unit') or in [-1, 1] ('signed').
+    the nets see images in [0, 1] ('unit') or in [-1, 1] ('signed'). norm_momentum, norm_epsilon:
+    of BatchNorm. weights: drawn as Xavier or as DCGAN ('normal').
     """
     channels, side, base = shape[0], shape[1], base_channels
-    encoder = _convolutions_a(base, norm, slope, pixels)
-    _normalised(encoder, nn.Dense(n_hnodes), nn.LeakyReLU(slope), norm)
+    normalised = partial(_normalised, norm=norm, momentum=norm_momentum, epsilon=norm_epsilon)
+    encoder = _convolutions_a(base, normalised, slope, pixels)
+    normalised(encoder, nn.Dense(n_hnodes), nn.LeakyReLU(slope))
     encoder.add(nn.Dense(2 * n_latent))                                 # (b, 2z)
     start = ((side - KERNEL_A) // STRIDE_A - 2) // STRIDE_A + 1         # 6 or 15
     decoder = nn.HybridSequential()
-    _normalised(decoder, nn.Dense(n_hnodes), nn.Activation('relu'), norm)
-    _normalised(decoder, nn.Dense(2 * base * start ** 2), nn.Activation('relu'), norm)
+    normalised(decoder, nn.Dense(n_hnodes), nn.Activation('relu'))
+    normalised(decoder, nn.Dense(2 * base * start ** 2), nn.Activation('relu'))
     decoder.add(Shaped((2 * base, start, start)))
-    _normalised(decoder, nn.Conv2DTranspose(base, 3, STRIDE_A), nn.Activation('relu'), norm)
+    normalised(decoder, nn.Conv2DTranspose(base, 3, STRIDE_A), nn.Activation('relu'))
     if channels == 1:                                                   # (b, c, side, side)
         _ended(decoder, pixels, TransposedToOne, 2 * start + 1, KERNEL_A, STRIDE_A)
     else:
         _ended(decoder, pixels, nn.Conv2DTranspose, channels, KERNEL_A, STRIDE_A)
+    if weights == 'normal':
+        _begin(encoder, init.Normal(DCGAN_SIGMA))
+        _begin(decoder, init.Normal(DCGAN_SIGMA))
     return VAE(encoder, decoder)
 
 
 def disc_a(shape: tuple[int, int, int], *, n_hnodes: int, base_channels: int, norm: str = 'before',
            slope: float = 0.2, pixels: str = 'unit', dropout: float = 0.0,
-           minibatch_kernels: int = 0, minibatch_dims: int = 5) -> nn.HybridSequential:
+           minibatch_kernels: int = 0, minibatch_dims: int = 5, norm_momentum: float = 0.9,
+           norm_epsilon: float = 1e-5, weights: str = 'xavier') -> nn.HybridSequential:
     """Return system A's discriminator: images (b, c, h, w) -> logits (b, 1).
 
     Without minibatch discrimination where it has no kernels; the rest as in `vae_a`.
     """
-    net = _convolutions_a(base_channels, norm, slope, pixels)
+    normalised = partial(_normalised, norm=norm, momentum=norm_momentum, epsilon=norm_epsilon)
+    net = _convolutions_a(base_channels, normalised, slope, pixels)
     if minibatch_kernels:
         net.add(MinibatchDiscrimination(minibatch_kernels, minibatch_dims))
     if dropout:
         net.add(Dropout(dropout))
-    _normalised(net, nn.Dense(n_hnodes), nn.LeakyReLU(slope), norm)
+    normalised(net, nn.Dense(n_hnodes), nn.LeakyReLU(slope))
     net.add(nn.Dense(1))                                                # (b, 1)
+    if weights == 'normal':
+        _begin(net, init.Normal(DCGAN_SIGMA))
     return net
 
 
@@ -137,10 +159,7 @@ def _begin_small(net: nn.HybridSequential) -> None:
     See AutoFiller in github.com/andersbll/deeppy. Images begin as noise with a standard deviation
     of 0.10, from Xavier's weights 0.26 (16 base channels, 64 latents).
     """
-    def look(block: HybridBlock) -> None:
-        if isinstance(block, (nn.Dense, nn.Conv2D, nn.Conv2DTranspose)):
-            block.weight.init = init.Xavier('uniform', 'in', 1 / 3)
-    net.apply(look)
+    _begin(net, init.Xavier('uniform', 'in', 1 / 3))
 
 
 def vae_paper(shape: tuple[int, int, int], *, n_latent: int, n_hnodes: int, base_channels: int,

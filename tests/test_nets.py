@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mxnet import nd, random
+from mxnet import autograd, init, nd, random
 
 import models
 from tests.test_models import CONV_512, CONV_1024, CONV_DISC, DEEP, FACES, MNIST, shrunk
@@ -18,7 +18,8 @@ BATCH = 3
 class Plain:
     """Operators in sequence; each takes a net's next parameters, in the order of its layers."""
 
-    def __init__(self, net, x):
+    def __init__(self, net, x, epsilon=1e-5):
+        self.epsilon = epsilon
         self.values, self.x = iter(p.data() for p in net.collect_params().values()), x
 
     def conv(self, stride=1, pad=0, bias=True):
@@ -45,7 +46,7 @@ class Plain:
     def norm(self):
         gamma, beta, mean, var = (
             next(self.values).reshape((1, -1) + (1,) * (self.x.ndim - 2)) for _ in range(4))
-        self.x = gamma * (self.x - mean) / nd.sqrt(var + 1e-5) + beta
+        self.x = gamma * (self.x - mean) / nd.sqrt(var + self.epsilon) + beta
         return self
 
     def apply(self, function):
@@ -229,7 +230,8 @@ NETS = [  # row, changes, its encoder, decoder, discriminator
     (CONV_512, REPAIRED, conv_encoder, conv_decoder, None),
     (DEEP, {}, conv_encoder, conv_decoder, conv_disc(4)),
     (CONV_1024, {'disc_base_channels': 2}, conv_encoder, conv_decoder, resnet),
-    (MNIST_A, {}, encoder_a, decoder_a, disc_a), (A, {}, encoder_a, decoder_a, disc_a),
+    (MNIST_A, {'norm_epsilon': 0.5}, encoder_a, decoder_a, disc_a),
+    (A, {}, encoder_a, decoder_a, disc_a),
     (B, {}, encoder_b, decoder_b, disc_b),
     (PAPER, {}, encoder_paper, decoder_paper, disc_paper)]
 
@@ -248,6 +250,28 @@ def test_net_is_what_its_source_says(name, changes, encoder, decoder, disc, part
     net = (models.build_discriminator(row, shape) if part == 'disc' else
            getattr(models.build_vae(row, shape), part))
     ours = filled(net, x)(x).asnumpy()
-    theirs = expected(Plain(net, x), row).end()
+    theirs = expected(Plain(net, x, getattr(row, 'norm_epsilon', 1e-5)), row).end()
     assert ours.shape == theirs.shape and theirs.std() > 0
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize('part', ['encoder', 'decoder', 'disc'])
+def test_weights_and_running_statistics_of_system_a_are_as_asked(part):
+    row = replace(EXPERIMENTS[MNIST_A], norm_momentum=0.75, weights='normal')
+    net = (models.build_discriminator(row, MNIST) if part == 'disc' else
+           getattr(models.build_vae(row, MNIST), part))
+    x = nd.random.normal(0, 1, (64, row.n_latent) if part == 'decoder' else (64, *MNIST))
+    net.infer_shape(x)
+    net.initialize(init.Xavier())
+    weights = [p.data().asnumpy() for name, p in net.collect_params('.*weight').items()]
+    assert len(weights) >= 4 and {round(float(w.std()), 3) for w in weights if w.size > 5000} == {
+        0.02}
+    with autograd.record():
+        y = net(x)
+    y.backward()  # on CPUs they move there
+    means = [p.data().asnumpy() for p in net.collect_params('.*running_mean').values()]
+    variances = [p.data().asnumpy() for p in net.collect_params('.*running_var').values()]
+    first = net[0](x) if part == 'decoder' else net[2](net[1](net[0](x)))
+    axes = (0,) if part == 'decoder' else (0, 2, 3)
+    np.testing.assert_allclose(means[0], 0.25 * first.asnumpy().mean(axes), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(variances[0], 0.75 + 0.25 * first.asnumpy().var(axes), rtol=1e-3)

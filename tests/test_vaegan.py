@@ -526,6 +526,8 @@ def test_rates_follow_each_nets_own_validation_loss(cli, tmp_path, data_root):
     ('VAEGAN_on_MNIST/A_64_100', ['--set', 'data=sketch_digits'], 'only MNIST has classes'),
     ('VAEGAN_on_MNIST/B_20_50', ['--set', 'norm=after'], "norm='after': VAE_B + Disc_B has no"),
     ('VAEGAN_on_MNIST/B_20_50', ['--set', 'pixels=signed'], "pixels='signed': VAE_B + Disc_B has"),
+    ('VAEGAN_on_anime/paper_128_200', ['--set', 'weights=normal'],
+     "weights='normal': VAE_paper + Disc_paper has no such thing"),
     ('VAEGAN_on_anime/paper_128_200', ['--set', 'minibatch_kernels=4'],
      'minibatch_kernels=4: VAE_paper + Disc_paper has no such thing')])
 def test_what_cannot_be_trained_is_refused(cli, mnist_root, tmp_path, name, words, message):

@@ -29,9 +29,9 @@ def count(meaning: str, default: Any = MISSING, most: int = MOST_SIZE) -> Any:
     return setting(meaning, default, above=0, most=most)
 
 
-def share(meaning: str, default: float, most: float = 1.0) -> Any:
+def share(meaning: str, default: float, most: float = 1.0, late: bool = False) -> Any:
     """Return the field of a number from 0 to `most`."""
-    return setting(meaning, default, least=0, most=most)
+    return setting(meaning, default, least=0, most=most, late=late)
 
 
 @cache

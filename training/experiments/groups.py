@@ -156,6 +156,12 @@ class LayerVariants:
     minibatch_kernels: int = setting('kernels of minibatch discrimination; 0: without', 0, least=0,
                                      most=2 ** 10)
     minibatch_dims: int = count('dimensions of each kernel', 5, 2 ** 10)
+    norm_momentum: float = share("of BatchNorm's running statistics: what stays of them", 0.9,
+                                 0.9999, late=True)
+    norm_epsilon: float = setting('of BatchNorm: what is added to a variance', 1e-5,
+                                  least=1e-5, most=1, late=True)
+    weights: str = setting("initial ones: Xavier's, or normal with a standard deviation of 0.02",
+                           'xavier', choices=('xavier', 'normal'), late=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,8 @@ PUBLISHED = frozenset(name for name, *_ in _PUBLISHED)
 # sources leave open was chosen here: see results/learned_similarity.md.
 _A = VaeGan(name='', data='MNIST', vae='VAE_A', n_latent=64, n_hnodes=1024, vae_base_channels=64,
             disc='Disc_A', disc_hnodes=1024, disc_base_channels=64, lr=5e-4, batch_size=100,
-            combo_epochs=100, beta=1 / 4096, gamma=1e-8, kl_normaliser='latents')
+            combo_epochs=100, beta=1 / 4096, gamma=1e-8, kl_normaliser='latents',
+            grid_every=5)
 _A_FACES = replace(_A, data='adult', n_latent=2048, batch_size=50, minibatch_kernels=16,
                    dropout=0.4, real_low=0.8, fake_high=0.1, flips=0.02, n_validation=1500,
                    layout='transpose')
