@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from training.experiments.registry import EXPERIMENTS
-from training.reporting import charts, pictures, study_charts
+from training.reporting import charts, pictures, run_charts, study_charts
 from training.reporting.statistics import read_statistics
 from training.studies import claim, seeds
 
@@ -20,7 +20,7 @@ LONG = ('ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_16_10_seeded_shared_trans
 def figures(monkeypatch):
     """The figures that were drawn, in place of files."""
     found = []
-    for module in (charts, study_charts):
+    for module in (charts, run_charts, study_charts):
         monkeypatch.setattr(module, 'save', lambda figure, path: found.append(figure))
     return found
 
@@ -75,6 +75,29 @@ def test_losses_of_a_vaegan_are_whole(figures, rates, title):
     assert list(encoder.lines[0].get_ydata()) == [s['enc_loss'] for s in statistics]
     assert list(disc.lines[0].get_ydata()) == [s['disc_loss'] for s in statistics]
     assert len(others) == 1 + rates
+
+
+@pytest.mark.parametrize('n', [1, 2])
+def test_a_single_epoch_is_seen_and_epochs_are_whole_numbers(figures, n):
+    charts.draw_vaegan(Path(), vaegan_statistics(n, True), [], 'a')
+    charts.draw_vae(Path(), vae_statistics(0, n), [], 'a')
+    for axis in (axis for figure in figures for axis in figure.axes):
+        assert all(line.get_marker() in '.o' or len(line.get_xdata()) > 1 for line in axis.lines)
+        assert all(tick == round(tick) for tick in axis.get_xticks())
+
+
+@pytest.mark.parametrize('n, has_held_out', [(1, True), (3, True), (1, False)])
+def test_compared_losses_are_seen_and_explained(figures, tmp_path, n, has_held_out):
+    statistics = [line | {'phase': 'solo'} | ({} if has_held_out else {'val_loss': None})
+                  for line in vae_statistics(n, 0)]
+    run_charts.draw(Path(), {name: (tmp_path, statistics) for name in 'ab'})
+    figure, = figures
+    assert_whole(figure)
+    lines = [line for axis in figure.axes for line in axis.lines]
+    assert len(lines) == 2 + 2 * has_held_out and {line.get_marker() for line in lines} == {'.'}
+    labels = [text.get_text() for part in figure.subfigs for legend in part.legends
+              for text in legend.get_texts()]
+    assert labels == ['a', 'b', *['dashed: held-out images'] * has_held_out]
 
 
 @pytest.mark.parametrize('columns', [None, ['original'] * 9])

@@ -35,7 +35,7 @@ def draw_vae(path: Path, statistics: list[dict], published: list[dict], title: s
             axis.axvline(combo[0]['epoch'] - 0.5, color='grey', linewidth=0.8, linestyle=':',
                          label='combo epochs begin')
         axis.set(xlabel='epoch')
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        whole_ticks(axis)
         axis.legend(fontsize=8, frameon=False)
     figure.suptitle('\n'.join(textwrap.wrap(title, 60 + 60 * bool(combo))), fontsize=8)
     save(figure, path)
@@ -51,15 +51,16 @@ def draw_vaegan(path: Path, statistics: list[dict], published: list[dict], title
     changing = any(len(set(values)) > 1 for values in rates.values())
     figure = Figure((10 + 4 * changing, 4), layout='constrained')
     axes = figure.subplots(1, 2 + changing)
+    marker = '.' if len(epochs) == 1 else ''  # no line shows a single epoch
     own_scale = axes[1].twinx()  # else an encoder's loss of hundreds would hide it
     for axis, net in [*zip(3 * [axes[0]], NETS, strict=True), (axes[1], 'enc'),
                       (own_scale, 'disc')]:
         line, = axis.plot(epochs, [s[f'{net}_loss'] for s in statistics], label=NETS[net],
-                          color=f'C{[*NETS].index(net)}')
+                          color=f'C{[*NETS].index(net)}', marker=marker)
         held_out = [s[f'val_{net}_loss'] for s in statistics]
         if None not in held_out:
             axis.plot(epochs, held_out, '--', color=line.get_color(), linewidth=0.8,
-                      label=f'{NETS[net]}, held out')
+                      marker=marker, label=f'{NETS[net]}, held out')
     axes[0].set(xlabel='epoch', ylabel='loss', title='all three')
     if max(abs(s['dec_loss']) for s in statistics) < max(s['enc_loss'] for s in statistics) / 100:
         axes[0].set_yscale('symlog')  # else an encoder's loss of thousands would hide both
@@ -73,6 +74,8 @@ def draw_vaegan(path: Path, statistics: list[dict], published: list[dict], title
             axes[2].plot(epochs, values, label=NETS[net], drawstyle='steps-mid')
         axes[2].set(xlabel='epoch', ylabel='learning rate', yscale='log', title='learning rates')
         axes[2].legend(fontsize=8, frameon=False)
+    for axis in axes:
+        whole_ticks(axis)
     figure.suptitle('\n'.join(textwrap.wrap(title, 120)), fontsize=9)
     save(figure, path)
 
@@ -123,6 +126,11 @@ def draw_classes(path: Path, counts: list[dict[str, int]]) -> None:
     axis.set(xlabel='epochs trained', ylabel='share of samples', ylim=(0, None))
     axis.legend(ncols=2, fontsize=8, frameon=False, title='digit')
     save(figure, path)
+
+
+def whole_ticks(axis) -> None:
+    """Let epochs be whole numbers, also where there is one."""
+    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def save(figure: Figure, path: Path) -> None:
