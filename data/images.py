@@ -1,4 +1,7 @@
 """Images kept as bytes, and the way from bytes to a net's floats and back."""
+import hashlib
+from collections.abc import Iterator
+
 import numpy as np
 
 HASHED_AT_ONCE = 4096  # images
@@ -89,6 +92,12 @@ class Images:
         """Add all images, in their order, to a checksum."""
         for start in range(0, len(self), HASHED_AT_ONCE):
             digest.update(self.between(start, start + HASHED_AT_ONCE))
+
+    def digests(self) -> Iterator[bytes]:
+        """Yield a checksum of each image."""
+        for start in range(0, len(self), HASHED_AT_ONCE):
+            for image in self.between(start, start + HASHED_AT_ONCE):
+                yield hashlib.sha256(image).digest()
 
     def to_pixels(self, x: np.ndarray) -> np.ndarray:
         """Return what a net made of such images, (b, c, h, w), as bytes (b, h, w, c)."""

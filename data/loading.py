@@ -47,6 +47,11 @@ class Dataset:
         return ' and '.join(map(str, self.paths)) + (
             f', held-out ones in {self.held_out}' if self.held_out else '')
 
+    def n_held_out_trained(self) -> int:
+        """Return how many held-out images are, byte by byte, among the training images."""
+        trained = {*self.train.digests()}
+        return sum(digest in trained for digest in self.test.digests())
+
     def read(self, paths: list[Path]) -> np.ndarray:
         """Return pictures out of files, of the size and colours of these: (n, h, w, c) uint8.
 
@@ -103,10 +108,11 @@ def load(name: str, root: str | Path | Places | None = None, layout: str = 'resh
                         f'{len(found.test)} held-out images, expected {table.N_SHOWN} or more '
                         'held-out ones')
     sha256 = checksum(found.train, found.test)
+    split = sha256 if held_out is None else _with_split(sha256, found)
     known = {'data': name, 'description': entry.description}
     return replace(found, train=found.train.with_layout(layout),
                    test=found.test.with_layout(layout),
-                   source=known | found.source | {'sha256': sha256},
+                   source=known | found.source | {'sha256': split},
                    images=_others(entry, found, sha256) if image_size is None else
                    load(name, places, layout, shuffle_seed, skip_bad, held_out=held_out).images)
 
@@ -118,13 +124,17 @@ def _others(entry: table.Entry, found: Dataset, sha256: str) -> str | None:
     in a place of their own.
     """
     if found.held_out:
-        both = checksum(found.train.whole(), found.test)
-        return hashlib.sha256(f'{both} {len(found.test)} held out'.encode()).hexdigest()[:N_DIGITS]
+        return _with_split(checksum(found.train.whole(), found.test), found)[:N_DIGITS]
     if not entry.known or sha256 in entry.known:
         return None
     if entry.comes_as_one:
         sha256 = checksum(found.train.whole())
     return None if sha256 in entry.known else sha256[:N_DIGITS]
+
+
+def _with_split(sha256: str, found: Dataset) -> str:
+    """Return a checksum of images that also says where they are split."""
+    return hashlib.sha256(f'{sha256} {len(found.test)} held out'.encode()).hexdigest()
 
 
 def checksum(*parts: Images) -> str:

@@ -23,10 +23,11 @@ MIRRORS = (
 )
 FOLDERS = ('.', 'mnist', 'MNIST', 'MNIST/raw')  # below a root, with torchvision's
 SIDE = 28      # pixels
+N_CLASSES = 10
 MOST_IMAGES = 500_000
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
-ADVICE = ('put the four idx files into a folder and name it with --data-root, or train on drawn '
-          'digits with --set data=sketch_digits')
+ADVICE = ('put the four idx files into a folder and name it with --data-root or VAEGAN_DATA, '
+          'or let `run` train on drawn digits with --set data=sketch_digits')
 
 
 def read(places: fetch.Places, **_) -> Dataset:
@@ -47,6 +48,8 @@ def read(places: fetch.Places, **_) -> Dataset:
         if len(images) != len(labels):
             raise DataError(f'{labels_path}: {len(labels)} labels, expected {len(images)}, '
                             f'as many as images')
+        if labels.max() >= N_CLASSES:
+            raise DataError(f'{labels_path}: label {labels.max()}, expected 0 to {N_CLASSES - 1}')
         splits.append(Images(images[..., np.newaxis]))                  # (n, 28, 28, 1)
         all_labels.append(labels)
     files = {path.name: fetch.sha256(path) for path in paths.values()}

@@ -75,7 +75,7 @@ def test_mnist_that_is_nowhere_is_one_line_on_where_and_what_to_do(tmp_path, mon
     with pytest.raises(MissingDataError) as error:
         load('MNIST')
     assert '\n' not in str(error.value)
-    for part in (fetch.cache_dir(), '--data-root', 'sketch_digits'):
+    for part in (fetch.cache_dir(), '--data-root', 'VAEGAN_DATA', 'sketch_digits'):
         assert str(part) in str(error.value)
     monkeypatch.setattr(fetch, 'download', lambda *_: pytest.fail('downloads'))
     monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'variable'))
@@ -84,6 +84,16 @@ def test_mnist_that_is_nowhere_is_one_line_on_where_and_what_to_do(tmp_path, mon
     (tmp_path / 'variable').mkdir()
     with pytest.raises(MissingDataError, match='variable .named by VAEGAN_DATA.: holds no MNIST'):
         load('MNIST')
+
+
+def test_labels_of_more_classes_are_refused(mnist_root, tmp_path):
+    root = tmp_path / 'letters'
+    shutil.copytree(mnist_root, root)
+    for path in root.glob('t10k-labels*'):
+        path.unlink()
+    write_idx(root / 't10k-labels-idx1-ubyte', np.full(20, 25, np.uint8))
+    with pytest.raises(DataError, match='t10k-labels-idx1-ubyte: label 25, expected 0 to 9'):
+        load('MNIST', root)
 
 
 def cut(n):

@@ -12,6 +12,8 @@ import pytest
 from data import pictures
 from data.fetch import Places
 from data.loading import load
+from training.experiments import naming
+from training.reporting import pictures as png
 from training.storage import run_folder
 
 FACES, DIGITS = 'DenseVAE_on_anime/512_5_1024_200', 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -122,6 +124,32 @@ def test_share_of_the_pictures_is_held_out(run, on, data_root, share, n_held_out
         assert status == 0, err
 
 
+def test_shares_are_told_apart_where_the_data_are_gone(run, cli, data_root, tmp_path):
+    folders = {}
+    for share in ('none', '0.3', '0.4'):
+        status, out, err = run('--data-root', data_root, '--held-out', share)
+        assert status == 0, err
+        folders[share] = Path(out.splitlines()[-1])
+    sums = {run_folder.read_config(folder)['data']['sha256'] for folder in folders.values()}
+    assert len(sums) == 3
+    for folder in folders.values():
+        row = run_folder.row_of(run_folder.read_config(folder), folder)
+        held_out = load('anime', data_root, shuffle_seed=row.shuffle_seed,
+                        held_out=row.held_out).test.first(10)
+        sha256 = run_folder.read_config(folder)['data']['sha256']
+        shown = png.read_originals(tmp_path / 'results' / naming.originals_name(row),
+                                   'test_{}.png', sha256[:8], (64, 64))
+        assert (shown == held_out).all()
+        (folder / 'vae.params').unlink()
+    before = [png.read(folder / 'strip.png').astype(int) for folder in folders.values()]
+    for command in ('strips', 'verify'):
+        for folder in folders.values():
+            status, out, err = cli([command, str(folder), '--ctx', 'cpu'])
+            assert status == 0 and 'not drawn again' not in out, err
+    for strip, folder in zip(before, folders.values(), strict=True):
+        assert np.abs(png.read(folder / 'strip.png') - strip).max() <= 1
+
+
 def test_published_share_is_no_change(cli):
     names = [json.loads(cli(['run', FACES, '--dry-run', *words])[1])[0]['run'] for words in (
         [], ['--held-out', '0.2'], ['--held-out', 'none'])]
@@ -161,6 +189,15 @@ def test_pictures_of_another_place_are_held_out(run, on, places):
               for of, apart in (((cats,), dogs), ((cats,), None), ((cats, test), None),
                                 ((test, cats), dogs))]
     assert len({dataset.images, *unlike}) == 5 and f'_images-{dataset.images}_' in folder.name
+
+
+def test_held_out_pictures_that_are_trained_are_counted(run, places):
+    cats, dogs, test = places.values()
+    said = 'held-out images are training images, too'
+    assert said not in run('--data-root', cats, '--held-out', test)[2]
+    for i, path in enumerate(sorted(cats.iterdir())[:7]):
+        shutil.copy(path, test / f'copy{i}.png')
+    assert f'7 of the 27 {said}' in run('--data-root', cats, '--held-out', test)[2]
 
 
 def test_several_seeds_are_measured_on_the_same_held_out_pictures(run, places):

@@ -103,6 +103,18 @@ def test_pictures_come_again_where_the_usual_data_are_others(cli, tmp_path, data
     assert status == 0 and largest_difference(folder, before) <= 1, err
 
 
+def test_originals_of_other_images_beside_it_are_not_a_runs(cli, tmp_path, data_root):
+    folder, where = train(cli, tmp_path, data_root, CONV)
+    (folder / run_folder.PARAMETERS).unlink()
+    for path in tmp_path.glob('anime_test_images/*.png'):
+        pictures._save(255 - pictures.read(path), path)
+    before = images(folder)
+    for command in ('verify', 'strips', 'verify'):
+        status, out, err = cli([command, f'{folder.parent.name}/{folder.name}', *where])
+        assert status == 0 and 'not drawn again' not in out, out + err
+        assert largest_difference(folder, before) <= 1
+
+
 def test_changed_strip_is_noticed_without_parameters(cli, tmp_path, data_root):
     folder, where = train(cli, tmp_path, data_root, CONV)
     (folder / run_folder.PARAMETERS).unlink()

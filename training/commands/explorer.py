@@ -62,7 +62,7 @@ def _held_out(row: Row, config: dict, folder: Path, places: Places, skip_bad: bo
         dataset = load_data(row, places, skip_bad)
         opening.check_data(config, dataset, folder)
     except (MissingDataError, opening.OtherDataError):
-        dataset = None if places else validation_images(row, config, folder.parent.parent)
+        dataset = None if places else validation_images(row, config, folder)
         if dataset is None:
             raise
     return dataset.test.first(picture_file.N_KEPT)

@@ -39,19 +39,27 @@ def load_run(folder: Path, ctx, places: Places = USUAL, skip_bad: bool = False,
     except (MissingDataError, opening.OtherDataError):
         dataset = None
         if from_pictures and not places:
-            dataset = validation_images(row, config, folder.parent.parent)
+            dataset = validation_images(row, config, folder)
         if dataset is None:
             raise
     return opening.load_net(row, folder, path, ctx, dataset)
 
 
-def validation_images(row: Row, config: dict, root: Path):
-    """Return a data set of the ten validation images that stand beside results, if they do."""
+def validation_images(row: Row, config: dict, folder: Path):
+    """Return a data set of a run's ten validation images, if they are in its strip.
+
+    Or, where that is not there or not the recorded one, beside the results.
+    """
     dataset = replace(opening.without_images(row), source=config['data'])
     if not row.encodes:
         return dataset
-    stored = pictures.read_originals(root / naming.originals_name(row), dataset.originals,
-                                     config['data']['sha256'][:8], dataset.shape[1:])
+    stored = None
+    if run_folder.is_recorded(folder, pictures.STRIP):
+        stored = pictures.originals_in(folder / pictures.STRIP, dataset.shape[1:])
+    if stored is None:
+        stored = pictures.read_originals(
+            folder.parent.parent / naming.originals_name(row), dataset.originals,
+            config['data']['sha256'][:8], dataset.shape[1:])
     return None if stored is None else replace(dataset, test=dataset.test.others(stored))
 
 
@@ -78,17 +86,26 @@ def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,
         if (folder / run_folder.SUMS).exists():
             run_folder.read_checksums(folder)
         files.check_writable(folder)
-        yield load_run(folder, device, places, skip_bad, whole)
+        try:
+            run = load_run(folder, device, places, skip_bad, whole)
+        except opening.OtherDataError as error:
+            if match is None:
+                raise
+            print(f'passed over: {error}', file=sys.stderr)
+            n_passed_over += 1
+            continue
+        yield run
     if n_passed_over == len(folders):
         raise ExperimentError(f'no finished run in {root} that matches {match!r} has a '
-                              f'{wanted}; make them with the command in its '
+                              f'{wanted} and its data here; make them with the command in its '
                               f'{run_folder.CONFIG}')
 
 
 def add_to_folder(run, *names: str) -> None:
     """Let a finished run's README and checksums know what else is in its folder now."""
-    run_readme.write_readme(run.folder, published_rows().get(run.row.name, {}))
-    run_folder.update_checksums(run.folder, 'README.md', *names)
+    with files.held(run.folder):
+        run_readme.write_readme(run.folder, published_rows().get(run.row.name, {}))
+        run_folder.update_checksums(run.folder, 'README.md', *names)
 
 
 def evaluate_run(run, places: Places = USUAL, skip_bad: bool = False) -> dict:

@@ -66,6 +66,20 @@ def _is(path: Path, picture: np.ndarray) -> bool:
         return False
 
 
+def originals_in(path: Path, size: tuple[int, int]) -> np.ndarray | None:
+    """Return the originals (10, h, w, c) uint8 that stand above in a strip, if they do.
+
+    size: height and width in pixels.
+    """
+    shown = read(path)
+    side = (shown.shape[1] + GAP) // 10 - GAP                           # pixels, scaled up
+    if shown.shape[:2] != (2 * side + GAP, 10 * (side + GAP) - GAP) or side % size[0]:
+        return None
+    step = side // size[0]
+    return np.stack([shown[:side:step, left:left + side:step]
+                     for left in range(0, shown.shape[1], side + GAP)])
+
+
 def read_originals(folder: Path, file_name: str, data: str,
                    size: tuple[int, int]) -> np.ndarray | None:
     """Return the validation images (10, h, w, c) uint8 that `write_originals` wrote, if it did.

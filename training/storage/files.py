@@ -1,4 +1,5 @@
 """Files that are there whole or not at all, and a lock that ends with its process."""
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -120,6 +121,21 @@ def sha256(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder alone, among commands that write several files of it which belong together.
+
+    The others wait. On a disk that knows no locks it is not held.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def lock(path: Path) -> IO[str]:
