@@ -228,7 +228,12 @@ def damaged(path: Path) -> None:
     (lambda path: damaged(path), 'cannot be read'),
     (lambda path: path.with_suffix('.csv').write_text('picture\n'), 'no latents'),
     (lambda path: path.with_suffix('.csv').write_text('z_0,z_1\n1,x\n'), 'cannot be read'),
-    (lambda path: path.with_suffix('.csv').write_text('z_0\n1,2,3\n'), 'z'),
+    (lambda path: path.with_suffix('.csv').write_text('z_0\n1,2,3\n'), 'line 2 has more values'),
+    (lambda path: path.with_suffix('.csv').write_text(
+        'picture,z_0,z_1,z_2,z_3,z_4\nan,apple,1,2,3,4,5\n'), 'line 2 has more values than'),
+    (lambda path: path.with_suffix('.csv').write_text('z_0,z_5\n1,2\n'),
+     'columns z_ of the numbers [0, 5], expected 0 to 1'),
+    (lambda path: np.savez(path, z=np.zeros((1, 5), complex)), 'z of complex128, expected real'),
     (lambda path: path.with_suffix('.txt').write_text('1'), 'ends in .npz or .csv')])
 def test_bad_latents_are_one_line(cli, finished, tmp_path, write, message):
     if finished.side == 64:

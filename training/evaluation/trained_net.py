@@ -170,13 +170,16 @@ class TrainedNet:
             pixels = self.draw(self.vae.latent(nd, mean, logvar, eps))
         else:
             pixels = self.draw_again()
-        return pixels, self.images.first(len(pixels)) if self.row.encodes else None
+        has_originals = self.row.encodes and len(self.images)
+        return pixels, self.images.first(len(pixels)) if has_originals else None
 
     def draw_again(self, n: int = N_PICTURES) -> np.ndarray:
         """Return the first n held-out images drawn again, by a sampled latent, (n, h, w, c) uint8.
 
         Of a plain GAN as many samples.
         """
+        if self.row.encodes:
+            self._check_images()
         noise, drawn = _noise(self.row.seed, 0, (n, self.row.n_latent)), []
         for indices in _parts(np.arange(n), AT_ONCE):
             eps = nd.array(noise[indices], self.ctx)
@@ -204,6 +207,7 @@ class TrainedNet:
         if self.kept:
             mean, logvar = self.kept['mean'], self.kept['logvar']
         else:  # always in the same batches, for the last bits depend on them
+            self._check_images()
             parts = [self._encoded(self.images[indices]) for indices in _parts(
                 np.arange(max(n, self.n_measured)), ENCODED_AT_ONCE)]
             mean, logvar = map(np.concatenate, zip(*parts, strict=True))
@@ -232,6 +236,11 @@ class TrainedNet:
         held = {name: kernels.view(parameter.data(self.ctx))  # once no net is run any more
                 for name, parameter in self.decoder._collect_params_with_prefix().items()}
         picture_file.save(self.folder / run_folder.PICTURES, held, latents)
+
+    def _check_images(self) -> None:
+        if not len(self.images):
+            raise ShapeError(f'{self.folder}: opened without its data, which has the held-out '
+                             'images')
 
     def _encoded(self, x: np.ndarray) -> list[np.ndarray]:
         """Return mean and log variance (b, z) of images x (b, c, h, w)."""

@@ -55,6 +55,8 @@ def read(path: Path, n_latent: int) -> tuple[list[str], np.ndarray]:
 def _from_npz(path: Path) -> tuple[list[str], np.ndarray]:
     with np.load(path, allow_pickle=False) as found:
         name = _first(path, [*found])
+        if found[name].dtype.kind not in 'fiu':
+            raise LatentsError(f'{path}: {name} of {found[name].dtype}, expected real numbers')
         return [*map(str, np.ravel(found.get('names', ())))], found[name].astype(np.float32)
 
 
@@ -65,6 +67,13 @@ def _from_csv(path: Path) -> tuple[list[str], np.ndarray]:
     name = _first(path, {column.rpartition('_')[0] for column in lines[0] if column})
     columns = sorted((column for column in lines[0] if column and re.fullmatch(
         rf'{name}_\d+', column)), key=lambda column: int(column.rpartition('_')[2]))
+    numbers = [int(column.rpartition('_')[2]) for column in columns]
+    if numbers != [*range(len(columns))]:
+        raise LatentsError(f'{path}: columns {name}_ of the numbers {numbers}, expected 0 to '
+                           f'{len(columns) - 1}')
+    for i, line in enumerate(lines, 2):
+        if None in line:  # as of a name with a comma
+            raise LatentsError(f'{path}: line {i} has more values than columns')
     values = [[float(line[column] or 'nan') for column in columns] for line in lines]
     return [line.get('picture') or '' for line in lines], np.array(values, np.float32)
 

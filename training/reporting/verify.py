@@ -42,7 +42,7 @@ def check(folder: Path, published: dict[str, dict]) -> Findings:
         row = run_folder.row_of(config, folder)
         _check_configuration(folder, naming.run_name(row, config.get('own_name')), findings)
         _check_statistics(folder, row, findings)
-        readme = run_readme.readme(folder, published.get(row.name, {}))
+        readme = files.printable(run_readme.readme(folder, published.get(row.name, {})))
         if readme != (folder / 'README.md').read_text(encoding='utf-8'):
             findings.problems.append('README.md is not what the numbers say')
     except (ValueError, OSError) as error:
