@@ -14,7 +14,7 @@ from mxnet import cpu
 
 from data.images import Images
 from tests.jobs import run_job
-from tests.processes import ROOT, Job
+from tests.processes import ROOT, Job, python
 from tests.test_models import shape_of, shrunk
 from training.commands.wiring import build_nets
 from training.experiments.registry import EXPERIMENTS
@@ -190,6 +190,21 @@ def test_a_host_that_cannot_be_reached_is_one_line(launched, ssh):
 def test_processes_know_the_command_of_their_job(launched):
     status, _, err = launched('--workers', '1', worker='echo $VAEGAN_COMMAND >&2')
     assert (status, err) == (0, f'python -m training launch --workers 1 run {COMBO}\n')
+
+
+@pytest.mark.parametrize('hosts', [(), ('--hosts', 'localhost')])
+def test_processes_stand_where_the_user_does(launched, ssh, tmp_path, monkeypatch, hosts):
+    (tmp_path / 'my folder').mkdir()
+    monkeypatch.chdir(tmp_path / 'my folder')
+    status, out, err = launched('--workers', '1', *hosts, worker='pwd >&2')
+    assert status == 0 and str(tmp_path / 'my folder') in (out + err).splitlines()
+
+
+def test_a_users_modules_are_not_taken_for_the_projects(tmp_path):
+    for name in ('training', 'data', 'models'):
+        (tmp_path / f'{name}.py').write_text('1 / 0')
+    done = python('-c', launch.START, 'list', '--match', COMBO, cwd=tmp_path)
+    assert done.returncode == 0 and COMBO in done.stdout, done.stderr
 
 
 def test_hosts_may_be_this_machine_and_others(monkeypatch):

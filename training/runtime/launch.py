@@ -16,7 +16,10 @@ ROLE = 'DMLC_ROLE'
 COMMAND = 'VAEGAN_COMMAND'  # that started a job, for its processes to name
 SAYS_WHY = 'error: ', 'ssh: '  # begin the line in which a process, or ssh, says why it ends
 PASSED_ON = ('OMP_NUM_THREADS', 'VAEGAN_DATA')  # to other machines
-ROOT = Path(__file__).resolve().parents[2]  # of the project: where `-m training` is found
+ROOT = Path(__file__).resolve().parents[2]  # of the project
+# In the user's folder, whose own modules of such names are not meant
+START = (f'import runpy, sys; sys.path[:] = [{str(ROOT)!r}, *filter(None, sys.path)]; '
+         "runpy.run_module('training', run_name='__main__', alter_sys=True)")
 PRCTL = ctypes.CDLL(None).prctl  # looked up now: a new process of one with threads may not
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS, GRACE_SECONDS = 0.2, 5.0
@@ -28,11 +31,12 @@ class LaunchError(ValueError):
 
 def launch(command: list[str], n_workers: int, n_servers: int, hosts: list[str],
            command_line: str) -> None:
-    """Run `python -m training <command>` as one scheduler, servers and workers.
+    """Run `python -m training <command>` as one scheduler, servers and workers, in this folder.
 
     hosts: machines that take the workers and servers in turn, reached by ssh, with the project
-    at the same path; none: all of them here. command_line: of all this, for the user. Returns
-    when all workers are done. LaunchError if a process fails: then the others have been ended.
+    and this folder at the same paths; none: all of them here. command_line: of all this, for the
+    user. Returns when all workers are done. LaunchError if a process fails: then the others have
+    been ended.
     """
     environment = _environment(n_workers, n_servers, hosts) | {COMMAND: command_line}
     roles = [('scheduler', 0)] + [('server', i) for i in range(n_servers)] + [
@@ -43,7 +47,7 @@ def launch(command: list[str], n_workers: int, n_servers: int, hosts: list[str],
             host = hosts[number % len(hosts)] if hosts and role != 'scheduler' else None
             processes.append(_Process(
                 f'{role} {number}' + (f' on {host}' if host else ''),
-                [sys.executable, '-m', 'training', *command], environment | {ROLE: role}, host))
+                [sys.executable, '-c', START, *command], environment | {ROLE: role}, host))
         _wait(processes, processes[-n_workers:])
     finally:
         _end(processes)
@@ -89,8 +93,7 @@ class _Process:
         said, ours = os.openpty() if sys.stderr.isatty() else os.pipe()
         options = {'start_new_session': True, 'preexec_fn': _die_with_parent, 'stderr': ours}
         if host is None:
-            self.popen = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment,
-                                          **options)
+            self.popen = subprocess.Popen(command, env=os.environ | environment, **options)
         else:
             self.popen = subprocess.Popen(_by_ssh(command, environment, host), stdout=ours,
                                           stdin=subprocess.DEVNULL, **options)
@@ -115,7 +118,7 @@ def _by_ssh(command: list[str], environment: dict[str, str], host: str) -> list[
     # A terminal of its own: when ssh ends, so does what it started. ssh ends, too, when the host
     # is not heard of for 15 seconds
     return ['ssh', '-tt', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=5', host,
-            f'cd {shlex.quote(str(ROOT))} && {settings} {shlex.join(command)}']
+            f'cd {shlex.quote(os.getcwd())} && {settings} {shlex.join(command)}']
 
 
 def _die_with_parent() -> None:
