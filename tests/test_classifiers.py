@@ -11,7 +11,7 @@ from data.loading import load
 from models.classifier import Classifier, RotationClassifier
 from tests.conftest import EPOCHS, UPDATES, write_mnist
 from training.commands import wiring
-from training.evaluation import classifier
+from training.evaluation import classifier, measures
 from training.experiments.registry import EXPERIMENTS
 
 DIGITS = EXPERIMENTS['DenseVAE_on_MNIST/5_3_400_bce_50']
@@ -46,12 +46,23 @@ def test_digits_are_learned_from_the_training_images(seen, mnist_root):
 def test_faces_are_learned_from_the_training_images_of_the_split_by_seed_0(seen, data_root,
                                                                            changes, monkeypatch):
     """One net for all runs: what it sees is upright and in true colours, whatever the row's."""
+    monkeypatch.setattr(measures, 'N_FEATURES', 23)
     monkeypatch.setattr(classifier, 'UPDATES', 2)
     loaded(replace(FACES, **changes), data_root)
     wanted = load('anime', data_root, layout='transpose').train
     known = {x.tobytes() for x in wanted[np.arange(len(wanted))]}
     turned_back = {np.ascontiguousarray(np.rot90(x, -y, (1, 2))).tobytes() for x, y in seen}
     assert turned_back <= known and len(turned_back) > 0.9 * len(known)
+
+
+@pytest.mark.parametrize('n_features, is_taken', [(24, False), (23, True)])
+def test_faces_are_not_learned_where_no_distance_is_taken(seen, data_root, monkeypatch, n_features,
+                                                          is_taken):
+    """Of 24 held-out faces."""
+    monkeypatch.setattr(classifier, 'UPDATES', 1)
+    monkeypatch.setattr(measures, 'N_FEATURES', n_features)
+    loaded(FACES, data_root)
+    assert bool(seen) == is_taken
 
 
 def test_classifier_is_kept_for_its_data_alone(tmp_path, capsys):

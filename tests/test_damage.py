@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.evaluation import metrics
+from training.evaluation import measures, metrics
 from training.reporting.published import RESULTS
 from training.reporting.statistics import read_csv
 from training.studies import damage
@@ -83,7 +83,20 @@ def test_damages_do_what_their_names_say():
         assert moved == 5 * 2 * n
 
 
-def test_command_writes_table_and_figure(cli, tmp_path, data_root):
+@pytest.mark.parametrize('words, message', [
+    ([], 'other images than those of the shown results, which stay; --results-root names'),
+    (['--results-root', 'new'], '24 held-out images, expected more than 128')])
+def test_other_faces_or_few_leave_the_table_as_it_is(cli, tmp_path, monkeypatch, data_root,
+                                                     known_images, words, message):
+    monkeypatch.chdir(tmp_path)
+    before = (RESULTS / 'damage.csv').read_bytes()
+    status, _, err = cli(['damage', '--data-root', str(data_root), '--ctx', 'cpu', *words])
+    assert status == 2 and message in err.splitlines()[-1]
+    assert (RESULTS / 'damage.csv').read_bytes() == before and not [*tmp_path.iterdir()]
+
+
+def test_command_writes_table_and_figure(cli, tmp_path, data_root, monkeypatch):
+    monkeypatch.setattr(measures, 'N_FEATURES', 23)
     status, out, err = cli(['damage', '--data-root', str(data_root), '--results-root',
                             str(tmp_path), '--ctx', 'cpu'])
     assert status == 0, err

@@ -93,6 +93,9 @@ def load_data(row: Row, places: Places = USUAL, skip_bad: bool = False,
           f'{len(dataset.train)} '
           f'training and {len(dataset.test)} held-out images'
           + (f' ({passed_over})' if passed_over else ''), file=sys.stderr)
+    if dataset.held_out and (n := dataset.n_held_out_trained()):
+        print(f'{n} of the {len(dataset.test)} held-out images are training images, too: what is '
+              'measured on them says less about new ones', file=sys.stderr)
     if dataset.images:
         print(f'these are other images than those of the shown results: {dataset.images} in the '
               "run's name", file=sys.stderr)
@@ -124,15 +127,16 @@ def load_classifier(row: Row, dataset, ctx, places: Places = USUAL,
                     skip_bad: bool = False):
     """Return the `TrainedClassifier` whose features measure pictures of such data, or none.
 
-    It is trained if the cache has none, and kept there if that can be written. places and
-    skip_bad: of `load_data`, for faces that the row splits otherwise than the classifier does.
+    It is trained if the cache has none, and kept there if that can be written; not for so few
+    unlabelled images that no distance would be taken. places and skip_bad: of `load_data`, for
+    faces that the row splits otherwise than the classifier does.
     """
     from data import fetch, loading
     from models.classifier import Classifier, RotationClassifier
-    from training.evaluation import classifier
+    from training.evaluation import classifier, measures
     if dataset.labels:
         net, task = Classifier(), 'a classifier of digits'
-    elif table.get(row.data).kind == 'faces':
+    elif table.get(row.data).kind == 'faces' and len(dataset.test) > measures.N_FEATURES:
         net, task = RotationClassifier(), 'a net that tells how faces are rotated'
         if row.shuffle_seed != 0:  # one net for all runs, whatever they hold out
             dataset = loading.load(row.data, places, skip_bad=skip_bad,
@@ -189,6 +193,7 @@ def train_row(row: Row, dataset, ctx: list, options, begin_from: Path | None = N
         options, initial=initial.files_of(row, begin_from), published=published_rows().get(
             row.name, {}), repeated_by=repeating.options_of(
                 row, options.results_root, begin_from, places, data_name),
-        resumed_by=repeating.options_to_go_on(row, options, places))
+        resumed_by=repeating.options_to_go_on(row, options, places, ctx),
+        job=options.command_line if workers and workers.count > 1 else None)
     return train.train(row, dataset, vae, disc, ctx, options, workers or ALONE, feature_disc,
                       classifier)

@@ -15,9 +15,9 @@ def evaluate(run, classifier=None, n_images: int | None = None) -> dict:
     n = min(n_images or there, there)
     shown = 'All held-out images' if n == there else f'The first {n} held-out images'
     again = ', drawn again from one keyed sample of their latent each' if run.row.encodes else ''
-    few = f' {measures.on_few(n)}'.rstrip() if classifier else ''
-    return {'protocol': f'{shown}{again}, and as many samples from the prior{PROTOCOL}{few}',
-            'images': n, 'samples': n, 'seed': run.row.seed,
+    few = measures.on_few(n) if classifier or n <= measures.N_FEATURES else ''
+    protocol = f'{shown}{again}, and as many samples from the prior{PROTOCOL} {few}'.rstrip()
+    return {'protocol': protocol, 'images': n, 'samples': n, 'seed': run.row.seed,
             'measures': measures.take(_outputs(run, classifier, n))}
 
 
