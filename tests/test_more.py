@@ -49,6 +49,18 @@ def test_more_epochs_are_those_of_a_longer_run(run, tmp_path, case):
     assert status == 2 and 'train it with --keep-checkpoint' in err
 
 
+def test_longer_run_says_what_it_is_called_where_the_name_is_taken(run, tmp_path):
+    words = [*CASES['solo'][0], '--name', 'mine', '--keep-checkpoint']
+    assert run('a', *words)[0] == 0
+    status, out, err = run('a', *words, '--more', '1')
+    assert status == 0
+    called = out.splitlines()[-1].removeprefix(f'{tmp_path}/a/')
+    assert f'--name mine: of the finished run, which stays; the longer one is {called}' in err
+    words[words.index('mine')] = 'longer'
+    status, out, err = run('a', *words, '--more', '1')
+    assert status == 2 or 'longer' in out.splitlines()[-1] and '--name' not in err
+
+
 def test_kept_checkpoint_is_replaced_with_its_run(run, tmp_path):
     words = CASES['solo'][0]
     assert run('a', *words, '--keep-checkpoint')[0] == 0

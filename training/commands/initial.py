@@ -94,6 +94,8 @@ def continued(row: Row, more: int, root: Path,
     last = 'combo_epochs' if row.combo_epochs else 'solo_epochs'
     longer, base = replace(row, **{last: getattr(row, last) + more}), _kept(row, root, own_name)
     if own_name and root / naming.run_name(longer, own_name) == base:
+        print(f'--name {own_name}: of the finished run, which stays; the longer one is '
+              f'{naming.run_name(longer)}', file=sys.stderr)
         own_name = None
     begun = root / f'{naming.run_name(longer, own_name)}{run_folder.UNFINISHED}'
     if not (base / run_folder.KEPT_CHECKPOINT).exists() and not unfinished.checkpoints_in(begun):

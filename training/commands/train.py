@@ -32,8 +32,11 @@ def run_command(args) -> None:
                     args.results_root, args.begin_from, args.config)
     if args.dry_run or args.toml:
         if args.more:
-            continued = [initial.continued(row, args.more, args.results_root, own_name)
-                         for row in chosen.values()]
+            continued = []
+            for row in chosen.values():
+                dataset = _data_of(row, False, args.places, args.skip_bad, args.data_name)
+                continued.append(initial.continued(on_data(row, dataset) if dataset else row,
+                                                   args.more, args.results_root, own_name))
             chosen = {naming.run_name(row, own_name): row for _, own_name, row in continued}
         if args.toml:
             _check_single('--toml', len(chosen))
