@@ -100,11 +100,11 @@ def find(entry: table.Entry, root: Path | None) -> Path:
         return path
     what = 'pictures' if named and not of_others else entry.description
     also = ', or a folder or zip of images' if named else ''
-    drawn = (', or train on drawn faces with --set data=sketch_faces'
+    drawn = (', or let `run` train on drawn faces with --set data=sketch_faces'
              if entry.shape == table.SETS['sketch_faces'].shape else '')
     raise fetch.missing_data_error(
         root, f'{what} ({" or ".join(own)}{also})',
-        f'put a folder or zip of images there, or name it with --data-root{drawn}')
+        f'put a folder or zip of images there, or name it with --data-root or VAEGAN_DATA{drawn}')
 
 
 def _at(place: Path) -> Path | None:

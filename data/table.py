@@ -44,15 +44,15 @@ SETS = {
     'anime': Entry(
         'pictures.read', 'faces', (3, 64, 64), 17_240, 4_311, 'anime faces',
         names=('anime_faces', 'anime_faces.zip'),
-        note='Published losses of anime faces are of other images, unless yours are the 17,240 '
-             'that the original was trained with: they compare roughly only.',
+        note="Published losses of anime faces are of the original's 17,240 training images, "
+             'which could not be obtained: they compare roughly only.',
         known=('365b1217e1301169166a71af42d706773e0683becf7cf9330acf792665f92529',
                '7da28ff7bf04d30427b07915ca4dbdf54195b3c484c2f65cb126a0b486eeb797')),
     'adult': Entry(
         'pictures.read', 'faces', (3, 64, 64), 6_545, 1_156, 'photographs of faces',
         names=('adult_faces', 'adult_faces.zip'), train_share=0.85,
-        note='Published losses of photographs are of other images, unless yours are the 8,500 '
-             'US Adult Faces that system A was trained with: they compare roughly only.',
+        note='Published losses of photographs are of the 8,500 US Adult Faces that system A was '
+             'trained with, which could not be obtained: they compare roughly only.',
         known=('16fe463ef943c486c042bf27f2a906e8bdcf09de8939a9419caf1c94fea30b99',
                '9a412a73d1a77ff43a0f5cd162c011d015e90579cab29c15e836bf99ea759867')),
     'sketch_digits': Entry('sketch.read_digits', 'digits', (1, 28, 28), 20_000, 1_000,

@@ -13,6 +13,7 @@ from PIL import Image
 from data import table
 from tests.processes import ROOT
 from training.commands import demo, errors, train
+from training.experiments import canonical
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.row import Experiment, VaeGan
 from training.reporting import pictures
@@ -260,6 +261,16 @@ def test_list_folds_to_the_terminal_and_keeps_names_whole(cli, monkeypatch, colu
     assert ours['DenseVAE_on_MNIST/5_3_400_bce_10_seed1']['differs'] == ['10 epochs', 'seed 1']
 
 
+def test_list_says_under_which_name_a_row_is_trained(cli):
+    lines = json.loads(cli(['list', '--json'])[1])
+    named = {line['name']: line['trained_as'] for line in lines}
+    assert {name: canonical.trained_row(row).name for name, row in EXPERIMENTS.items()} == {
+        name: other or name for name, other in named.items()} and any(named.values())
+    for name, other in named.items():
+        text = ' '.join(cli(['list', '--match', name])[1].split())
+        assert (f'same configuration as {other}, trained as that' in text) == bool(other)
+
+
 def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, 'EPOCHS', 1)
     status, out, err = run('demo')
@@ -268,6 +279,31 @@ def test_demo_compares_solo_and_combo(run, tmp_path, monkeypatch):
     for path in [line.strip() for line in out.splitlines() if line.endswith('strip.png')]:
         assert Image.open(path).size == (1156, 228)
     assert run('demo')[0] == 0  # again, over its own results
+
+
+def test_demo_that_was_stopped_goes_on(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, 'EPOCHS', 1)
+    finish, whole = run_folder.finish, run('demo')[1]
+
+    def stop_the_second(folder, final):
+        assert 'LogReg' not in str(final), 'stopped'
+        finish(folder, final)
+    with monkeypatch.context() as patched, pytest.raises(AssertionError, match='stopped'):
+        patched.setattr(run_folder, 'finish', stop_the_second)
+        run('demo')
+    status, out, err = run('demo')
+    assert status == 0 and 'finished before the demo was stopped' in err and ': 1 epoch' not in err
+    assert [line for line in out.splitlines() if 'strip.png' in line or 'held out' in line] == [
+        line for line in whole.splitlines() if 'strip.png' in line or 'held out' in line]
+    assert 'finished before' not in run('demo')[2]
+
+
+@pytest.mark.parametrize('words, is_said', [([], False), (['--results-root', 'tpyo'], True)])
+def test_list_says_where_there_are_no_results(cli, monkeypatch, tmp_path, words, is_said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = cli(['list', *words])
+    assert status == 0 and SOLO in out
+    assert err == ('tpyo: no such folder, so no finished runs\n' if is_said else '')
 
 
 def test_demo_falls_back_to_drawn_digits_and_says_so(cli, tmp_path, monkeypatch):

@@ -66,6 +66,46 @@ def test_run_on_other_pictures_says_which_one_is_left(run, folder, stopped):
     assert 'left unfinished' not in run(folder, '--seed', '1')[2]
 
 
+def test_run_on_own_pictures_says_where_they_are(run, cli, folder, data_root, tmp_path):
+    mine = folder.rename(folder.with_name('my faces'))
+    _, out, _ = run(mine)
+    finished = tmp_path / 'results' / out.splitlines()[-1]
+    shutil.copytree(mine, other := tmp_path / 'others')
+    sorted(other.iterdir())[0].unlink()
+    status, _, err = cli(['evaluate', str(finished), '--data-root', str(other), '--ctx', 'cpu'])
+    line = err.splitlines()[-1]
+    assert status == 2 and '(my faces), found ' in line and f' in {other}; ' in line
+    again = line.split('its data are named with ')[1]
+    status, _, err = cli(['evaluate', str(finished), *shlex.split(again), '--ctx', 'cpu'])
+    assert status == 0, err
+    # One that cannot be read any more names the option
+    config = finished / 'config.json'
+    config.write_text(config.read_text().replace("'", ''))
+    config.write_text(config.read_text().replace('--data-root', "'--data-root"))
+    status, _, err = cli(['evaluate', str(finished), '--data-root', str(other), '--ctx', 'cpu'])
+    assert status == 2 and err.splitlines()[-1].endswith('its data are named with --data-root')
+
+
+def test_longer_run_is_shown_beforehand(run, folder):
+    assert run(folder, '--keep-checkpoint')[0] == 0
+    status, out, err = run(folder, '--more', '1', '--dry-run')
+    shown, = json.loads(out)
+    assert status == 0 and '512_5_1024_3_n32_images-' in shown['run'], err
+
+
+def test_run_on_two_devices_goes_on_as_list_says(cli, data_root, tmp_path, cut_off):
+    words = ['run', 'ConvVAE_on_anime/128_16_100_repaired', '--epochs', '1', '--limit', '16',
+             '--set', 'n_latent=2', '--set', 'vae_base_channels=2', '--set', 'batch_size=8',
+             '--data-root', str(data_root), '--results-root', str(tmp_path)]
+    cut_off(lambda *_: cli([*words, '--ctx', 'cpu:0,cpu:1']))
+    status, _, err = cli([*words, '--ctx', 'cpu'])
+    assert status == 2 and ': of a run on 2 devices, expected 1: --ctx names as many' in err
+    out = cli(['list', '--match', words[1], '--results-root', str(tmp_path)])[1]
+    line, = (line for line in out.splitlines() if 'go on with' in line)
+    status, out, err = cli(shlex.split(line.split('go on with: ')[1])[3:])
+    assert status == 0 and 'going on after 1 of 1' in out, err
+
+
 def test_list_says_how_an_unfinished_run_goes_on(cli, stopped):
     root = stopped.parent.parent
     status, out, err = cli(['list', '--results-root', str(root)])

@@ -283,7 +283,7 @@ def test_faces_of_three_seeds():
     assert settled(found) == [('ConvDisc', measure) for measure in (*NEARER, 'frechet_samples')]
     flawed, resnet = found['ConvDisc'], found['ResNet']['frechet_reconstructions']
     falls, fallen = flawed['frechet_reconstructions'].falls, resnet.falls
-    readme('with the published ConvVAE sharpness is', *both_ways(flawed, *NEARER),
+    readme('with the flaws of the original sharpness is', *both_ways(flawed, *NEARER),
            flawed['psnr'].difference)
     results('**Against ConvDisc, yes**: faces have', *both_ways(flawed, *NEARER),
             flawed['psnr'].difference, *both_ways(flawed, 'noise'), f'the {n_tests(found)} tests')
@@ -306,7 +306,7 @@ def test_faces_of_three_seeds():
     readme('**Without its flaws** sharpness is', *both_ways(of, *NEARER), *distance.interval,
            psnr.difference, *psnr.interval, *both_ways(of, 'frechet_samples'))
     readme('**Against ResNet nothing is settled**: one seed', f'of {n} came', first,
-           {3: 'three quarters'}[round(4 * fallen[0] / falls[0])], fallen[0], falls[0])
+           distance.falls[0], fallen[0], falls[0])
     results('was trained on all 18,375 faces for', n_epochs)
     results('**Yes.** Against ConvDisc faces have', *both_ways(of, *NEARER, 'frechet_samples'),
             *both_ways(flawed, 'frechet_samples'), psnr.difference, of['ssim'].difference,
@@ -357,7 +357,7 @@ def test_reduced_nets():
     results('with 1 the held-out loss was', swing[12], 12, swing[15], 15)
     results('Against ConvDisc the held-out loss is at', stalled[3], 3, min(stalled),
             stalled.index(min(stalled)), max(stalled[3:]), conv.val_loss)
-    results('So small a VAE alone has a sharpness of', smallest.sharpness, smallest.noise,
+    results('So small a VAE alone already has a sharpness of', smallest.sharpness, smallest.noise,
             oldest[4].sharpness, oldest[4].noise)
 
 
@@ -381,9 +381,9 @@ def test_weights_of_the_losses():
             *bounds(column(epochs(weights[20].run), 'disc_loss')), 10,
             *bounds(column(epochs(weights[10].run), 'disc_loss')))
     some = [pixel[0], *pixel[2:4]]
-    results('0.8 and 0.5 the smaller has more error', *column(some, 'mean_squared_error'),
-            *column(some, 'frechet_reconstructions'))
-    results('are further out still:', *column(pixel[4:], 'mean_squared_error'))
+    results('the constant weights 1.2, 0.8 and 0.5 the error grows',
+            *column(some, 'mean_squared_error'), *column(some, 'frechet_reconstructions'))
+    results('have still more error:', *column(pixel[4:], 'mean_squared_error'))
 
 
 def test_mixes_of_epochs():
@@ -406,7 +406,7 @@ def test_layouts():
         line[name] for name in (
             'mean_squared_error', 'noise', 'sharpness', 'frechet_reconstructions')
         for line in (transpose, reshape)))
-    learned('(README.md#faces-at-a-reduced-scale) has', reshape.mean_squared_error)
+    learned('(README.md#faces-at-a-reduced-scale):', reshape.mean_squared_error)
 
 
 def test_more_latents():
@@ -512,7 +512,7 @@ def test_flaws_of_convvae():
         return found.latents, len(quiet), line.solo_epochs, sum(quiet), found.kl
 
     n, n_quiet, *rest = latents(repaired)
-    results('cost ConvVAE was trained on', config(published.run)['row']['limit'])
+    results('(*linear head*). It was trained on', config(published.run)['row']['limit'])
     results('study repairs`,', sum(column(lines, 'minutes')), evaluation(published.run)['images'])
     results('**What the flaws cost**:', gain(equal), updates(equal.run), published.psnr,
             equal.psnr, gain(repaired), f'{word(published.minutes)} minutes', repaired.psnr,

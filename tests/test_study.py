@@ -102,7 +102,7 @@ def test_markdown_of_a_study_without_a_table_says_how_to_make_it(cli, tmp_path):
     status, out, err = cli(['study', 'claim', '--markdown', '--results-root', str(tmp_path)])
     assert (status, out) == (2, '') and err == (
         f'error: {tmp_path / "claim.csv"}: not there; make it with: '
-        'python -m training study claim\n')
+        f'python -m training study claim --results-root {tmp_path}\n')
 
 
 def test_links_of_the_projects_own_results_lead_from_results(cli):

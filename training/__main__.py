@@ -11,6 +11,7 @@ from typing import NoReturn
 from training.commands import errors, parser
 from training.runtime import launch, log, process, signals
 
+OF_RUNS = 'strips', 'evaluate', 'explore'  # write into folders of runs, which are nowhere else
 CALLED = 'python -m training'  # in READMEs, and in messages until it is known what was typed
 
 
@@ -59,7 +60,7 @@ def _run(argv: list[str], called: str, printed: contextlib.ExitStack) -> None:
         args.command(args)
         sys.stdout.flush()
     except OSError as error:
-        if hasattr(args, 'results_root'):
+        if hasattr(args, 'results_root') and args.name_of_command not in OF_RUNS:
             errors.add_place(error, args.results_root)
         raise
 

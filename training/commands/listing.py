@@ -1,6 +1,7 @@
 """`list`: the registry, with published numbers and ours."""
 import json
 import shutil
+import sys
 import textwrap
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +10,7 @@ from data import table
 from training.experiments import canonical, naming, registry
 from training.experiments.row import ExperimentError
 from training.reporting import tables
-from training.reporting.published import published_numbers
+from training.reporting.published import RESULTS, published_numbers
 from training.reporting.statistics import TableError, read_statistics
 from training.storage import finding, run_folder, unfinished
 
@@ -19,6 +20,8 @@ DIVERGED = 'diverged, and would again (a smaller lr may help)'
 def list_command(args) -> None:
     """`list`: show the registry, published and our numbers, and finished runs that differ."""
     published = published_numbers()
+    if not (args.results_root.is_dir() or args.results_root.resolve() == RESULTS / 'images'):
+        print(f'{args.results_root}: no such folder, so no finished runs', file=sys.stderr)
     finished = run_folder.finished_runs(args.results_root)
     configs = {run: run_folder.read_config(folder) for run, folder in finished.items()}
     lines, first_of, stopped = [], {}, _stopped(args.results_root)
@@ -37,7 +40,8 @@ def list_command(args) -> None:
                            *naming.labels(own, configs[run].get('own_name'))])
                     for run, own in rows.items()}
         lines.append(tables.listing(row, numbers, finished.get(first), variants)
-                     | {'unfinished': stopped.get(name, [])})
+                     | {'trained_as': None if first == name else first,
+                        'unfinished': stopped.get(name, [])})
     if not lines:
         raise ExperimentError(f'no experiment or finished run matches {args.match!r} (`list` '
                               f'shows all; {finding.ELSEWHERE})')
@@ -48,7 +52,7 @@ def list_command(args) -> None:
             ours['measures'] = evaluation and evaluation['measures']
         print(json.dumps(lines, indent=2))
         return
-    width = shutil.get_terminal_size().columns
+    width = shutil.get_terminal_size().columns or 80  # 0: of a terminal without a size
     if args.markdown:
         print('\n'.join(map(tables.markdown_table, tables.listing_cells(lines))))
     else:

@@ -1,5 +1,6 @@
 """A finished run, opened: from Python (`training.open_run`), and by commands."""
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,21 @@ def parameters_file(folder: Path, whole: bool = False) -> Path:
 def check_data(config: dict, dataset, folder: Path) -> None:
     """Raise OtherDataError unless the data are those that a finished run was trained on."""
     if dataset.source['sha256'] != config['data']['sha256']:
-        apart = config['data'].get('held_out')
+        apart, found = config['data'].get('held_out'), dataset.source
+        at = f' in {dataset.place}' if dataset.place else ''
         raise OtherDataError(
             f'{folder / run_folder.CONFIG}: trained on data with sha256 '
-            f'{config["data"]["sha256"]}, found {dataset.source["sha256"]}'
+            f'{config["data"]["sha256"]} ({config["data"]["description"]}), found '
+            f'{found["sha256"]} ({found["description"]}){at}; its data are named with '
+            f'{_where_they_were(config["command"])}'
             + (f'; it held out the pictures of {apart}, which --held-out names' if apart else ''))
+
+
+def _where_they_were(command: str) -> str:
+    """Return the --data-root of a run's command, or what stands in its place."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # edited by hand
+        words = []
+    named = [words[i + 1] for i, word in enumerate(words[:-1]) if word == '--data-root']
+    return ' '.join(f'--data-root {shlex.quote(place)}' for place in named) or '--data-root'

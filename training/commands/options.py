@@ -48,6 +48,8 @@ def positive(text: str) -> float:
 def expanded(text: str) -> Path:
     """Return a path that may begin with a home folder: shells expand no `--option=~/x`."""
     path = os.path.expanduser(text)
+    if not text:  # as a shell makes of a variable that is not set
+        raise argparse.ArgumentTypeError("'': expected a path")
     if text.startswith('~') and path == text:
         raise argparse.ArgumentTypeError(f'{text!r}: no such home folder')
     return Path(path)

@@ -21,6 +21,9 @@ class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line; --help shows the usage."""
     make_options: Callable[[], None] | None = None  # its own, before it first parses
 
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)  # commands are read again, as words
+
     def parse_known_args(self, *arguments) -> tuple[argparse.Namespace, list[str]]:
         if self.make_options:
             self.make_options()

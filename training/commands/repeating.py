@@ -8,12 +8,14 @@ from training.experiments.row import Row
 from training.reporting.published import RESULTS
 
 
-def options_to_go_on(row: Row, options, places: Places) -> list[str]:
+def options_to_go_on(row: Row, options, places: Places, ctx: list) -> list[str]:
     """Return what a stopped run needs besides, to go on as it was begun, in words.
 
-    options: its `training.run.train.Options`. places: of its images.
+    options: its `training.run.train.Options`. places: of its images. ctx: its devices.
     """
     words = []
+    if len(ctx) > 1:
+        words += ['--ctx', ','.join(f'{one.device_type}:{one.device_id}' for one in ctx)]
     for place in () if row.images else places.roots:
         words += ['--data-root', os.path.abspath(place)]
     if options.keep_checkpoint:

@@ -43,14 +43,14 @@ def study_command(args) -> None:
 
 
 def _markdown(study: Study, path: Path, runs: Runs) -> str:
+    command = naming.in_root(f'python -m training study {study.name}', runs.root)
     if not path.exists():
-        raise TableError(f'{path}: not there; make it with: python -m training study '
-                         f'{study.name}')
+        raise TableError(f'{path}: not there; make it with: {command}')
     try:
         return study.markdown(read_csv(path), runs)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise TableError(f'{path}: not of the runs that are compared now ({error!r}); again '
-                         f'with: python -m training study {study.name}') from None
+                         f'with: {command}') from None
 
 
 def _prefix(results_root: Path, root: Path) -> str:

@@ -179,8 +179,12 @@ def command(row: Row, own_name: str | None = None) -> str:
 
 
 def in_root(command: str, results_root: Path) -> str:
-    """Return a command on results in that place; the project's own need no word."""
-    if results_root.resolve() == RESULTS / 'images' or '--results-root' in command:
+    """Return a command on results in that place; the project's own need no word.
+
+    The place may be another one than the command names: results were moved, or copied.
+    """
+    command = re.sub(r" --results-root ('[^']*'(\"'\"'[^']*')*|\S+)", '', command)
+    if results_root.resolve() == RESULTS / 'images':
         return command
     return f'{command} --results-root {shlex.quote(os.path.abspath(results_root))}'
 
@@ -190,8 +194,9 @@ def caption(row: Row) -> str:
     differences = ', '.join(IN_WORDS.get(k, f'{k} {{}}').format(v)
                             for k, v in changes(row).items() if k not in row.of_pictures())
     if row.name in PUBLISHED:
+        where = '' if row.data == 'MNIST' else ", on other faces than the original's"
         return (f'NOT the published experiment {row.name}: {differences}.' if differences else
-                'The published experiment, by the published procedure, in full.')
+                f'The published experiment, by the published procedure, in full{where}.')
     return (f'NOT the whole of the experiment {row.name}: {differences}.' if differences else
             f'The whole of the experiment {row.name}.')
 

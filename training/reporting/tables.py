@@ -36,9 +36,11 @@ def text_list(lines: list[dict], width: int) -> str:
     """
     paragraphs = []
     for line in lines:
-        folded = [line['name']]
-        for indent, text in ((2, _told(line)), *((4, f'{", ".join(ours["differs"])}: '
-                                                 f'{_told(ours)}') for ours in line['variants'])):
+        folded, told = [line['name']], [(2, _told(line))]
+        if line['trained_as']:
+            told.append((2, f'same configuration as {line["trained_as"]}, trained as that'))
+        told += [(4, f'{", ".join(ours["differs"])}: {_told(ours)}') for ours in line['variants']]
+        for indent, text in told:
             folded += textwrap.wrap(text, width, initial_indent=' ' * indent,
                                     subsequent_indent=' ' * (indent + 2))
         paragraphs.append('\n'.join(folded))

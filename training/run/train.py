@@ -42,6 +42,7 @@ class Options:
     initial: dict[str, Path] = field(default_factory=dict)  # files of parameters by net
     repeated_by: list[str] = field(default_factory=list)  # further options of a command
     resumed_by: list[str] = field(default_factory=list)  # and of one that lets it go on
+    job: str | None = None  # the whole command of a job of several processes
     tensorboard: Path | None = None
     published: dict = field(default_factory=dict)  # numbers of the row, to be shown beside ours
     own_name: str | None = None        # of the run, if the user gave it one
@@ -186,7 +187,8 @@ def _config(row: Row, dataset, device_name: str, options: Options) -> dict:
     return {'run': naming.run_name(row, own_name), 'name': row.name,
             **({'own_name': own_name} if own_name else {}), 'caption': naming.caption(row),
             'command': command,
-            run_folder.RESUME: ' '.join([command, *map(shlex.quote, options.resumed_by)]),
+            run_folder.RESUME: options.job or ' '.join([
+                command, *map(shlex.quote, options.resumed_by)]),
             'row': row.recorded(),
             'data': dataset.source,
             'n_train': phases.n_images(len(dataset.train), row),

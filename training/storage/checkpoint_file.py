@@ -6,7 +6,8 @@ state is in it, for noise and order depend on (seed, epoch, batch) alone.
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,10 @@ MAX_COUNT = 2 ** 31  # updates of a parameter
 
 class CheckpointError(ValueError):
     """A checkpoint that is damaged or another run's; the message is for the user."""
+
+
+class DevicesError(CheckpointError):
+    """A whole checkpoint, of a run on more devices or on fewer; the message is for the user."""
 
 
 def write(path: Path, networks: Networks, progress: Progress) -> None:
@@ -51,6 +56,8 @@ def load(path: Path, networks: Networks, epochs: list[EpochPlan], last_batch: in
             if digest(metadata['state'], arrays) != metadata.get('sha256'):
                 raise CheckpointError('its checksum is not that of its content')
             networks.restore(arrays, state['updates'])
+    except DevicesError as error:
+        raise DevicesError(f'{path}: {error}') from None
     except (SafetensorError, CheckpointError) as error:
         raise CheckpointError(f'{path}: not a whole checkpoint of this run ({error})') from None
     except OSError as error:
@@ -104,6 +111,9 @@ def shapes(networks: Networks, updates: Collection[str]) -> dict[str, tuple[int,
 def _check_names(arrays: _Arrays, updates: dict, networks: Networks) -> None:
     """CheckpointError unless the arrays are the networks', in name, type and shape."""
     wanted = shapes(networks, updates)
+    there, here = map(_n_devices, (arrays, wanted))
+    if there != here:
+        raise DevicesError(f'of a run on {there} devices, expected {here}: --ctx names as many')
     odd = sorted((set(arrays) ^ wanted.keys()) | {
         name for name in updates if name.replace('/', '.mean/', 1) not in wanted})
     if odd:
@@ -113,6 +123,12 @@ def _check_names(arrays: _Arrays, updates: dict, networks: Networks) -> None:
         if arrays.kind(name) != ('F32', shape):
             raise CheckpointError('{} is {} {}, expected F32 {}'.format(
                 name, *arrays.kind(name), shape))
+
+
+def _n_devices(names: Iterable[str]) -> int:
+    """Return of how many devices running statistics are; those of the first have no number."""
+    return 1 + max((int(name.rpartition('@')[2]) for name in names if re.search(r'@\d+$', name)),
+                   default=0)
 
 
 def _parse(text: str) -> dict:

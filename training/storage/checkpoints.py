@@ -70,6 +70,8 @@ def last(folder: Path, networks: Networks, row: Row, n_train: int) -> Progress |
     for path in reversed(unfinished.checkpoints_in(folder)):
         try:
             progress = checkpoint_file.load(path, networks, plan(row), n_batches(n_train, row))
+        except checkpoint_file.DevicesError:
+            raise
         except CheckpointError as error:
             damaged.append(error)
             continue

@@ -9,6 +9,7 @@ from training.experiments.row import ExperimentError
 from training.storage import run_folder
 
 ELSEWHERE = 'a run in another place is found with --results-root'
+ANYWHERE = f'{ELSEWHERE}, or by the path of its folder'
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
@@ -62,10 +63,10 @@ def _of_row(root: Path, name: str, finished: dict[str, Path]) -> Path:
     try:
         row = canonical.trained_row(registry.get(name))
     except ExperimentError as error:
-        raise ExperimentError(f'{root}: no finished run {name!r} there ({ELSEWHERE}); '
+        raise ExperimentError(f'{root}: no finished run {name!r} there ({ANYWHERE}); '
                               f'{error}') from None
     if row.name not in finished:
-        raise ExperimentError(f'{root / row.name}: no finished run there ({ELSEWHERE}); make one '
+        raise ExperimentError(f'{root / row.name}: no finished run there ({ANYWHERE}); make one '
                               f'with: {naming.in_root(naming.command(row), root)}')
     return finished[row.name]
 

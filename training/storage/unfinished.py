@@ -85,10 +85,13 @@ def all_in(root: Path) -> list[dict]:
             row = run_folder.row_of(config, path.parent)
         except (FolderError, OSError):
             continue
+        # Else the finished run that it is to replace would be in the way
+        force = ' --force' * run_folder.is_finished(run_folder.final_of(path.parent))
         for last in checkpoints_in(path.parent)[-1:]:
             found.append({'name': config['run'], 'experiment': config['name'],
                           'epochs_done': int(last.name.split('-')[1]), 'epochs': row.epochs,
-                          'command': str(config.get(run_folder.RESUME, config['command'])),
+                          'command': str(config.get(run_folder.RESUME,
+                                                    config['command'])) + force,
                           'folder': path.parent})
     return found
 

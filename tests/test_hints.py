@@ -1,0 +1,123 @@
+"""What leads a user on: hints, `list`, and commands over several runs at once."""
+import fcntl
+import os
+import shlex
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from mxnet import cpu
+
+from data.loading import load
+from training.commands import wiring
+from training.experiments import naming
+from training.experiments.registry import EXPERIMENTS
+from training.reporting import run_readme, verify
+from training.run import train
+from training.storage import run_folder
+
+SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
+FOLDER = 'DenseVAE_on_MNIST/5_3_400_bce_1_n64'  # of SOLO, one epoch of 64 images
+
+
+@pytest.fixture
+def run(on_digits, tmp_path):
+    return lambda command, *words: on_digits(command, *words, '--results-root', tmp_path)
+
+
+@pytest.mark.parametrize('option', ['--data-root', '--held-out', '--results-root', '--log',
+                                    '--tensorboard', '--config'])
+def test_empty_place_is_refused(cli, option):
+    """As a shell makes of a variable that is not set."""
+    with pytest.raises(SystemExit) as stopped:
+        cli(['run', SOLO, option, ''])
+    assert stopped.value.code == 2
+
+
+def test_options_are_written_out(cli, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli(['run', SOLO, '--fres', '--dry-run'])
+    assert stopped.value.code == 2 and '--fres' in capsys.readouterr().err
+
+
+def test_list_prints_to_a_terminal_without_a_size(cli, monkeypatch):
+    monkeypatch.setattr(shutil, 'get_terminal_size', lambda: os.terminal_size((0, 0)))
+    assert cli(['list'])[0] == 0
+
+
+@pytest.mark.parametrize('before', ['', " --results-root '/a b/it'\"'\"'s' --seed 1",
+                                    ' --results-root /a/b', ' --set x=1 --results-root /a/b'])
+def test_command_leads_to_where_the_results_are_now(tmp_path, before):
+    command = f'python -m training run {SOLO}{before}'
+    words = shlex.split(naming.in_root(command, tmp_path))
+    assert words[-2:] == ['--results-root', str(tmp_path)] and words.count('--results-root') == 1
+    assert ('--seed' in words, '--set' in words) == ('--seed' in before, '--set' in before)
+    assert '--results-root' not in naming.in_root(command, naming.RESULTS / 'images')
+
+
+def test_stopped_run_that_replaces_another_goes_on_as_list_says(run, cli, tmp_path, mnist_root,
+                                                                cut_off):
+    words = 'run', SOLO, '--epochs', 1, '--limit', 64
+    assert run(*words)[0] == 0
+    cut_off(run, *words, '--force')
+    line, = (line for line in run_list(cli, tmp_path) if 'go on with' in line)
+    command = shlex.split(line.split('go on with: ')[1])[3:]
+    status, out, err = cli([*command, '--ctx', 'cpu'])
+    assert status == 0 and 'going on after 1 of 1' in out, err
+
+
+def run_list(cli, root) -> list[str]:
+    return cli(['list', '--match', SOLO, '--results-root', str(root)])[1].splitlines()
+
+
+def test_several_runs_are_measured_but_for_those_on_other_data(run, cli, tmp_path, data_root,
+                                                               mnist_root):
+    for limit in (64, 65):
+        assert run('run', SOLO, '--epochs', 1, '--limit', limit)[0] == 0
+    config = sorted(tmp_path.glob('*/*/config.json'))[0]
+    config.write_text(config.read_text().replace('"sha256": "', '"sha256": "0'))
+    status, out, err = run('evaluate', '--match', '*')
+    assert status == 0 and out.count('| DenseVAE_on_MNIST/') == 1
+    assert f'passed over: {config}: trained on data with sha256' in err
+    sorted(tmp_path.glob('*/*/config.json'))[1].unlink()
+    status, out, err = run('evaluate', '--match', '*')
+    assert status == 2 and 'and its data here' in err.splitlines()[-1]
+
+
+def test_folder_is_held_while_what_belongs_together_is_written(run, tmp_path, monkeypatch):
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    write, held = run_readme.write_readme, []
+
+    def look(folder, published):
+        descriptor = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+        held.append(folder)
+        write(folder, published)
+    monkeypatch.setattr(run_readme, 'write_readme', look)
+    assert run('evaluate', '--match', '*')[0] == 0 and held == [tmp_path / FOLDER]
+
+
+def test_paths_that_are_no_text_are_compared_as_they_were_written(run, tmp_path, monkeypatch):
+    assert run('run', SOLO, '--epochs', 1, '--limit', 64)[0] == 0
+    folder, readme, path = tmp_path / FOLDER, run_readme.readme, os.fsdecode(b'fac\xe9s')
+    monkeypatch.setattr(run_readme, 'readme', lambda *words: f'{readme(*words)}{path}\n')
+    run_readme.write_readme(folder, {})
+    run_folder.update_checksums(folder, 'README.md')
+    assert verify.check(folder, {}).problems == []
+    run_folder.mark_replaced(folder, f'run --data-root {path}')
+    assert run_folder.is_replaced(folder, f'run --data-root {path}')
+    assert not run_folder.is_replaced(folder, 'run --data-root faces')
+
+
+@pytest.mark.parametrize('n_workers, goes_on', [
+    (1, 'python -m training run DenseVAE_on_MNIST/5_3_400_bce_50'),
+    (2, 'python -m training launch --workers 2 run NAME')])
+def test_a_job_goes_on_as_a_job(mnist_root, tmp_path, monkeypatch, n_workers, goes_on):
+    row, dataset = EXPERIMENTS[SOLO], load('MNIST', mnist_root)
+    monkeypatch.setattr(train, 'train', lambda *words: words[5])
+    options = wiring.train_row(row, dataset, [cpu()], train.Options(
+        tmp_path, 'python -m training launch --workers 2 run NAME', False, False, 10),
+        workers=SimpleNamespace(count=n_workers))
+    assert train._config(row, dataset, 'cpu', options)[run_folder.RESUME] == goes_on
