@@ -811,6 +811,21 @@ def test_the_papers_nets():
         line[name] for name in ('frechet_reconstructions', 'frechet_samples')
         for line in (other, usual)))
     learned('which is a part of their sharpness', usual.sharpness, other.sharpness)
+    larger = lines['half the channels, all faces']
+    of, last = Record(config(larger.run)['row']), epochs(larger.run)[-1]
+    n_features = 8 * of.disc_base_channels * 8 ** 2
+    runs = [f'{path.parent.parent.name}/{path.parent.name}'
+            for path in IMAGES.glob('*_on_anime/*/evaluation.json')]
+    samples = {run: measures(run).frechet_samples for run in runs
+               if 'frechet_samples' in measures(run)}
+    assert min(samples, key=samples.get) == larger.run
+    learned('A third run had all faces for', of.combo_epochs, updates(larger.run),
+            larger.minutes / 60, of.n_latent)
+    learned('four of them behind coloured dots. Their Frechet distance is', larger.frechet_samples,
+            sorted(samples.values())[1], larger.frechet_reconstructions)
+    learned('nine have blue eyes and coloured dots: the squared error is',
+            larger.mean_squared_error, of.gamma,
+            of.gamma * (last.similarity - 0.5 * math.log(2 * math.pi) * n_features), -last.gan)
 
 
 # Speed
