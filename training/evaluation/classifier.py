@@ -1,7 +1,7 @@
 """Classifiers, each trained once for a data set, then asked about pictures.
 
 That of digits tells their labels. That of faces, which have none, tells how training faces were
-rotated: what it has to see for that are eyes, hair and chins in their places.
+rotated.
 """
 from collections.abc import Iterator
 from dataclasses import dataclass
