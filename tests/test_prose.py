@@ -231,7 +231,7 @@ def test_five_seeds():
             for nets in (claim.ALONE, claim.WITH_DISC)]
     images, = {evaluation(line.run)['images'] for line in lines}
     n = word(len(claim.SEEDS[claim.DIGITS]))
-    for say, where, yes in ((readme, 'it): digits', 'On digits, yes'),
+    for say, where, yes in ((readme, 'of training): digits', 'On digits, yes'),
                             (results, 'alone and against DenseLogReg', 'Yes, it is sharper')):
         say(f'{where}, for', f'{n} seeds', claim.DIGITS_EPOCHS)
         say(f'**{yes}**: by', gain.difference, *gain.interval,

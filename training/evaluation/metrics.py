@@ -41,7 +41,8 @@ def edge_sharpness(x: np.ndarray) -> float:
 def noise(x: np.ndarray) -> float:
     """Return the mean standard deviation of pixel noise; fine detail counts, too.
 
-    The mask sees no straight edges that are level or upright. J. Immerkaer: Fast noise variance estimation. Computer Vision and Image Understanding, 1996.
+    The mask sees no straight edges that are level or upright.
+    J. Immerkaer: Fast noise variance estimation. Computer Vision and Image Understanding, 1996.
     """
     grey = x.astype(np.float64).mean(axis=3)                            # (n, h, w)
     second = np.array([1, -2, 1])                                       # applied down, then right
