@@ -30,6 +30,7 @@ class Dataset:
     labels: tuple[np.ndarray, np.ndarray] | None = None  # (n,) of both, where there are classes
     source: dict = field(default_factory=dict)
     images: str | None = None  # the checksum's beginning, of other images than the table's
+    unsplit: str | None = None  # the checksum as older runs recorded it, whatever was held out
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,7 +113,7 @@ def load(name: str, root: str | Path | Places | None = None, layout: str = 'resh
     known = {'data': name, 'description': entry.description}
     return replace(found, train=found.train.with_layout(layout),
                    test=found.test.with_layout(layout),
-                   source=known | found.source | {'sha256': split},
+                   source=known | found.source | {'sha256': split}, unsplit=sha256,
                    images=_others(entry, found, sha256) if image_size is None else
                    load(name, places, layout, shuffle_seed, skip_bad, held_out=held_out).images)
 

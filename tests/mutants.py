@@ -62,7 +62,7 @@ training/steps/nearness.py: cpu_layers
 training/steps/kernels.py: cpu_layers
   if {{_FAILURES => False}}:\n        first
 training/steps/convolution.py: cpu_layers
-  nd.Custom(x, weight, {{bias => 0 * bias}}, op_type=OP)
+  _plain(weight), {{bias => 0 * bias}}, op_type=OP)
   transpose(1, 0, 2, 3)[:, :, {{::-1, ::-1 => :, ::-1}}]
   np.sum(parts{{ => [:-1]}}, axis=0, out=d_weight)
   kernels.memory(array)[...] {{+= => = 2 *}} values
@@ -165,7 +165,7 @@ models/vaegan.py: nets
   STRIDE_A), nn.LeakyReLU({{slope => 1}}))  # 13
   _normalised(encoder, nn.Conv2D(factor * base, 5, 2, 2), nn.Activation({{'relu' => 'tanh'}}))
   net.add(nn.Conv2D(base, 5, 1, 2){{, nn.Activation('relu') => }})
-  ({{nn.BatchNorm(), activation => activation, nn.BatchNorm()}}) if norm == 'before'
+  ({{batch_norm, activation => activation, batch_norm}}) if norm == 'before'
   decoder.add({{nn.Activation('tanh'),  => }}Shaped(shape))
 models/vaegan.py: draws
   init.Uniform({{n_in ** -0.5 => 1 / n_in}})
@@ -180,7 +180,7 @@ models/conv.py: nets
   activation={{'sigmoid' => 'tanh'}}
 models/layers.py: nets vaegan
   F.exp(-F.sum({{F.abs(apart) => apart ** 2}}, axis=3))
-  {{x * F.BlockGrad(super().hybrid_forward(F, F.ones_like(x))) => super().hybrid_forward(F, x)}}
+  F.elemwise_mul({{x, F.BlockGrad( => F.BlockGrad(x), (}}super()
 models/vae.py: steps
   F.exp({{0.5 *  => }}logvar)
 training/evaluation/measures.py: metrics evaluate

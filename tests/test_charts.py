@@ -82,7 +82,8 @@ def test_a_single_epoch_is_seen_and_epochs_are_whole_numbers(figures, n):
     charts.draw_vaegan(Path(), vaegan_statistics(n, True), [], 'a')
     charts.draw_vae(Path(), vae_statistics(0, n), [], 'a')
     for axis in (axis for figure in figures for axis in figure.axes):
-        assert all(line.get_marker() in '.o' or len(line.get_xdata()) > 1 for line in axis.lines)
+        assert all(line.get_marker() in ('.', 'o') or len(line.get_xdata()) > 1
+                   for line in axis.lines)
         assert all(tick == round(tick) for tick in axis.get_xticks())
 
 

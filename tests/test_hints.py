@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 from mxnet import cpu
 
+from data import fetch
 from data.loading import load
-from training.commands import wiring
+from training.commands import repeating, wiring
 from training.experiments import naming
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import run_readme, verify
@@ -121,3 +122,55 @@ def test_a_job_goes_on_as_a_job(mnist_root, tmp_path, monkeypatch, n_workers, go
         tmp_path, 'python -m training launch --workers 2 run NAME', False, False, 10),
         workers=SimpleNamespace(count=n_workers))
     assert train._config(row, dataset, 'cpu', options)[run_folder.RESUME] == goes_on
+
+
+@pytest.mark.parametrize('before', ['--results-root=/a', '--data-root "/a --results-root b"'])
+def test_only_the_place_of_results_is_replaced(tmp_path, before):
+    words = shlex.split(naming.in_root(f'python -m training run {SOLO} {before}', tmp_path))
+    assert words[-2:] == ['--results-root', str(tmp_path)] and '--results-root=/a' not in words
+    assert ('/a --results-root b' in words) == ('data' in before)
+
+
+def test_command_edited_by_hand_stays_as_it_is(tmp_path):
+    command = f"python -m training run {SOLO} --data-root 'half"
+    assert naming.without_root(command) == command
+
+
+def test_places_of_a_job_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'faces').mkdir()
+    words = ['run', SOLO, '--data-root', 'faces', '--results-root=new', '--held-out', '0.3',
+             '--held-out', 'faces', '--from', 'five', '--seed', '1']
+    assert repeating.absolute(words) == [
+        'run', SOLO, '--data-root', f'{tmp_path}/faces', f'--results-root={tmp_path}/new',
+        '--held-out', '0.3', '--held-out', f'{tmp_path}/faces', '--from', 'five', '--seed', '1']
+
+
+def test_run_goes_on_with_other_pictures_on_the_way(run, cli, tmp_path, mnist_root, cut_off):
+    words = ('run', 'VAEGAN_on_MNIST/paper_5_3_400_1_200_50', '--epochs', 2, '--limit', 64,
+             '--set', 'n_hnodes=8', '--set', 'disc_hnodes=8', '--name', 'mine')
+    cut_off(run, *words, '--set', 'grid_every=15', '--keep-checkpoint')
+    status, out, err = run(*words, '--set', 'grid_from=1', '--keep-checkpoint')
+    assert status == 0 and 'going on after 2 of 2' in out, err
+    status, out, err = run(*words, '--more', 1)
+    assert status == 0 and 'going on after 2 of 3' in out, err
+    status, out, err = run(*words, '--more', 2, '--toml')
+    assert status == 0 and 'mine' not in out and '--name mine' in err
+
+
+def test_showing_a_longer_run_downloads_nothing(cli, monkeypatch, tmp_path):
+    monkeypatch.setattr(fetch, 'download', lambda *_: pytest.fail('downloads'))
+    status, _, err = cli(['run', SOLO, '--more', '1', '--dry-run', '--results-root',
+                          str(tmp_path)])
+    assert status == 2 and 'no checkpoint.safetensors' in err
+
+
+def test_run_begins_with_a_net_whose_weights_were_drawn_otherwise(run, tmp_path):
+    words = ('run', 'VAEGAN_on_MNIST/A_64_100', '--epochs', 1, '--limit', 100, '--set',
+             'vae_base_channels=2', '--set', 'disc_base_channels=2', '--set', 'n_hnodes=4',
+             '--set', 'disc_hnodes=4', '--set', 'n_classified=0')
+    assert run(*words, '--set', 'weights=normal', '--set', 'norm_momentum=0.99', '--name',
+               'base')[0] == 0
+    assert run(*words, '--from', 'base')[0] == 0
+    status, _, err = run(*words, '--from', 'base', '--set', 'norm_epsilon=0.1')
+    assert status == 2 and 'norm_epsilon 1e-05 there, 0.1 here' in err

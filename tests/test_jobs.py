@@ -132,7 +132,7 @@ def ssh(tmp_path, monkeypatch):
     program.write_text('#!/bin/sh\nfor last; do host=$command; command=$last; done\n'
                        f'echo $host >> {tmp_path}/hosts\n'
                        '[ $host = localhost ] || { echo "ssh: no $host" >&2; exit 255; }\n'
-                       'sh -c "$command"\n')
+                       'cd /; sh -c "$command"\n')
     program.chmod(0o755)
     monkeypatch.setenv('PATH', f'{program.parent}:{os.environ["PATH"]}')
     return program

@@ -42,6 +42,10 @@ def test_each_mark_of_a_line_is_a_fault_beside_right_code():
     assert one.mistake() is other.mistake() is None
 
 
+def test_faults_are_of_the_code_as_it_is():
+    assert [one.mistake() for one in mutants.MUTANTS if one.mistake()] == []
+
+
 @pytest.mark.slow
 def test_tests_notice_every_fault():
     assert len(mutants.MUTANTS) > 100

@@ -115,6 +115,19 @@ def test_originals_of_other_images_beside_it_are_not_a_runs(cli, tmp_path, data_
         assert largest_difference(folder, before) <= 1
 
 
+def test_strip_that_was_changed_is_not_drawn_with_anyones_originals(cli, tmp_path, data_root,
+                                                                    known_images):
+    """Of a user's own images, whose originals are not here any more."""
+    folder, where = train(cli, tmp_path, data_root, CONV)
+    (folder / run_folder.PARAMETERS).unlink()
+    beside, = tmp_path.glob('anime_test_images_*')
+    beside.rename(tmp_path / 'anime_test_images')
+    strip = folder / pictures.STRIP
+    pictures._save(255 - pictures.read(strip), strip)
+    status, _, err = cli(['strips', f'{folder.parent.name}/{folder.name}', *where])
+    assert status == 2 and 'anime' in err.splitlines()[-1]
+
+
 def test_changed_strip_is_noticed_without_parameters(cli, tmp_path, data_root):
     folder, where = train(cli, tmp_path, data_root, CONV)
     (folder / run_folder.PARAMETERS).unlink()

@@ -12,7 +12,6 @@ from data import DataError, fetch
 from data.loading import load
 from tests.processes import ROOT
 from tests.test_survival import bound_by_permissions
-from training.__main__ import OF_RUNS
 from training.runtime import process
 
 SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
@@ -88,7 +87,7 @@ def test_results_that_may_not_be_written_are_refused_before_the_work(tmp_path, m
         folder.chmod(stat.S_IRWXU)
     *data_lines, line = refused.stderr.splitlines()
     assert refused.returncode == 2 and line.startswith(f'error: {tmp_path}/results')
-    hint = '; --results-root names another folder' * (command[0] not in OF_RUNS)
+    hint = '; --results-root names another folder' * (command[0] != 'evaluate')
     assert line.endswith(f': Permission denied{hint}')
     assert len(data_lines) == 2 * (command[0] == 'run')
 

@@ -217,7 +217,7 @@ def test_decoder_alone_draws_and_says_why_it_does_not_encode(run, message):
     (lambda net: net.decode(np.zeros((4, 6))), ShapeError, r'expected \(n, 5\)'),
     (lambda net: net.decode(np.full((1, 5), np.nan)), ShapeError, 'all finite'),
     (lambda net: net.sample(0), ShapeError, 'n 1 or more'),
-    *((call, ShapeError, 'opened without its data, which has the held-out images') for call in (
+    *((call, ShapeError, 'opened without its data, and so without images') for call in (
         lambda net: net.validation_pictures(), lambda net: net.codes(3),
         lambda net: net.draw_again(), lambda net: net.kl_per_latent())),
 ])

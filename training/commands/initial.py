@@ -11,6 +11,8 @@ from training.experiments.row import ExperimentError, Row
 from training.storage import files, finding, run_folder, unfinished
 
 N_DIGITS = 8  # of a checksum, in the name of a run
+# Fields of nets that are no part of what they compute: how they began, how statistics move
+TAKEN_OVER = {'weights', 'norm_momentum'}
 
 
 def folder_of(results_root: Path, name: str | None) -> Path | None:
@@ -50,7 +52,7 @@ def _unlike(net: str, row: Row, other: Row) -> str | None:
     fields = [net]
     if known:
         idle = row.idle().keys() & other.idle().keys()
-        fields += [field for field in known.fields if field not in idle]
+        fields += [field for field in known.fields if field not in idle | TAKEN_OVER]
     for field in fields:
         theirs, ours = (known.defaults.get(field) if known and value is None else value
                         for value in (getattr(one, field, None) for one in (other, row)))
@@ -109,7 +111,10 @@ def _kept(row: Row, root: Path, own_name: str | None) -> Path:
     usual = [root / naming.run_name(row, name) for name in (own_name, None)]
     for folder in (*usual, *run_folder.finished_runs(root).values()):
         with contextlib.suppress(run_folder.FolderError, OSError):  # it is another run's
-            if (folder / run_folder.KEPT_CHECKPOINT).exists() and row == run_folder.row_of(
-                    run_folder.read_config(folder), folder):
+            if not (folder / run_folder.KEPT_CHECKPOINT).exists():
+                continue
+            there = run_folder.row_of(run_folder.read_config(folder), folder)
+            kept = {field: getattr(row, field) for field in row.of_pictures()}
+            if type(there) is type(row) and replace(there, **kept) == row:
                 return folder
     return usual[-1]

@@ -87,7 +87,7 @@ def parameters_file(folder: Path, whole: bool = False) -> Path:
 
 def check_data(config: dict, dataset, folder: Path) -> None:
     """Raise OtherDataError unless the data are those that a finished run was trained on."""
-    if dataset.source['sha256'] != config['data']['sha256']:
+    if config['data']['sha256'] not in (dataset.source['sha256'], dataset.unsplit):
         apart, found = config['data'].get('held_out'), dataset.source
         at = f' in {dataset.place}' if dataset.place else ''
         raise OtherDataError(

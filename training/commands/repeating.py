@@ -7,6 +7,10 @@ from data.fetch import Places
 from training.experiments.row import Row
 from training.reporting.published import RESULTS
 
+# Options that name one, and that name one or something else
+PLACES = '--data-root', '--results-root', '--config', '--log', '--tensorboard'
+MAY_BE_PLACES = '--held-out', '--from'
+
 
 def options_to_go_on(row: Row, options, places: Places, ctx: list) -> list[str]:
     """Return what a stopped run needs besides, to go on as it was begun, in words.
@@ -49,3 +53,18 @@ def options_of(row: Row, results_root: Path, begin_from: Path | None, places: Pl
         words += ['--from', (f'{begin_from.parent.name}/{begin_from.name}' if inside else
                              str(begin_from))]
     return words
+
+
+def absolute(words: list[str]) -> list[str]:
+    """Return a command's words with its places as absolute paths."""
+    found = []
+    for before, word in zip(['', *words], words, strict=False):
+        option, equals, value = before, '', word
+        if word.startswith('--'):
+            option, equals, value = word.partition('=')
+        is_place = option in PLACES or option in MAY_BE_PLACES and Path(value).exists()
+        if is_place and value and not value.startswith('--'):
+            value = os.path.abspath(os.path.expanduser(value))
+            word = f'{option}={value}' if equals else value
+        found.append(word)
+    return found

@@ -53,14 +53,21 @@ def validation_images(row: Row, config: dict, folder: Path):
     dataset = replace(opening.without_images(row), source=config['data'])
     if not row.encodes:
         return dataset
-    stored = None
-    if run_folder.is_recorded(folder, pictures.STRIP):
+    stored, beside = None, folder.parent.parent / naming.originals_name(row)
+    if _is_recorded(folder, pictures.STRIP):
         stored = pictures.originals_in(folder / pictures.STRIP, dataset.shape[1:])
     if stored is None:
-        stored = pictures.read_originals(
-            folder.parent.parent / naming.originals_name(row), dataset.originals,
-            config['data']['sha256'][:8], dataset.shape[1:])
+        stored = pictures.read_originals(beside, dataset.originals, config['data']['sha256'][:8],
+                                         dataset.shape[1:], are_known=not row.images)
     return None if stored is None else replace(dataset, test=dataset.test.others(stored))
+
+
+def _is_recorded(folder: Path, name: str) -> bool:
+    """Return whether a file of a result folder is there as SHA256SUMS has it."""
+    try:
+        return run_folder.read_checksums(folder).get(name) == files.sha256(folder / name)
+    except (run_folder.FolderError, OSError):
+        return False
 
 
 def chosen_runs(root: Path, name: str | None, match: str | None, ctx: str,

@@ -1,13 +1,14 @@
 """`run` and `launch`: commands that train."""
 import itertools
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from data import MissingDataError
+from data import MissingDataError, fetch
 from data.fetch import Places
-from training.commands import initial, run_file, runs
+from training.commands import initial, repeating, run_file, runs
 from training.commands.wiring import (
     check_data,
     check_nets,
@@ -32,12 +33,13 @@ def run_command(args) -> None:
                     args.results_root, args.begin_from, args.config)
     if args.dry_run or args.toml:
         if args.more:
-            continued = []
-            for row in chosen.values():
-                dataset = _data_of(row, False, args.places, args.skip_bad, args.data_name)
-                continued.append(initial.continued(on_data(row, dataset) if dataset else row,
-                                                   args.more, args.results_root, own_name))
-            chosen = {naming.run_name(row, own_name): row for _, own_name, row in continued}
+            chosen, rows = {}, chosen.values()
+            for row in rows:
+                if args.places or fetch.named(None):  # what is shown downloads nothing
+                    dataset = _data_of(row, False, args.places, args.skip_bad, args.data_name)
+                    row = on_data(row, dataset) if dataset else row
+                _, own_name, row = initial.continued(row, args.more, args.results_root, own_name)
+                chosen[naming.run_name(row, own_name)] = row
         if args.toml:
             _check_single('--toml', len(chosen))
             print(*(run_file.text(row, own_name) for row in chosen.values()), end='')
@@ -247,5 +249,7 @@ def launch_command(args) -> None:
     for field in ('workers', 'servers'):
         if getattr(args, field) < 1:
             raise launch.LaunchError(f'--{field} {getattr(args, field)}: expected at least 1')
-    launch.launch([*args.job, '--kvstore', 'dist_sync'], args.workers, args.servers,
-                  [host for host in args.hosts.split(',') if host], args.command_line)
+    words = repeating.absolute(args.job)  # on all hosts, and where it goes on
+    command_line = shlex.join(repeating.absolute(shlex.split(args.command_line)))
+    launch.launch([*words, '--kvstore', 'dist_sync'], args.workers, args.servers,
+                  [host for host in args.hosts.split(',') if host], command_line)

@@ -12,6 +12,7 @@ from mxnet import autograd, nd
 from tqdm import tqdm
 
 from training.evaluation import measures, metrics
+from training.evaluation.errors import NoEncoderError, ShapeError
 from training.evaluation.interpolation import path
 from training.experiments import naming
 from training.experiments.row import Row
@@ -23,14 +24,6 @@ N_PICTURES = 10               # the first held-out images are the validation ima
 AT_ONCE = 100                 # held-out pictures that are drawn
 ENCODED_AT_ONCE = N_PICTURES  # few, for what training took may still be there
 FOR_GRID, FOR_CLASSES, FOR_OWN = 1, 2, 3  # which fixed set of latents samples are of
-
-
-class NoEncoderError(ValueError):
-    """A net that only draws is to encode; the message is for the user."""
-
-
-class ShapeError(ValueError):
-    """Pictures or latents that a net does not take; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +140,9 @@ class TrainedNet:
                 seed: int | None = 0) -> dict[str, float | int | list[float]]:
         """Return by name what the net is worth on pictures (n, h, w, c) uint8.
 
-        The measures of `evaluate` that need no classifier, such as psnr (in dB), sharpness
-        (originals = 1) and kl (in nats): of the pictures drawn again, as `reconstruct` does by
-        the seed, and of as many samples from the prior. Of a net without an encoder only those
-        of samples. Those that are no finite number are missing. ShapeError for other arrays.
+        The measures of `evaluate` that need no classifier, such as psnr (in dB) and kl (in nats):
+        of the pictures drawn again, as `reconstruct` does by the seed, and of as many samples (of
+        a net that only draws: of these). What is no finite number is missing. Errors: ShapeError.
         """
         pictures = self._checked(pictures)
         samples = self.sample(len(pictures), seed or 0)
@@ -170,13 +162,13 @@ class TrainedNet:
             pixels = self.draw(self.vae.latent(nd, mean, logvar, eps))
         else:
             pixels = self.draw_again()
-        has_originals = self.row.encodes and len(self.images)
-        return pixels, self.images.first(len(pixels)) if has_originals else None
+        originals = self.images.first(len(pixels) * self.row.encodes)
+        return pixels, originals if len(originals) else None
 
     def draw_again(self, n: int = N_PICTURES) -> np.ndarray:
         """Return the first n held-out images drawn again, by a sampled latent, (n, h, w, c) uint8.
 
-        Of a plain GAN as many samples.
+        Of a plain GAN as many samples. ShapeError without data.
         """
         if self.row.encodes:
             self._check_images()
@@ -239,8 +231,7 @@ class TrainedNet:
 
     def _check_images(self) -> None:
         if not len(self.images):
-            raise ShapeError(f'{self.folder}: opened without its data, which has the held-out '
-                             'images')
+            raise ShapeError(f'{self.folder}: opened without its data, and so without images')
 
     def _encoded(self, x: np.ndarray) -> list[np.ndarray]:
         """Return mean and log variance (b, z) of images x (b, c, h, w)."""

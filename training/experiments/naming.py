@@ -183,10 +183,21 @@ def in_root(command: str, results_root: Path) -> str:
 
     The place may be another one than the command names: results were moved, or copied.
     """
-    command = re.sub(r" --results-root ('[^']*'(\"'\"'[^']*')*|\S+)", '', command)
+    command = without_root(command)
     if results_root.resolve() == RESULTS / 'images':
         return command
     return f'{command} --results-root {shlex.quote(os.path.abspath(results_root))}'
+
+
+def without_root(command: str) -> str:
+    """Return a command without --results-root; as it is if it cannot be parsed."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # edited by hand
+        return command
+    kept = [word for before, word in zip(['', *words], words, strict=False)
+            if '--results-root' not in (before, word) and not word.startswith('--results-root=')]
+    return command if kept == words else shlex.join(kept)
 
 
 def caption(row: Row) -> str:

@@ -45,13 +45,14 @@ def strip(pixels: np.ndarray, originals: np.ndarray | None) -> np.ndarray:
     return grid([pixels] if originals is None else [originals, pixels])
 
 
-def write_originals(folder: Path, pixels: np.ndarray, file_name: str, data: str) -> None:
+def write_originals(folder: Path, pixels: np.ndarray, file_name: str, data: str,
+                    are_known: bool = True) -> None:
     """Write the validation images themselves into a folder beside the results.
 
     file_name: of each of them, with {} for its number; strip.png has all in a row. If that
-    folder has others, they go into one with the data's name.
+    folder has others, or they are not of the shown results, they go into one with the data's name.
     """
-    if (folder / STRIP).exists() and not _is(folder / STRIP, grid([pixels])):
+    if not are_known or (folder / STRIP).exists() and not _is(folder / STRIP, grid([pixels])):
         folder = folder.with_name(f'{folder.name}_{data}')
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(pixels):
@@ -80,13 +81,14 @@ def originals_in(path: Path, size: tuple[int, int]) -> np.ndarray | None:
                      for left in range(0, shown.shape[1], side + GAP)])
 
 
-def read_originals(folder: Path, file_name: str, data: str,
-                   size: tuple[int, int]) -> np.ndarray | None:
+def read_originals(folder: Path, file_name: str, data: str, size: tuple[int, int],
+                   are_known: bool = True) -> np.ndarray | None:
     """Return the validation images (10, h, w, c) uint8 that `write_originals` wrote, if it did.
 
-    size: height and width in pixels.
+    size: height and width in pixels. are_known: they are of the shown results; else those in a
+    folder without the data's name may be anyone's.
     """
-    for place in (folder.with_name(f'{folder.name}_{data}'), folder):
+    for place in (folder.with_name(f'{folder.name}_{data}'), folder)[:1 + are_known]:
         if (place / STRIP).exists():
             shown = [read(place / file_name.format(i)) for i in range(10)]
             step = shown[0].shape[0] // size[0]

@@ -173,7 +173,8 @@ def _finish(run: TrainedNet, networks: Networks, ctx: list, options: Options) ->
     pictures.write_pictures(run.folder, pixels, originals)
     if originals is not None:
         pictures.write_originals(options.results_root / naming.originals_name(run.row), originals,
-                                 run.dataset.originals, run.dataset.source['sha256'][:8])
+                                 run.dataset.originals, run.dataset.source['sha256'][:8],
+                                 are_known=not run.row.images)
     pictures.write_animations(run.folder)
     run_readme.draw_curves(run.folder, run.row, options.published)
     run_readme.write_readme(run.folder, options.published)

@@ -127,8 +127,8 @@ def _check_names(arrays: _Arrays, updates: dict, networks: Networks) -> None:
 
 def _n_devices(names: Iterable[str]) -> int:
     """Return of how many devices running statistics are; those of the first have no number."""
-    return 1 + max((int(name.rpartition('@')[2]) for name in names if re.search(r'@\d+$', name)),
-                   default=0)
+    numbers = (re.search(r'@(\d{1,4})$', name) for name in names)
+    return 1 + max((int(number[1]) for number in numbers if number), default=0)
 
 
 def _parse(text: str) -> dict:

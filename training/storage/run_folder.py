@@ -81,7 +81,8 @@ def mark_replaced(folder: Path, command: str) -> None:
 def is_replaced(folder: Path, command: str) -> bool:
     """Return whether this command has replaced a run already, before it was stopped."""
     try:
-        return (folder / JOB).read_text(encoding='utf-8') == files.printable(command)
+        before = (folder / JOB).read_text(encoding='utf-8')
+        return naming.without_root(before) == naming.without_root(files.printable(command))
     except (OSError, ValueError):
         return False
 
@@ -148,14 +149,6 @@ def update_checksums(folder: Path, *written: str) -> None:
             name: files.sha256(folder / name) for name in written})
 
 
-def is_recorded(folder: Path, name: str) -> bool:
-    """Return whether a file of a result folder is there as SHA256SUMS has it."""
-    try:
-        return read_checksums(folder).get(name) == files.sha256(folder / name)
-    except (FolderError, OSError):
-        return False
-
-
 def read_checksums(folder: Path) -> dict[str, str]:
     """Return SHA256SUMS: file name to checksum. FolderError if it is no such list."""
     path = folder / SUMS
@@ -195,11 +188,6 @@ def is_finished(folder: Path) -> bool:
     return os.path.isfile(folder / SUMS) or (
         os.path.isfile(folder / 'training_statistics.csv')
         and not any(folder.glob('checkpoint-*-*.safetensors')))
-
-
-def final_of(folder: Path) -> Path:
-    """Return the folder that an unfinished run will have."""
-    return folder.with_name(folder.name.removesuffix(UNFINISHED))
 
 
 def check_finished(folder: Path) -> None:

@@ -26,10 +26,14 @@ def merged_config(folder: Path, config: dict) -> dict:
     except OSError as error:
         raise FolderError(f'{folder / CONFIG}: {error.strerror}; --fresh starts over') from None
     # As it would be recorded today: rows may have other fields since it was begun
-    begun['row'] = run_folder.row_of(begun, folder).recorded()
+    row = run_folder.row_of(begun, folder)
+    begun['row'] = row.recorded()
     for key in ('run', 'row', 'data', 'n_train'):
         before, now = ({part: of[key][part] for part in ('data', 'sha256')} if key == 'data'
                        else of[key] for of in (begun, config))
+        if key == 'row':  # which pictures are kept on the way may have changed
+            before, now = ({field: value for field, value in of.items()
+                            if field not in row.of_pictures()} for of in (before, now))
         if before != now:
             raise FolderError(f'{folder / CONFIG}: begun with another {key} '
                               f'({_difference(before, now)}); --fresh starts over')
@@ -85,15 +89,19 @@ def all_in(root: Path) -> list[dict]:
             row = run_folder.row_of(config, path.parent)
         except (FolderError, OSError):
             continue
-        # Else the finished run that it is to replace would be in the way
-        force = ' --force' * run_folder.is_finished(run_folder.final_of(path.parent))
+        final = path.parent.with_name(path.parent.name.removesuffix(UNFINISHED))
         for last in checkpoints_in(path.parent)[-1:]:
             found.append({'name': config['run'], 'experiment': config['name'],
                           'epochs_done': int(last.name.split('-')[1]), 'epochs': row.epochs,
-                          'command': str(config.get(run_folder.RESUME,
-                                                    config['command'])) + force,
+                          'command': _command(config, run_folder.is_finished(final)),
                           'folder': path.parent})
     return found
+
+
+def _command(config: dict, replaces: bool) -> str:
+    """Return what lets a run go on; replaces: a finished run that is in the way."""
+    command = str(config.get(run_folder.RESUME, config['command']))
+    return command + ' --force' * (replaces and ' --force' not in command)
 
 
 def left_behind(final: Path, row: Row) -> list[str]:
