@@ -19,8 +19,8 @@ DCGAN_SIGMA = 0.02  # of initial weights: Radford et al. (2016), arXiv:1511.0643
 
 
 def _normalised(net: nn.HybridSequential, layer: HybridBlock, activation: HybridBlock,
-                norm: str = 'before', momentum: float = 0.9, epsilon: float = 1e-5) -> None:
-    batch_norm = nn.BatchNorm(momentum=momentum, epsilon=epsilon)
+                norm: str = 'before', **options: float) -> None:
+    batch_norm = nn.BatchNorm(**options)
     net.add(layer)
     net.add(*((batch_norm, activation) if norm == 'before' else (activation, batch_norm)))
 

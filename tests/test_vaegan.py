@@ -337,6 +337,7 @@ def test_discriminator_that_is_not_trained_stays_as_it_was_drawn(name):
 @pytest.mark.parametrize('name', ['A faces', 'paper'])
 def test_running_statistics_move_once_a_forward_pass(name, moved_in, momentum):
     row, shape = NETS_ROWS[name]
+    row = replace(row, norm_momentum=momentum)  # the paper's nets have it by the fixture
     nets, start = networks_of(row, shape), 1e8  # beside which a batch's own statistics are nothing
     for statistics in nets.statistics.values():
         for p, of_layer in statistics:
