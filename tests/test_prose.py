@@ -851,6 +851,7 @@ def test_the_papers_nets():
     samples = {run: measures(run).frechet_samples for run in runs
                if 'frechet_samples' in measures(run)}
     assert min(samples, key=samples.get) == larger.run
+    readme('of all runs here (', larger.frechet_samples, 'one seed')
     learned('A third run had all faces for', of.combo_epochs, updates(larger.run),
             larger.minutes / 60, of.n_latent)
     learned('four of them behind coloured dots. Their Frechet distance is', larger.frechet_samples,
