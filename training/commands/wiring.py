@@ -188,6 +188,9 @@ def train_row(row: Row, dataset, ctx: list, options, begin_from: Path | None = N
     vae, disc, feature_disc = build_nets(row, dataset.shape)
     classifier = None
     if row.n_classified:
+        if not dataset.labels:
+            row.refuse('n_classified', f'0, for the images in {dataset.place} have no labels '
+                       'of ten classes')
         classifier = load_classifier(row, dataset, ctx[0], places, skip_bad)
     options = replace(
         options, initial=initial.files_of(row, begin_from), published=published_rows().get(
