@@ -123,6 +123,9 @@ def test_seeds_and_classes_are_whole(figures):
     charts.draw_classes(Path(), counts)
     for figure in figures:
         assert_whole(figure)
+    shown = [axis for axis in figures[0].axes if axis.lines]
+    assert all(axis.get_ylim()[0] >= 0 for axis in shown)  # intervals may reach below
+    assert {'Frechet of samples', 'PSNR, dB'} <= {axis.get_title() for axis in shown}
     assert list(figures[1].axes[0].lines[9].get_ydata()) == pytest.approx(3 * [100 / 550])
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from training.evaluation.measures import in_tables
 from training.reporting.charts import NETS, save
 from training.reporting.pictures import after, grid, n_epochs_of, read
 
@@ -103,7 +104,7 @@ def draw_seeds(path: Path, comparisons: dict[str, dict[str, dict[str, np.ndarray
     comparisons: by title, measure and nets, one value a seed (n,). interval: (n,) -> mean, half
     a width.
     """
-    n_columns = max(map(len, comparisons.values()))
+    headers, n_columns = in_tables(), max(map(len, comparisons.values()))
     figure = Figure((2.6 * n_columns, 3.2 * len(comparisons)), layout='constrained')
     figure.suptitle('a dot a seed; bars: mean and 95 % confidence interval; sharpness: '
                     'originals = 1', fontsize=9)
@@ -119,7 +120,8 @@ def draw_seeds(path: Path, comparisons: dict[str, dict[str, dict[str, np.ndarray
                 axis.plot(i + np.linspace(-0.15, 0.15, len(sample)), sample, 'o', color=f'C{i}',
                           markersize=4, alpha=0.6)
                 axis.errorbar(i + 0.3, mean, width, fmt='_', color='black', capsize=4)
-            axis.set(title=measure.replace('_', ' '), xlim=(-0.5, len(samples) - 0.3))
+            axis.set(title=headers[measure].header, xlim=(-0.5, len(samples) - 0.3),
+                     ylim=(max(0, axis.get_ylim()[0]), None))  # no measure is below 0
             axis.set_xticks(range(len(samples)), [nets.replace(' + ', '\n+ ') for nets in samples],
                             fontsize=7)
             axis.tick_params(axis='y', labelsize=8)
