@@ -25,8 +25,8 @@ NETS = {  # title: the rows that are compared, the first of them without a discr
     DIGITS: ['DenseVAE_on_MNIST/5_3_400_bce_50', 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'],
     FACES: NETS_OF_FACES, SOUND: NETS_OF_FACES}
 SEEDS = {DIGITS: range(5), FACES: range(3), SOUND: range(3)}
-# What is tested was chosen before the runs for digits, for faces before their p was seen, and is
-# corrected for within each comparison
+# What is tested is corrected for within each comparison. For digits it was chosen before the runs;
+# the list for faces is younger than the first of theirs
 OF_FACES = ('sharpness', 'noise', 'psnr', 'ssim', 'frechet_reconstructions', 'frechet_samples')
 UNTESTED = ('noise',)  # chosen after them: shown with its interval, and no part of the figure
 SHOWN = {DIGITS: of_measures('sharpness', 'mean_squared_error', 'ssim', 'accuracy',

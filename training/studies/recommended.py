@@ -77,6 +77,6 @@ STUDY = Study(
     'recommended', 'the recommended nets for faces, and the grid that chose them',
     'recommended.csv', ('run', 'disc_weight', 'combo_epochs', *SHOWN, 'minutes'),
     'recommended.png', comparisons, write, draw,
-    f'The grid is of seed {GRID_SEED}, which no comparison over seeds has. Chosen is the least '
-    f'Frechet distance of samples among those that lose at most {MOST_LOST:g} dB of PSNR against '
-    f'the VAE alone after {EPOCHS} epochs. The recommended nets are of seed 0.')
+    f'The grid is of seed {GRID_SEED}, which no comparison of faces over seeds has. Chosen is '
+    f'the least Frechet distance of samples among those that lose at most {MOST_LOST:g} dB of '
+    f'PSNR against the VAE alone after {EPOCHS} epochs. The recommended nets are of seed 0.')

@@ -38,7 +38,7 @@ class Setting:
     betas: tuple[float, ...]  # of the control: features that never learn differ by little
     chosen: tuple[str, float]
     chosen_beta: float
-    measured: dict[str, tuple[str, int]]  # chosen before their p was seen, and corrected for
+    measured: dict[str, tuple[str, int]]  # what is tested, and corrected for
 
     @property
     def seeds(self) -> range:
