@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import DataError, archives, decoding, fetch, table
+from data import DataError, archives, collect, decoding, fetch, table
 from data.images import Images, Joined
 from data.loading import Dataset, checksum
 
@@ -102,9 +102,12 @@ def find(entry: table.Entry, root: Path | None) -> Path:
     also = ', or a folder or zip of images' if named else ''
     drawn = (', or let `run` train on drawn faces with --set data=sketch_faces'
              if entry.shape == table.SETS['sketch_faces'].shape else '')
+    shown = ''.join(f'get those of the shown results by `python -m training collect {name}`, '
+                    for name in collect.SOURCES if table.SETS[name].names == own)
     raise fetch.missing_data_error(
         root, f'{what} ({" or ".join(own)}{also})',
-        f'put a folder or zip of images there, or name it with --data-root or VAEGAN_DATA{drawn}')
+        f'{shown}put a folder or zip of images there, or name it with --data-root or '
+        f'VAEGAN_DATA{drawn}')
 
 
 def _at(place: Path) -> Path | None:

@@ -115,6 +115,18 @@ def add_skip_bad_pictures(sub: argparse.ArgumentParser) -> None:
                      help='leave out pictures that cannot be read, and say how many')
 
 
+def add_faces(sub: argparse.ArgumentParser, images: Path) -> None:
+    """Add which set of faces is collected, from where, and where it goes."""
+    from data.collect import SOURCES
+    sub.add_argument('faces', choices=tuple(SOURCES), help='the set')
+    sub.add_argument('--data-root', metavar='DIR', type=folder,
+                     help='where its zip goes (default: $VAEGAN_DATA, or if that is not set the '
+                          'cache)')
+    sub.add_argument('--from', metavar='CLONE', type=existing, dest='clone',
+                     help='a clone of the repository that holds the images (default: it is '
+                          'cloned for the time being)')
+
+
 def add_ctx(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('--ctx', metavar='auto|cpu|gpu|gpu:N', default='auto',
                      help='the device; several, separated by commas, share every batch')

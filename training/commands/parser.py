@@ -258,6 +258,9 @@ COMMANDS = {  # name: the module of its function, its options, what it does, an 
              'time solo and combo epochs, and the published mixes of them', 'time --steps 5'),
     'damage': ('damage', options.add_places, 'damage faces on purpose, and see '
                'whether their Frechet distance notices', 'damage'),
+    'collect': ('collect', options.add_faces,
+                'get the faces of the shown results from the repositories that hold them',
+                'collect anime'),
     'demo': ('demo', _demo,
              'train a VAE alone, then a VAE against a discriminator, and compare them', 'demo'),
 }
