@@ -12,12 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import table
+from data import mnist, table
+from training import __main__ as main
 from training.commands.wiring import set_up_process
+from training.storage import run_folder
 
 set_up_process()  # before any test imports MXNet
 
-from training.evaluation import classifier  # noqa: E402  imports MXNet
+from mxnet import autograd, nd  # noqa: E402
+from mxnet.gluon import HybridBlock, nn  # noqa: E402
+
+from training.evaluation import classifier  # noqa: E402
 
 REAL_DATA = os.environ.get('VAEGAN_DATA')
 UPDATES, EPOCHS = classifier.UPDATES, classifier.EPOCHS
@@ -75,7 +80,6 @@ def real_data_root() -> Path | None:
 @pytest.fixture(autouse=True)
 def nothing_but_the_tests(monkeypatch, tmp_path_factory) -> None:
     """No data of the user's, an empty cache, no mirrors; classifiers that learn little."""
-    from data import mnist
     monkeypatch.setattr(classifier, 'UPDATES', 1)
     monkeypatch.setattr(classifier, 'EPOCHS', 1)
     monkeypatch.delenv('VAEGAN_DATA', raising=False)
@@ -93,8 +97,6 @@ def whole_classifiers(monkeypatch) -> None:
 @pytest.fixture
 def cli(capsys):
     """Runs the command line in this process: arguments -> (exit status, stdout, stderr)."""
-    from training import __main__ as main
-
     def call(argv: list[str]) -> tuple[int, str, str]:
         capsys.readouterr()
         status = main.main(argv)
@@ -114,8 +116,6 @@ def on_digits(cli, mnist_root, tmp_path):
 @pytest.fixture
 def cut_off(monkeypatch):
     """Calls what runs a command, and cuts its run off as it is about to be finished."""
-    from training.storage import run_folder
-
     def call(run, *words) -> None:
         with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
             patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
@@ -125,7 +125,6 @@ def cut_off(monkeypatch):
 
 def _forward_moving(self, F, x, gamma, beta, running_mean, running_var):
     """BatchNorm that moves its running statistics in the forward pass, as cuDNN's does."""
-    from mxnet import autograd, nd
     if F is not nd:  # to infer shapes
         return F.BatchNorm(x, gamma, beta, running_mean, running_var, **self._kwargs)
     kept = [running_mean.copy(), running_var.copy()]  # that the backward pass may move
@@ -166,8 +165,6 @@ def moves_forward(monkeypatch):
 
     Nets run operator by operator then, for what is compiled cannot do that.
     """
-    from mxnet.gluon import HybridBlock, nn
-
     def install():
         monkeypatch.setattr(nn.BatchNorm, 'hybrid_forward', _forward_moving)
         monkeypatch.setattr(HybridBlock, 'hybridize', lambda *args, **options: None)
@@ -177,7 +174,6 @@ def moves_forward(monkeypatch):
 @pytest.fixture(params=[0.9, 0.7])
 def momentum(request, monkeypatch) -> float:
     """BatchNorm's, in nets that are made from then on."""
-    from mxnet.gluon import nn
     monkeypatch.setattr(nn.BatchNorm, '__init__', partialmethod(
         nn.BatchNorm.__init__, momentum=request.param))
     return request.param

@@ -1,7 +1,8 @@
 """A job's workers as threads of this process, of which one runs at a time."""
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from threading import Condition, Thread
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition
 
 from mxnet import nd
 
@@ -45,25 +46,22 @@ class Store:
 
 def run_job(monkeypatch, work: Callable, ranks: Sequence[int]) -> list:
     """Return what work(workers) returned for each worker, by rank; they start in that order."""
-    meeting, brought, results, failed = Condition(), defaultdict(dict), {}, []
+    meeting, brought, failed = Condition(), defaultdict(dict), []
     stores = (Store(rank, len(ranks), meeting, brought, failed) for rank in ranks)
     with monkeypatch.context() as patched:
         patched.setenv(launch.ROLE, 'worker')
         patched.setattr(parallel.kv, 'create', lambda _: next(stores))
         job = [parallel.Workers(parallel.DIST_SYNC) for _ in ranks]
 
-    def run(workers) -> None:
+    def run(workers):
         with meeting:
             try:
-                results[workers.rank] = work(workers)
+                return work(workers)
             except Exception as error:
                 failed.append(error)
                 meeting.notify_all()
-    threads = [Thread(target=run, args=(workers,), daemon=True) for workers in job]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(job)) as pool:
+        results = dict(zip(ranks, pool.map(run, job), strict=True))
     if failed:
         raise failed[0]
     return [results[rank] for rank in sorted(ranks)]

@@ -71,6 +71,11 @@ class Run:
     def unfinished(self) -> Path:
         return next(self.root.glob('*/*.unfinished'))
 
+    def whole(self) -> dict:
+        """Its result, after it has finished."""
+        self.finish()
+        return self.result()
+
     def result(self) -> dict:
         """All that has to be the same."""
         folder = self.folder()
@@ -88,6 +93,13 @@ class Job(Run):
         super().__init__(arguments, root, data_root)
         self.command[3:3] = ['launch', '--workers', str(n_workers), *options]
         del self.command[-2:]  # a job has its checkpoints at the end of epochs
+
+    def begun(self, epoch: int) -> subprocess.Popen:
+        """Its launcher, after the end of that epoch."""
+        process = self.start()
+        if not any(line.startswith(f'epoch {epoch} ') for line in process.stdout):
+            raise AssertionError(f'ended before the end of epoch {epoch}')
+        return process
 
     def processes(self, role: str = '') -> list[int]:
         """Those of one role that there are, or of all."""

@@ -1,29 +1,21 @@
 """What training/README.md says of adding things, done in a copy of the project."""
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import write_mnist
+from tests.processes import ROOT, python
 from training.reporting.statistics import read_statistics
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'training' / 'README.md').read_text().split('## Adding things')[1]
 EXAMPLE = re.compile(r'<!-- example(?:: (\S+?)(?:, (below|above|in place of) (.*?))?)? -->\n'
                      r'```\w*\n(.*?)```', re.DOTALL)
 COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 MOST_PLACES = {'row': 1, 'field of the row': 4, 'discriminator': 3,
                'kind of combo step': 3, 'measure': 2}
-
-
-def examples(text: str) -> list[tuple[str, str, str, str]]:
-    """Return (file, how, anchor, code) of each."""
-    return EXAMPLE.findall(text)
 
 
 def add(root: Path, file: str, how: str, anchor: str, code: str) -> None:
@@ -42,7 +34,7 @@ def add(root: Path, file: str, how: str, anchor: str, code: str) -> None:
 @pytest.mark.parametrize('title, most', MOST_PLACES.items())
 def test_few_places_are_touched(title, most):
     section = README.split(f'**A {title}.**')[1].split('\n**')[0].split('\nThen, for')[0]
-    assert 0 < len(examples(section)) <= most
+    assert 0 < len(EXAMPLE.findall(section)) <= most
 
 
 @pytest.mark.slow
@@ -50,14 +42,13 @@ def test_all_are_added_as_the_readme_says(tmp_path):
     """Every test of the fast tier passes then, and what was added is used by all commands."""
     root = shutil.copytree(ROOT, tmp_path / 'project', ignore=shutil.ignore_patterns(
         '.git', '.venv', '__pycache__', 'demo', '*.unfinished'))
-    *code, (_, _, _, commands) = examples(README)
+    *code, (_, _, _, commands) = EXAMPLE.findall(README)  # file, how, anchor, code
     for example in code:
         add(root, *example)
     write_mnist(tmp_path, n_train=700)
 
     def call(*words: str, **environment: str) -> str:
-        done = subprocess.run([sys.executable, '-m', *words], cwd=root, text=True,
-                              capture_output=True, env=os.environ | environment)
+        done = python('-m', *words, cwd=root, **environment)
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
         return done.stdout
 

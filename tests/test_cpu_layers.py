@@ -3,13 +3,16 @@ import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from mxnet import autograd, gluon, nd, random
 
 import models
-from tests.test_vaegan import NETS_ROWS, batch, networks_of, stepped, values_in
+from tests.test_models import networks_of
+from tests.test_steps import batch
+from tests.test_vaegan import NETS_ROWS, stepped, values_in
 from training.steps import convolution, losses, nearness
 
 PLAIN_NEARNESS = models.layers.MinibatchDiscrimination.nearness
@@ -54,37 +57,30 @@ def passes(layer: gluon.nn.Conv2D, x: nd.NDArray, head: nd.NDArray) -> list[np.n
     (16, 3, 64, 64), (3, 16, 64, 64), (1, 3, 8, 8), (3, 2, 7, 12), (4, 4, 5, 6), (5, 1, 1, 2)],
     ids=str)
 def test_convolution_of_few_channels(shape):
+    """And what is added to gradients, where that is asked."""
     channels_in, channels, *sides = shape
-    x, head = nd.random.normal(shape=(3, channels_in, *sides)), nd.random.normal(
-        shape=(3, channels, *sides))
+    x, head = (nd.random.normal(shape=(3, c, *sides)) for c in (channels_in, channels))
     layer = layer_of(channels_in, channels)
     theirs = passes(layer, x, head)
     convolution.use_kernels(layer)
     assert 'hybrid_forward' in vars(layer)
-    for their, our in zip(theirs, passes(layer, x, head), strict=True):
+    ours = passes(layer, x, head)
+    for their, our in zip(theirs, ours, strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-5 * np.abs(their).max())
-
-
-def test_convolution_adds_to_gradients_where_that_is_asked():
-    layer, x = layer_of(2, 3), nd.random.normal(shape=(2, 2, 6, 6))
-    convolution.use_kernels(layer)
-    once = passes(layer, x, nd.ones((2, 3, 6, 6)))[-2:]
     for parameter in (layer.weight, layer.bias):
         parameter.grad_req = 'add'
     for times in (1, 2):
-        for ours, of_one in zip(passes(layer, x, nd.ones((2, 3, 6, 6)))[-2:], once, strict=True):
-            np.testing.assert_allclose(ours, times * of_one, rtol=1e-5, atol=1e-5)
+        for added, once in zip(passes(layer, x, head)[-2:], ours[-2:], strict=True):
+            np.testing.assert_allclose(added, times * once, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('net', ['decoder', 'disc'])
 def test_convolution_reads_no_memory_that_mxnet_has_freed(net):
     """Next to layers in oneDNN's own layouts, which MXNet converts for a while."""
     shape = 3, 64, 64
-    if net == 'disc':
-        net, inputs = models.vaegan.disc_paper(shape, n_hnodes=8, base_channels=8), (32, *shape)
-    else:
-        vae = models.vaegan.vae_paper(shape, n_latent=8, n_hnodes=8, base_channels=16)
-        net, inputs = vae.decoder, (32, 8)
+    vae = models.vaegan.vae_paper(shape, n_latent=8, n_hnodes=8, base_channels=16)
+    net, inputs = (vae.decoder, (32, 8)) if net == 'decoder' else (
+        models.vaegan.disc_paper(shape, n_hnodes=8, base_channels=8), (32, *shape))
     random.seed(1)
     net.initialize()
     x = losses.leaf_of(nd.random.normal(shape=inputs))
@@ -151,11 +147,17 @@ def test_failure_of_a_kernel_ends_the_step_before_weights_change(monkeypatch, ca
     stepped(row, nets, batch(shape))  # and no more than that step
 
 
-def test_kernels_wait_for_no_engine():
-    """Where several threads run MXNet's operators, waiting for them within one never ends."""
+def test_steps_and_kernels_wait_for_no_engine():
+    """Where several threads run MXNet's operators.
+
+    Waiting for them within one never ends; and they run on while Python reads what they have not
+    yet moved.
+    """
     done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-p', 'no:xdist', '-p', 'no:cacheprovider',
-         __file__, '-k', 'few_channels or minibatch or use_the_kernels or freed'],
-        capture_output=True, text=True, timeout=120,
+         __file__, Path(__file__).with_name('test_steps.py'), '-k',
+         'few_channels or minibatch or use_the_kernels or '
+         'freed or (its_equations and published and kernels)'],
+        capture_output=True, text=True, timeout=180,
         env=os.environ | {'MXNET_ENGINE_TYPE': 'ThreadedEnginePerDevice'})
-    assert done.returncode == 0 and '11 passed' in done.stdout, done.stdout
+    assert done.returncode == 0 and '13 passed' in done.stdout, done.stdout

@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from data import DataError, MissingDataError, fetch, mnist, sketch, table
+from data import DataError, mnist, sketch, table
 from data.images import Images
 from data.loading import Dataset, load
 from tests.conftest import REAL_DATA
 from tests.small_pictures import encoded, noise, write_folder
 from training.experiments import registry
-from training.experiments.registry import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'data' / 'README.md').read_text()
@@ -28,60 +27,28 @@ SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 SMALL = ['--epochs', '1', '--limit', '64', '--set', 'n_hnodes=8', '--ctx', 'cpu']
 
 
-@pytest.fixture
-def root(mnist_root, tmp_path):
-    """A folder of small MNIST files below one that VAEGAN_DATA may name."""
-    return shutil.copytree(mnist_root, tmp_path / 'data' / 'mnist')
-
-
 # Where they are looked for
 
 
-@pytest.mark.parametrize('name', ['MNIST', 'anime'])
-@pytest.mark.parametrize('make, message', [
-    (lambda path: None, 'no such file or folder'), (lambda path: path.mkdir(), 'holds no'),
-    (lambda path: path.write_text('mine'), 'holds no')], ids=['typo', 'empty', 'file'])
-def test_named_root_without_the_set_is_an_error_that_names_it(root, tmp_path, monkeypatch,
-                                                              name, make, message):
-    monkeypatch.setenv('VAEGAN_DATA', str(root))
-    monkeypatch.setattr(fetch, 'download', lambda *_: pytest.fail('downloads'))
-    make(tmp_path / 'my_facse')
-    with pytest.raises(DataError, match=f'my_facse: {message}') as error:
-        load(name, tmp_path / 'my_facse')
-    assert '\n' not in str(error.value) and not isinstance(error.value, MissingDataError)
-
-
-@pytest.mark.parametrize('command', [
-    ['run', SOLO, '--epochs', '1'], ['demo'], ['verify'], ['strips', '--match', '*'],
-    ['run', SOLO, '--epochs', '1', '--set', 'data=sketch_digits']])
-def test_typo_in_data_root_is_refused_by_every_command(cli, root, tmp_path, monkeypatch, capsys,
-                                                       command):
-    monkeypatch.setenv('VAEGAN_DATA', str(root))
-    with pytest.raises(SystemExit) as stop:
-        cli([*command, '--data-root', str(tmp_path / 'my_facse'), '--results-root',
-             str(tmp_path / 'results')])
-    line, = capsys.readouterr().err.splitlines()
-    assert stop.value.code == 2 and 'error: ' in line and 'my_facse' in line
-    assert not (tmp_path / 'results').exists()
-
-
 @pytest.mark.parametrize('command', [['run', SOLO, '--epochs', '1'], ['demo']])
-def test_folder_without_the_set_is_never_other_data(cli, root, tmp_path, monkeypatch, command):
-    monkeypatch.setenv('VAEGAN_DATA', str(root))
-    (empty := tmp_path / 'empty').mkdir()
+@pytest.mark.parametrize('make', [Path.mkdir, Path.touch], ids=['folder', 'file'])
+def test_place_without_the_set_is_never_other_data(cli, mnist_root, tmp_path, monkeypatch, make,
+                                                   command):
+    monkeypatch.setenv('VAEGAN_DATA', str(mnist_root))
+    make(empty := tmp_path / 'empty')
     status, _, err = cli([*command, '--data-root', str(empty), '--results-root',
                           str(tmp_path / 'results')])
     assert status == 2 and err == f'error: {empty}: holds no MNIST (the four idx files)\n'
     assert not (tmp_path / 'results').exists()
 
 
-def test_finished_rows_need_no_data_and_others_say_what_is_missing(cli, root, tmp_path,
+def test_finished_rows_need_no_data_and_others_say_what_is_missing(cli, mnist_root, tmp_path,
                                                                    monkeypatch):
     results = ['--results-root', str(tmp_path / 'results')]
-    monkeypatch.setenv('VAEGAN_DATA', str(root.parent))
+    monkeypatch.setenv('VAEGAN_DATA', str(mnist_root))
     status, _, err = cli(['run', SOLO, *SMALL, *results])
     assert status == 0 and err.splitlines()[0] == (
-        f'data: MNIST (MNIST idx files) in {root}, 160 training and 20 held-out images')
+        f'data: MNIST (MNIST idx files) in {mnist_root}, 160 training and 20 held-out images')
     monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'nowhere'))
     status, out, err = cli(['run', '--match', 'DenseVAE_on_MNIST/*', *SMALL, *results])
     assert status == 2 and 'finished already, passed over' in out
@@ -92,26 +59,16 @@ def test_finished_rows_need_no_data_and_others_say_what_is_missing(cli, root, tm
 # The table
 
 
-def test_table_needs_the_standard_library_only():
-    subprocess.run([sys.executable, '-c', 'import sys, data.table; '
-                    'sys.exit(bool({"numpy", "mxnet"} & set(sys.modules)))'], cwd=ROOT, check=True)
+def test_entries_have_a_reader_and_a_kind():
+    for entry in table.SETS.values():
+        module, function = entry.reader.split('.')
+        assert callable(getattr(import_module(f'data.{module}'), function))
+        assert entry.kind in table.ORIGINALS and entry.n_test >= table.N_SHOWN
+        if entry.names:  # comes as one
+            assert int((entry.n_train + entry.n_test) * entry.train_share) == entry.n_train
 
 
-@pytest.mark.parametrize('name, entry', table.SETS.items(), ids=table.SETS)
-def test_entries_have_a_reader_and_a_kind(name, entry):
-    module, function = entry.reader.split('.')
-    assert callable(getattr(import_module(f'data.{module}'), function))
-    assert entry.kind in table.ORIGINALS and entry.n_test >= table.N_SHOWN
-    if entry.names:  # comes as one
-        assert int((entry.n_train + entry.n_test) * entry.train_share) == entry.n_train
-
-
-def test_experiments_are_of_data_in_the_table():
-    assert {row.data for row in EXPERIMENTS.values()} <= table.SETS.keys()
-
-
-@pytest.mark.parametrize('name', ['CIFAR', '', '../../x'])
-@pytest.mark.parametrize('more', [[], ['--dry-run']])
+@pytest.mark.parametrize('name, more', [('CIFAR', []), ('', ['--dry-run']), ('../../x', [])])
 def test_unknown_data_are_refused_before_anything_is_done(cli, tmp_path, name, more):
     status, out, err = cli(['run', SOLO, '--set', f'data={name}', '--results-root',
                             str(tmp_path / 'results'), *more])
@@ -120,19 +77,14 @@ def test_unknown_data_are_refused_before_anything_is_done(cli, tmp_path, name, m
     assert line.startswith(f'error: data={name!r}: expected one of MNIST, ')
 
 
-@pytest.mark.parametrize('shape, n_test, message', [
-    ((3, 6, 4), 10, r'letters.npy: images of shape \(1, 28, 28\), expected \(3, 6, 4\)'),
-    ((1, 28, 28), 9, 'letters.npy: 30 training and 9 held-out images, expected 10 or more')])
-def test_reader_that_returns_less_than_the_table_says_is_refused(monkeypatch, shape, n_test,
-                                                                 message):
-    def read(**_):
-        pixels = np.zeros((30 + n_test, 28, 28, 1), np.uint8)
-        return Dataset(Images(pixels[:30]), Images(pixels[30:]), paths=(Path('letters.npy'),))
-
-    monkeypatch.setattr(mnist, 'read_letters', read, raising=False)
-    monkeypatch.setitem(table.SETS, 'letters', table.Entry('mnist.read_letters', 'digits', shape,
-                                                           30, 10, 'letters'))
-    with pytest.raises(DataError, match=message):
+def test_reader_that_returns_other_images_than_the_table_says_is_refused(monkeypatch):
+    pixels = np.zeros((40, 28, 28, 1), np.uint8)
+    monkeypatch.setattr(mnist, 'read_letters', lambda **_: Dataset(
+        Images(pixels[:30]), Images(pixels[30:]), paths=(Path('letters.npy'),)), raising=False)
+    monkeypatch.setitem(table.SETS, 'letters', table.Entry(
+        'mnist.read_letters', 'digits', (3, 6, 4), 30, 10, 'letters'))
+    with pytest.raises(DataError, match=r'letters.npy: images of shape \(1, 28, 28\), expected '
+                                        r'\(3, 6, 4\)'):
         load('letters')
 
 
@@ -142,22 +94,20 @@ def write_icons(folder: Path) -> Path:
                                  for i in range(100)})
 
 
-@pytest.mark.parametrize('shape, mode', [((1, 32, 32), 'L'), ((3, 16, 16), 'RGB'),
-                                         ((1, 64, 64), 'L'), ((1, 16, 24), 'L')])
-def test_folder_of_pictures_is_a_line_of_the_table(tmp_path, monkeypatch, shape, mode):
-    write_icons(tmp_path / 'icons')
-    monkeypatch.setitem(table.SETS, 'icons', table.Entry(
-        'pictures.read', 'pictures', shape, 80, 20, 'icons', names=('icons',)))
-    with Image.open(tmp_path / 'icons' / '000.png') as image:
-        first = ImageOps.fit(image.convert(mode), shape[:0:-1], Image.Resampling.LANCZOS)
-    for _ in range(2):  # decoded, then from the cache
-        dataset = load('icons', tmp_path, shuffle_seed=None)
-        assert (len(dataset.train), len(dataset.test), dataset.shape) == (80, 20, shape)
-        assert (dataset.train.first(1) == np.asarray(first).reshape(*shape[1:], shape[0])).all()
-        assert dataset.images is None  # no others are known
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(DataError, match='holds no pictures .icons, or a folder or zip'):
-        load('icons', tmp_path / 'empty')
+def test_folder_of_pictures_is_a_line_of_the_table(tmp_path, monkeypatch):
+    picture = write_icons(tmp_path / 'icons') / '000.png'
+    for shape, mode in (((1, 32, 32), 'L'), ((3, 32, 32), 'RGB'), ((1, 64, 64), 'L'),
+                        ((1, 16, 24), 'L')):
+        monkeypatch.setitem(table.SETS, 'icons', table.Entry(
+            'pictures.read', 'pictures', shape, 80, 20, 'icons', names=('icons',)))
+        with Image.open(picture) as image:
+            fitted = ImageOps.fit(image.convert(mode), shape[:0:-1], Image.Resampling.LANCZOS)
+        first = np.asarray(fitted).reshape(*shape[1:], shape[0])
+        for _ in range(2):  # decoded, then from the cache, which tells the shapes apart
+            dataset = load('icons', tmp_path, shuffle_seed=None)
+            assert (len(dataset.train), len(dataset.test), dataset.shape) == (80, 20, shape)
+            assert (dataset.train.first(1) == first).all()
+            assert dataset.images is None  # no others are known
 
 
 @pytest.mark.slow
@@ -184,19 +134,16 @@ def test_set_is_added_as_the_readme_says(tmp_path):
         assert done.returncode == 0, done.stderr
         return done
 
-    call('list')
-    words = shlex.split(command)[3:]
-    assert json.loads(call(*words, '--dry-run').stdout)[0]['data'] == 'letters'
-    done = call(*words, '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
-    assert done.stderr.startswith('data: letters (handwritten letters) in '
-                                  f'{tmp_path}/letters.npy, 180 training and 20 held-out images\n')
+    for words, said in (
+            (command, f'letters (handwritten letters) in {tmp_path}/letters.npy, 180 training'),
+            (of_icons, f'icons (grey icons) in {tmp_path}/icons, 80 training')):
+        done = call(*shlex.split(words)[3:], '--epochs', '1', '--set', 'n_hnodes=8', '--ctx',
+                    'cpu')
+        assert done.stderr.startswith(f'data: {said} and 20 held-out images\n')
     images = tmp_path / 'results' / 'images'
     assert len(list(images.glob('DenseVAE_on_letters/*/strip.png'))) == 1
     assert (images / 'letters_test_images' / '9.png').exists()
-    done = call(*shlex.split(of_icons)[3:], '--epochs', '1', '--set', 'n_hnodes=8', '--ctx', 'cpu')
-    assert done.stderr.startswith(f'data: icons (grey icons) in {tmp_path}/icons, 80 training and '
-                                  '20 held-out images\n')
-    for words in (['strips', '--match', '*'], ['verify'], ['evaluate', '--match', '*'],
+    for words in (['list'], ['strips', '--match', '*'], ['verify'], ['evaluate', '--match', '*'],
                   ['report']):
         call(*words)
 
@@ -204,18 +151,18 @@ def test_set_is_added_as_the_readme_says(tmp_path):
 # Other images than those of the shown results
 
 
-def test_run_on_other_images_says_so_in_its_name_and_caption(cli, root, tmp_path, monkeypatch,
-                                                            known_images):
+def test_run_on_other_images_says_so_in_its_name_and_caption(cli, mnist_root, tmp_path,
+                                                            monkeypatch, known_images):
     monkeypatch.setitem(registry.EXPERIMENTS, SOLO, replace(
         registry.EXPERIMENTS[SOLO], n_hnodes=8, solo_epochs=1, batch_size=32))
-    results = ['--results-root', str(tmp_path / 'results')]
-    where = ['--data-root', str(root), '--ctx', 'cpu', *results]
+    results = ['--results-root', str(tmp_path)]
+    where = ['--data-root', str(mnist_root), '--ctx', 'cpu', *results]
     status, _, err = cli(['run', SOLO, *where])
     assert status == 0, err
-    checksum = load('MNIST', root).source['sha256'][:8]
+    checksum = load('MNIST', mnist_root).source['sha256'][:8]
     assert f'other images than those of the shown results: {checksum}' in err.splitlines()[1]
-    run, (config,) = f'{SOLO}_images-{checksum}', (tmp_path / 'results').rglob('config.json')
-    assert config.parent == tmp_path / 'results' / run
+    run, (config,) = f'{SOLO}_images-{checksum}', tmp_path.rglob('config.json')
+    assert config.parent == tmp_path / run
     text = json.loads(config.read_text())
     assert f'NOT the published experiment {SOLO}: on other images ({checksum})' in text['caption']
     assert f'--set images={checksum}' in text['command']
@@ -230,13 +177,18 @@ def test_run_on_other_images_says_so_in_its_name_and_caption(cli, root, tmp_path
         assert status == 2 and f'{run}: a finished run is there' in err
     status, _, err = cli(['run', SOLO, '--set', 'images=deadbeef', *where])
     assert status == 2 and err.splitlines()[-1] == (
-        f'error: {root}: images {checksum}, expected images=deadbeef')
+        f'error: {mnist_root}: images {checksum}, expected images=deadbeef')
 
 
-def test_images_are_the_same_however_they_are_split(data_root, tmp_path, known_images):
-    first, *others = (load('anime', data_root, shuffle_seed=seed) for seed in (0, 7, None))
-    assert len({dataset.source['sha256'] for dataset in (first, *others)}) == 3
+def test_images_are_the_same_however_they_are_split_and_scaled(data_root, known_images,
+                                                               monkeypatch):
+    first, *others = (load('anime', data_root, shuffle_seed=seed, image_size=size)
+                      for seed, size in ((0, None), (7, None), (None, None), (0, 32)))
+    assert len({dataset.source['sha256'] for dataset in (first, *others)}) == 4
     assert len(first.images) == 8 and {dataset.images for dataset in others} == {first.images}
+    monkeypatch.setitem(table.SETS, 'anime', replace(
+        table.SETS['anime'], known=(first.source['sha256'],)))
+    assert load('anime', data_root, image_size=32).images is None
 
 
 @pytest.mark.parametrize('name', [
@@ -258,23 +210,16 @@ def test_study_refuses_other_images(cli, data_root, tmp_path, known_images):
 
 # The drawn sets
 
-SHAPES = {'sketch_digits': (28, 28, 1), 'sketch_faces': (64, 64, 3)}
 
-
-@pytest.mark.parametrize('name', SHAPES)
-def test_images_depend_on_seed_and_index_alone(name):
-    draw = getattr(sketch, name)
-    many = draw(30)
-    assert many.shape == (30, *SHAPES[name]) and many.dtype == np.uint8
+@pytest.mark.parametrize('draw, shape', [(sketch.sketch_digits, (28, 28, 1)),
+                                         (sketch.sketch_faces, (64, 64, 3))])
+def test_images_are_unlike_and_depend_on_seed_and_index_alone(draw, shape):
+    many = draw(300)
+    assert many.shape == (300, *shape) and many.dtype == np.uint8
+    assert len({image.tobytes() for image in many}) == 300
+    assert many.std(axis=0).mean() > 20
     assert (draw(10) == many[:10]).all()
     assert (draw(10, seed=1) != many[:10]).any(axis=(1, 2, 3)).all()
-
-
-@pytest.mark.parametrize('name', SHAPES)
-def test_no_two_images_are_equal(name):
-    images = getattr(sketch, name)(300)
-    assert len({image.tobytes() for image in images}) == 300
-    assert images.std(axis=0).mean() > 20
 
 
 def test_digits_are_light_on_black_and_in_the_middle():

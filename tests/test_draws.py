@@ -8,29 +8,24 @@ import pytest
 from mxnet import autograd, cpu, nd
 from mxnet.gluon import HybridBlock, nn
 
-import models
 from data.images import Images
 from data.loading import Dataset
-from tests.test_models import shape_of, shrunk
-from tests.test_resume import IMAGES, ROW, SHAPE
-from training.commands.wiring import build_nets
+from tests.test_models import networks_of, shrunk
+from tests.test_resume import IMAGES, ROW, networks
+from tests.test_vaegan import SMALL, setting
 from training.evaluation import classifier
 from training.evaluation.trained_net import FOR_CLASSES, FOR_GRID, TrainedNet
 from training.experiments.registry import EXPERIMENTS
 from training.run import loop
 from training.runtime import parallel
 from training.steps import rng, vaegan
-from training.steps.networks import make_networks
 
 NETS = {row.nets: replace(row, disc_base_channels=2) if row.disc == 'ResNet' else row
         for row in EXPERIMENTS.values() if row.combo_epochs}  # each pair of nets once
 
 
 def initial_weights(row) -> dict[str, np.ndarray]:
-    shape = shape_of(row)
-    vae, disc, feature_disc = build_nets(row, shape)
-    nets = make_networks(row, vae, disc, shape, [cpu()], feature_disc=feature_disc)
-    return {name: array.asnumpy() for name, array in nets.arrays().items()}
+    return {name: array.asnumpy() for name, array in networks_of(row).arrays().items()}
 
 
 @pytest.mark.parametrize('row', NETS.values(), ids=NETS)
@@ -85,20 +80,19 @@ def test_every_epoch_of_every_seed_sees_each_image_once_in_an_order_of_its_own()
     orders = []
     for seed in (0, 1):
         order, row = [], replace(ROW, solo_epochs=2, combo_epochs=1, seed=seed)
-        nets = make_networks(row, models.build_vae(row, SHAPE), models.build_discriminator(row),
-                             SHAPE, [cpu()])
-        assert len([*loop.train(nets, Seen(), IMAGES, row, [cpu()])]) == 3
+        assert len([*loop.train(networks(row), Seen(), IMAGES, row, cpu())]) == 3
         orders += [tuple(order[i:i + 20]) for i in (0, 20, 40)]
     assert all(sorted(one) == [*range(20)] for one in orders) and len(set(orders)) == 6
+
+
+A = shrunk(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100'])
 
 
 @pytest.mark.parametrize('optimizer', ['adam', 'rmsprop'])
 def test_nets_step_by_the_rates_of_their_schedules(optimizer):
     """Each optimizer has its own, by its net's losses so far."""
-    row = replace(shrunk(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100']), schedule='lr2', lr=0.5,
-                  n_validation=9, optimizer=optimizer)
-    vae, disc, feature_disc = build_nets(row, (1, 28, 28))
-    nets = make_networks(row, vae, disc, (1, 28, 28), [cpu()], feature_disc=feature_disc)
+    row = replace(A, schedule='lr2', lr=0.5, n_validation=9, optimizer=optimizer)
+    nets = networks_of(row)
     records = [{'val_enc_loss': 1.0, 'val_dec_loss': -epoch, 'val_disc_loss': 9 * (epoch < 9)}
                for epoch in range(11)]
     rates = vaegan.set_rates(nets, row, records)
@@ -109,10 +103,8 @@ def test_nets_step_by_the_rates_of_their_schedules(optimizer):
 
 def test_annealed_rates_fall_with_the_epochs():
     """From 0.025 to 1e-5 over 250 epochs, as the paper's authors have it for 64 images."""
-    row = replace(shrunk(EXPERIMENTS['VAEGAN_on_MNIST/A_64_100']), schedule='annealed', lr=0.025,
-                  combo_epochs=250)
-    vae, disc, feature_disc = build_nets(row, (1, 28, 28))
-    nets = make_networks(row, vae, disc, (1, 28, 28), [cpu()], feature_disc=feature_disc)
+    row = replace(A, schedule='annealed', lr=0.025, combo_epochs=250)
+    nets = networks_of(row)
     for epoch, expected in ((0, 0.025), (1, 0.0246027), (100, 0.0124307), (249, 8.5008e-5)):
         rates = vaegan.set_rates(nets, row, [{}] * epoch)
         assert [*rates.values()] == pytest.approx(3 * [expected], rel=1e-3)
@@ -135,18 +127,16 @@ class Watched(nn.Dropout):
 def test_every_batch_of_every_epoch_drops_others(monkeypatch):
     """And every seed and worker: as often as not another half, of 64 and more."""
     monkeypatch.setattr(HybridBlock, 'hybridize', lambda *args, **options: None)
-    found = []
+    masks = []
     for seed, rank in ((0, 0), (0, 1), (1, 0)):
-        masks, disc = [], nn.HybridSequential()
+        disc, workers = nn.HybridSequential(), parallel.Workers()
         disc.add(nn.Dense(16), Watched(masks), nn.Dense(1))
         row = replace(ROW, solo_epochs=0, combo_epochs=2, seed=seed)
-        nets = make_networks(row, models.build_vae(row, SHAPE), disc, SHAPE, [cpu()])
+        nets = networks(row, disc=disc)
         assert nets.has_dropout
-        workers = parallel.Workers()
         workers.rank = rank
-        assert len([*loop.train(nets, IMAGES, IMAGES, row, [cpu()], workers=workers)]) == 2
-        found += masks
-    assert len(found) >= 3 * 2 * 3 and len(set(found)) == len(found)
+        assert len([*loop.train(nets, IMAGES, IMAGES, row, cpu(), workers=workers)]) == 2
+    assert len(masks) >= 3 * 2 * 3 and len(set(masks)) == len(masks)
 
 
 def shown(z: nd.NDArray) -> nd.NDArray:
@@ -181,6 +171,7 @@ def test_every_sample_is_of_noise_of_its_own():
     assert len({row for one in sets for row in one}) == len(sets) * 250
     for n in (10, 130):  # a set begins alike, however much of it is drawn
         assert rows_of(net.fixed_samples(n)) == sets[0][:n]
+        assert rows_of(net.draw_again(n)) == sets[2][:n]
         assert rows_of(net.sample(n, 0)) == sets[-2][:n]
 
 
@@ -193,7 +184,7 @@ def test_every_reconstruction_is_of_its_own_image():
     assert np.abs(net_of(row, Images(pixels)).draw_again(250) - expected).max() <= 0.51
 
 
-def test_training_held_out_and_pictures_share_no_noise(cli, mnist_root, tmp_path, monkeypatch):
+def test_training_held_out_and_pictures_share_no_noise(on_digits, monkeypatch):
     """Of two seeds: each array that a run draws is seen for one purpose only."""
     drawn, noise = {}, rng.noise
 
@@ -206,12 +197,9 @@ def test_training_held_out_and_pictures_share_no_noise(cli, mnist_root, tmp_path
     monkeypatch.setattr(rng, 'noise', watched)
     monkeypatch.setattr(classifier, 'fit', lambda *_: lambda pixels: (None, [0] * len(pixels)))
     for seed in (0, 1):
-        status, _, err = cli([
-            'run', 'VAEGAN_on_MNIST/B_20_50', '--set', 'n_hnodes=8', '--set', 'disc_hnodes=8',
-            '--set', 'n_latent=3', '--set', 'batch_size=16', '--limit', '40', '--epochs', '2',
-            '--set', 'n_classified=10', '--set', 'n_validation=20', '--set', 'grid_from=1',
-            '--seed', str(seed), '--ctx', 'cpu', '--data-root', str(mnist_root),
-            '--results-root', str(tmp_path)])
+        status, _, err = on_digits('run', 'VAEGAN_on_MNIST/B_20_50', '--epochs', 2, '--seed', seed,
+                                   *setting(*SMALL, 'n_classified=10', 'n_validation=20',
+                                            'grid_from=1'))
         assert status == 0, err
     assert len(drawn) == 2 * 5  # training, held out, ten pictures, samples, and their classes
     places = [set(arrays) for arrays in drawn.values()]

@@ -10,12 +10,12 @@ import pytest
 from mxnet import autograd, nd
 from safetensors import safe_open
 
+from tests.processes import ROOT
 from training import __main__ as main
 from training.commands import export
 from training.commands.opening import open_run
 from training.storage import run_folder
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / 'training' / 'README.md').read_text()
 LINES = {'onnx' if 'onnxruntime' in code else 'safetensors': code
          for code in re.findall(r'<!-- run -->\n```python\n(.*?)```', README, re.DOTALL)}
@@ -42,33 +42,47 @@ RUNS = {  # of each family of nets: a row and what makes it small
 }
 
 
-def train(root: Path, data_root: Path, name: str, fields: list[str]) -> tuple[str, list[str]]:
-    """Return the name of a run of an epoch, and the option that says where it is."""
+def train(root: Path, data_root: Path, name: str, fields: list[str]) -> str:
+    """Return the name of a run of an epoch."""
     epochs = '1+1' if name.startswith('Deep') else '1'
     assert main.main(['run', name, '--epochs', epochs, '--limit', '64', '--data-root',
                       str(data_root), '--results-root', str(root), '--ctx', 'cpu',
                       *(word for field in fields for word in ('--set', field))]) == 0
     run, = run_folder.finished_runs(root)
-    return run, ['--results-root', str(root)]
+    return run
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory, data_root):
     root = tmp_path_factory.mktemp('trained')
-    return root, *train(root, data_root, *RUNS['dense'])
+    return root, train(root, data_root, *RUNS['dense'])
 
 
 @pytest.fixture
-def digits(trained, tmp_path):
-    """The name of a finished run, which a test may change, and the option that says where."""
-    root, run, _ = trained
+def digits(trained, tmp_path) -> str:
+    """The name of a finished run, which a test may change, in tmp_path / 'results'."""
+    root, run = trained
     shutil.copytree(root, tmp_path / 'results')
-    return run, ['--results-root', str(tmp_path / 'results')]
+    return run
 
 
-def nets(run: str, where: list[str]) -> dict:
-    """Return what is exported of a run, by name."""
-    return {part.name: part for part in export.nets_of(open_run(run, where[1]))}
+@pytest.fixture
+def write(cli, tmp_path):
+    """Exports a run of that folder: run, format, name of the file, more words."""
+    return lambda run, kind, out, *words: cli([
+        'export', run, '--format', kind, '--out', str(tmp_path / out), *words, '--results-root',
+        str(tmp_path / 'results')])
+
+
+def read(path: Path) -> tuple[dict, dict]:
+    """The arrays of a safetensors file, and what it says of them."""
+    with safe_open(path, 'numpy') as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+def nets(tmp_path: Path, run: str) -> dict:
+    """Return what is exported of a run of that folder, by name."""
+    return {part.name: part for part in export.nets_of(open_run(run, tmp_path / 'results'))}
 
 
 def outputs(part, values: np.ndarray) -> list[np.ndarray]:
@@ -85,13 +99,11 @@ def inputs(part, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize('kind', ['safetensors', pytest.param('onnx', marks=pytest.mark.slow)])
-def test_lines_of_the_readme_draw_digits(cli, digits, tmp_path, monkeypatch, kind):
+def test_lines_of_the_readme_draw_digits(write, digits, tmp_path, monkeypatch, kind):
     if kind == 'onnx':
         pytest.importorskip('onnx'), pytest.importorskip('onnxruntime')
-    run, where = digits
-    assert cli(['export', run, '--format', kind, '--out', str(tmp_path / f'digits.{kind}'),
-                *where])[0] == 0
-    parts = nets(run, where)
+    assert write(digits, kind, f'digits.{kind}')[0] == 0
+    parts = nets(tmp_path, digits)
     images = inputs(parts['encoder'], 5)
     mean, logvar = outputs(parts['encoder'], images)
     pictures, = outputs(parts['decoder'], mean)
@@ -104,73 +116,60 @@ def test_lines_of_the_readme_draw_digits(cli, digits, tmp_path, monkeypatch, kin
     assert np.ptp(mean) > 1e-3 and np.ptp(pictures) > 1e-3
 
 
-def test_safetensors_hold_all_nets_and_say_what_they_are(cli, digits, tmp_path):
-    run, where = digits
-    status, out, err = cli(['export', run, '--format', 'safetensors', '--out', str(tmp_path / 'a'),
-                            *where])
-    assert (status, out, err) == (0, f'{tmp_path / "a.safetensors"}\n', '')
-    wanted = {f'{name}/{of}': parameter.data().asnumpy() for name, part in nets(run, where).items()
+def test_safetensors_hold_all_nets_and_say_what_they_are(write, digits, tmp_path):
+    assert write(digits, 'safetensors', 'a') == (0, f'{tmp_path}/a.safetensors\n', '')
+    wanted = {f'{name}/{of}': parameter.data().asnumpy()
+              for name, part in nets(tmp_path, digits).items()
               for of, parameter in part.net._collect_params_with_prefix().items()}
     assert {name.split('/')[0] for name in wanted} == {'encoder', 'decoder', 'discriminator'}
-    with safe_open(tmp_path / 'a.safetensors', 'numpy') as file:
-        found = {name: file.get_tensor(name) for name in file.keys()}
-        metadata = file.metadata()
+    found, metadata = read(tmp_path / 'a.safetensors')
     assert found.keys() == wanted.keys()
     assert all((found[name] == wanted[name]).all() for name in wanted)
-    config = json.loads((tmp_path / 'results' / run / run_folder.CONFIG).read_text())
-    assert metadata['run'] == run and json.loads(metadata['row']) == config['row']
+    config = run_folder.read_config(tmp_path / 'results' / digits)
+    assert metadata['run'] == digits and json.loads(metadata['row']) == config['row']
     assert metadata['image'].startswith('float32 (N, 1, 28, 28): pictures in [0, 1]')
     assert 'by reshape' in metadata['image'] and metadata['latent'].startswith('float32 (N, 5)')
     assert {'mean', 'logvar', 'picture', 'logit'} <= metadata.keys()
 
 
-def test_only_what_is_there_is_exported(cli, digits, tmp_path):
-    run, where = digits
-    folder, out = tmp_path / 'results' / run, tmp_path / 'a.safetensors'
-    command = ['export', run, '--format', 'safetensors', '--out', str(out), *where]
-    assert cli(command)[0] == 0
-    with safe_open(out, 'numpy') as file:
-        whole = {name: file.get_tensor(name) for name in file.keys()}
+def test_only_what_is_there_is_exported(write, digits, tmp_path):
+    folder, out = tmp_path / 'results' / digits, tmp_path / 'a.safetensors'
+    assert write(digits, 'safetensors', 'a')[0] == 0
+    whole, _ = read(out)
     for path in folder.glob('*.params'):
         path.unlink()
-    status, _, err = cli([*command, '--force'])
+    status, _, err = write(digits, 'safetensors', 'a', '--force')
     assert (status, err) == (0, (
         f'not exported: the encoder, for {folder}/vae.params is not there, '
         f'the discriminator, for {folder}/disc.params is not there\n'))
-    with safe_open(out, 'numpy') as file:
-        assert set(file.keys()) == {name for name in whole if name.startswith('decoder/')}
-        for name in file.keys():  # rounded to 16 bits there
-            np.testing.assert_allclose(file.get_tensor(name), whole[name], rtol=2 ** -11,
-                                       atol=2 ** -25)
-        assert 'image' not in file.metadata()
+    kept, metadata = read(out)
+    assert kept.keys() == {name for name in whole if name.startswith('decoder/')}
+    for name, array in kept.items():  # rounded to 16 bits there
+        np.testing.assert_allclose(array, whole[name], rtol=2 ** -11, atol=2 ** -25)
+    assert 'image' not in metadata
     before = out.read_bytes()
     (folder / run_folder.PICTURES).unlink()
-    status, _, err = cli([*command, '--force'])
+    status, _, err = write(digits, 'safetensors', 'a', '--force')
     assert status == 2 and err.startswith(f'error: {folder}/vae.params: not there')
     assert err.count('\n') == 1 and out.read_bytes() == before
 
 
-@pytest.mark.parametrize('words, message', [
-    (['--format', 'safetensors', '--out', '{0}/there'],
-     '{0}/there.safetensors: there already; --force writes over it'),
-    (['--format', 'safetensors', '--out', '{0}'], '--out {0}: a folder, expected'),
-    (['--format', 'safetensors', '--out', '{0}/folder', '--force'],
-     '{0}/folder.safetensors: a folder, expected'),
-    (['--format', 'safetensors', '--out', '{0}/there.safetensors/b'], '{0}/there.safetensors: '),
-    (['--format', 'onnx', '--out', '{0}/b'],
-     'needs the package onnx as MXNet 1.9.1 knows it (import of onnx halted; None in sys.modules)'
-     ': pip install -r training/requirements-export.txt'),
-])
-def test_mistake_is_one_line_and_leaves_everything(cli, digits, tmp_path, monkeypatch, words,
-                                                   message):
-    run, where = digits
+@pytest.mark.parametrize('kind, out, words, message', [
+    ('safetensors', 'there', [], '{0}/there.safetensors: there already; --force writes over it'),
+    ('safetensors', '', [], '--out {0}: a folder, expected'),
+    ('safetensors', 'folder', ['--force'], '{0}/folder.safetensors: a folder, expected'),
+    ('safetensors', 'there.safetensors/b', [], '{0}/there.safetensors: '),
+    ('onnx', 'b', [], 'needs the package onnx as MXNet 1.9.1 knows it (import of onnx halted; '
+     'None in sys.modules): pip install -r training/requirements-export.txt')])
+def test_mistake_is_one_line_and_leaves_everything(write, digits, tmp_path, monkeypatch, kind, out,
+                                                   words, message):
     monkeypatch.setitem(sys.modules, 'onnx', None)
     (tmp_path / 'there.safetensors').write_text('mine')
     (tmp_path / 'folder.safetensors').mkdir()
     before = {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob('*')}
-    status, out, err = cli(['export', run, *(word.format(tmp_path) for word in words), *where])
+    status, said, err = write(digits, kind, out, *words)
     assert status == 2 and err.startswith('error: ') and err.count('\n') == 1
-    assert message.format(tmp_path) in err and not out
+    assert message.format(tmp_path) in err and not said
     assert {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob('*')} == before
 
 
@@ -185,13 +184,12 @@ def onnxruntime():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('family', RUNS)
-def test_graph_gives_what_mxnet_gives(cli, tmp_path, data_root, onnxruntime, family):
+def test_graph_gives_what_mxnet_gives(write, tmp_path, data_root, onnxruntime, family):
     import onnx
-    run, where = train(tmp_path, data_root, *RUNS[family])
-    status, out, err = cli(['export', run, '--format', 'onnx', '--out', str(tmp_path / 'a.onnx'),
-                            *where])
+    run = train(tmp_path / 'results', data_root, *RUNS[family])
+    status, out, err = write(run, 'onnx', 'a.onnx')
     assert (status, err) == (0, '')
-    parts = nets(run, where)
+    parts = nets(tmp_path, run)
     assert out.splitlines() == [f'{tmp_path}/a.{name}.onnx' for name in parts]
     assert ('encoder' in parts) == (family != 'gan')
     assert ('discriminator' in parts) == (family != 'repaired')
@@ -214,22 +212,20 @@ def test_graph_gives_what_mxnet_gives(cli, tmp_path, data_root, onnxruntime, fam
 
 
 @pytest.mark.slow
-def test_graph_that_cannot_be_made_is_one_line(cli, digits, tmp_path, monkeypatch, onnxruntime):
+def test_graph_that_cannot_be_made_is_one_line(write, digits, tmp_path, monkeypatch, onnxruntime):
     from mxnet.onnx.mx2onnx._export_onnx import MXNetGraph
 
     from training.storage import exported
-    run, where = digits
-    command = ['export', run, '--format', 'onnx', '--out', str(tmp_path / 'a'), *where]
     (tmp_path / 'a.decoder.onnx').write_text('mine')
-    status, _, err = cli(command)  # one of three is in the way
+    status, _, err = write(digits, 'onnx', 'a')  # one of three is in the way
     assert status == 2 and err.startswith(f'error: {tmp_path}/a.decoder.onnx: there already')
     with monkeypatch.context() as patch:
         patch.setattr(exported, 'MOST_BYTES', 100)
-        status, _, err = cli([*command, '--force'])
+        status, _, err = write(digits, 'onnx', 'a', '--force')
         assert status == 2 and err.startswith('error: encoder: 0.0 GB of parameters, expected')
     for operators in MXNetGraph.registry_.values():
         monkeypatch.delitem(operators, 'FullyConnected', raising=False)
-    status, _, err = cli([*command, '--force'])
+    status, _, err = write(digits, 'onnx', 'a', '--force')
     assert status == 2 and 'error: encoder: no ONNX graph can be made of it' in err
     assert err.count('\n') == 1 and (tmp_path / 'a.decoder.onnx').read_text() == 'mine'
     assert not (tmp_path / 'a.encoder.onnx').exists()

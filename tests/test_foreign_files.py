@@ -21,10 +21,11 @@ FOREIGN = {'.ipynb_checkpoints/README-checkpoint.md': b'1', 'notes.md': b'2',
 
 @pytest.fixture
 def call(cli, tmp_path, mnist_root):
+    """A command on these results, with the data and the device if it takes them."""
     def run(command, *words):
-        where = {'list': 0, 'report': 0}.get(command, 4)
+        needs_data = command not in ('list', 'report')
         return cli([command, *words, '--results-root', str(tmp_path),
-                    *['--data-root', str(mnist_root), '--ctx', 'cpu'][:where]])
+                    *['--data-root', str(mnist_root), '--ctx', 'cpu'] * needs_data])
     return run
 
 
@@ -38,15 +39,9 @@ def foreign_in(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FOREIGN if (folder / name).is_file()}
 
 
-def stop(train, monkeypatch, *words) -> None:
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(run_folder, 'finish', lambda *_: 1 / 0)
-        train(*words)
-
-
 @pytest.mark.parametrize('words, goes_on', [((), True), (('--fresh',), False)])
-def test_foreign_files_stay_in_an_unfinished_run(train, tmp_path, monkeypatch, words, goes_on):
-    stop(train, monkeypatch)
+def test_foreign_files_stay_in_an_unfinished_run(train, tmp_path, cut_off, words, goes_on):
+    cut_off(train)
     unfinished, folder = tmp_path / f'{RUN}.unfinished', tmp_path / RUN
     write_folder(unfinished, FOREIGN | {'.config.json.123.tmp': b''})  # the last is the run's own
     (unfinished / 'link').symlink_to('nowhere')
@@ -60,14 +55,14 @@ def test_foreign_files_stay_in_an_unfinished_run(train, tmp_path, monkeypatch, w
     assert not run_folder.read_checksums(folder).keys() & FOREIGN.keys()
 
 
-def test_foreign_files_stay_in_a_finished_run(call, train, tmp_path, monkeypatch):
+def test_foreign_files_stay_in_a_finished_run(call, train, tmp_path, cut_off):
     assert train()[0] == 0
     folder = write_folder(tmp_path / RUN, FOREIGN)
     for command in ('strips', 'evaluate', 'explore', 'verify'):
         status, out, err = call(command, RUN)
         assert status == 0 and foreign_in(folder) == FOREIGN, out + err
     assert not run_folder.read_checksums(folder).keys() & FOREIGN.keys()
-    stop(train, monkeypatch, '--force')
+    cut_off(train, '--force')
     write_folder(tmp_path / f'{RUN}.unfinished', {'notes.md': b'of the second'})
     assert train('--force')[0] == 0  # replaces what is the run's alone, and keeps both of a name
     assert (folder / 'notes.md~').read_bytes() == FOREIGN['notes.md']

@@ -116,12 +116,10 @@ def launched(cli, tmp_path, monkeypatch):
         monkeypatch.setattr(launch.sys, 'executable', str(script))
         return cli(['launch', *options, 'run', COMBO])
     yield run
-    for number in (tmp_path / 'started').read_text().split():
-        for _ in range(200):
-            if not runs(number):
-                break
-            time.sleep(0.01)
-        assert not runs(number)
+    started, deadline = (tmp_path / 'started').read_text().split(), time.monotonic() + 2
+    while any(map(runs, started)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(runs, started))
 
 
 @pytest.fixture
@@ -154,10 +152,9 @@ def test_workers_that_fail_end_the_job_with_one_line(launched, n_workers):
     assert time.monotonic() - begun < launch.GRACE_SECONDS
 
 
-@pytest.mark.parametrize('says, how', [('kill -9 $$', 'signal SIGKILL'),
-                                       ('kill -11 $$', 'signal SIGSEGV'),
-                                       ('exit 3', 'exit status 3')])
-@pytest.mark.parametrize('role', ['worker', 'scheduler'])
+@pytest.mark.parametrize('role, says, how', [('worker', 'kill -9 $$', 'signal SIGKILL'),
+                                             ('scheduler', 'kill -11 $$', 'signal SIGSEGV'),
+                                             ('worker', 'exit 3', 'exit status 3')])
 def test_a_process_that_ends_without_a_word_is_named(launched, role, says, how):
     dies = f'[ $DMLC_ROLE = {role} ] && {says}; exec sleep 60'
     status, out, err = launched(worker=dies, other=dies)
@@ -181,23 +178,20 @@ def test_a_process_on_another_host_says_why(launched, ssh, tmp_path):
 
 
 def test_a_host_that_cannot_be_reached_is_one_line(launched, ssh):
-    status, _, err = launched('--hosts', 'localhost,127.0.0.1', '--workers', '3',
-                              worker='exec sleep 60')
-    assert status == 2
-    assert err == 'error: worker 1 on 127.0.0.1: ssh: no 127.0.0.1; the job was ended\n'
-
-
-def test_processes_know_the_command_of_their_job(launched):
-    status, _, err = launched('--workers', '1', worker='echo $VAEGAN_COMMAND >&2')
-    assert (status, err) == (0, f'python -m training launch --workers 1 run {COMBO}\n')
+    assert launched(
+        '--hosts', 'localhost,127.0.0.1', '--workers', '3', worker='exec sleep 60') == (
+        2, '', 'error: worker 1 on 127.0.0.1: ssh: no 127.0.0.1; the job was ended\n')
 
 
 @pytest.mark.parametrize('hosts', [(), ('--hosts', 'localhost')])
-def test_processes_stand_where_the_user_does(launched, ssh, tmp_path, monkeypatch, hosts):
+def test_processes_stand_where_the_user_does_and_know_the_command(launched, ssh, tmp_path,
+                                                                  monkeypatch, hosts):
     (tmp_path / 'my folder').mkdir()
     monkeypatch.chdir(tmp_path / 'my folder')
-    status, out, err = launched('--workers', '1', *hosts, worker='pwd >&2')
-    assert status == 0 and str(tmp_path / 'my folder') in (out + err).splitlines()
+    options = '--workers', '1', *hosts
+    status, out, err = launched(*options, worker='pwd >&2; echo $VAEGAN_COMMAND >&2')
+    assert status == 0 and (out + err).splitlines() == [
+        str(tmp_path / 'my folder'), f'python -m training launch {" ".join(options)} run {COMBO}']
 
 
 def test_a_users_modules_are_not_taken_for_the_projects(tmp_path):
@@ -236,25 +230,14 @@ def assert_one_line(process, *words: str) -> None:
     assert time.monotonic() - begun < 30 and process.returncode == 2, output
     errors = [line for line in output.splitlines() if line.startswith('error: ')]
     assert errors == output.splitlines()[-1:], output
-    for word in words:
-        assert word in errors[0], output
-
-
-def epoch_done(process, epoch: int) -> None:
-    for line in process.stdout:
-        if line.startswith(f'epoch {epoch} '):
-            return
-    raise AssertionError(f'ended before the end of epoch {epoch}')
+    assert all(word in errors[0] for word in words), output
 
 
 @pytest.fixture(scope='session')
 def whole_jobs(tmp_path_factory, data_root):
-    """Undisturbed jobs, by the number of workers."""
-    def finished(n_workers: int) -> dict:
-        job = Job(REAL, tmp_path_factory.mktemp('whole'), data_root, n_workers)
-        job.finish()
-        return job.result()
-    return functools.cache(finished)
+    """What undisturbed jobs leave, by the number of workers."""
+    return functools.cache(lambda n_workers: Job(
+        REAL, tmp_path_factory.mktemp('whole'), data_root, n_workers).whole())
 
 
 @pytest.mark.slow
@@ -264,13 +247,13 @@ def whole_jobs(tmp_path_factory, data_root):
 def test_a_job_that_lost_a_process_ends_and_goes_on(role, n_workers, epoch, tmp_path, data_root,
                                                     whole_jobs):
     job = Job(REAL, tmp_path / 'job', data_root, n_workers)
-    process = subprocess.Popen(job.command, cwd=ROOT, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)
     if epoch is None:  # while they look for each other
+        process = subprocess.Popen(job.command, cwd=ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
         while len(job.processes()) < 2 + n_workers:
             time.sleep(0.01)
     else:
-        epoch_done(process, epoch)
+        process = job.begun(epoch)
     os.kill(job.processes(role)[-1], signal.SIGKILL)
     assert_one_line(process, f'{role} ', 'SIGKILL', 'the job was ended')
     assert not job.processes()
@@ -282,8 +265,7 @@ def test_a_job_that_lost_a_process_ends_and_goes_on(role, n_workers, epoch, tmp_
 @pytest.mark.slow
 def test_a_job_that_was_stopped_goes_on(tmp_path, data_root, whole_jobs):
     job = Job(REAL, tmp_path / 'job', data_root)
-    process = job.start()
-    epoch_done(process, 2)
+    process = job.begun(2)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=60)[0].splitlines()[-1] == 'interrupted'
     assert process.returncode == 143 and not job.processes()
@@ -314,27 +296,9 @@ def test_a_worker_that_raises_ends_the_job(tmp_path, data_root):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_that_only_the_first_worker_sees_ends_the_job(tmp_path, data_root):
-    job = Job(REAL, tmp_path / 'job', data_root)
-    process = job.start()
-    epoch_done(process, 2)
-    process.kill()
-    process.communicate()
-    while job.processes():  # they hear of it
-        time.sleep(0.01)
-    for path in checkpoints_in(job.unfinished()):
-        path.write_bytes(path.read_bytes()[:-1])
-    status, err = job.attempt()
-    assert status == 2 and err.splitlines()[-1].startswith('error: worker ')
-    assert err.endswith('--fresh starts over; the job was ended\n') and not job.processes()
-    assert len(checkpoints_in(job.unfinished())) == checkpoints.KEPT
-
-
-@pytest.mark.slow
 def test_workers_on_hosts_go_on(tmp_path, data_root, ssh, whole_jobs):
     job = Job(REAL, tmp_path / 'job', data_root, 2, '--hosts', 'localhost')
-    process = job.start()
-    epoch_done(process, 2)
+    process = job.begun(2)
     os.kill(job.processes('worker')[-1], signal.SIGKILL)
     assert_one_line(process, 'worker ', ' on localhost ended with ')
     job.finish()

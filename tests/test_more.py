@@ -1,5 +1,4 @@
 """`run --more`: a finished run goes on."""
-import numpy as np
 import pytest
 
 from training.reporting.statistics import read_statistics
@@ -49,26 +48,24 @@ def test_more_epochs_are_those_of_a_longer_run(run, tmp_path, case):
     assert status == 2 and 'train it with --keep-checkpoint' in err
 
 
-def test_longer_run_says_what_it_is_called_where_the_name_is_taken(run, tmp_path):
-    words = [*CASES['solo'][0], '--name', 'mine', '--keep-checkpoint']
-    assert run('a', *words)[0] == 0
-    status, out, err = run('a', *words, '--more', '1')
-    assert status == 0
-    called = out.splitlines()[-1].removeprefix(f'{tmp_path}/a/')
-    assert f'--name mine: of the finished run, which stays; the longer one is {called}' in err
-    words[words.index('mine')] = 'longer'
-    status, out, err = run('a', *words, '--more', '1')
-    assert status == 0 and out.splitlines()[-1].endswith('/longer') and '--name' not in err
-
-
-def test_kept_checkpoint_is_replaced_with_its_run(run, tmp_path):
-    words = CASES['solo'][0]
+def test_longer_run_needs_the_data_a_name_and_what_was_kept(cli, run, tmp_path, monkeypatch):
+    """The user's name, unless the finished run has it; what was kept is replaced with its run."""
+    words = [*CASES['solo'][0], '--name', 'mine']
     assert run('a', *words, '--keep-checkpoint')[0] == 0
-    (_, folder), = run_folder.finished_runs(tmp_path / 'a').items()
-    before = (folder / run_folder.KEPT_CHECKPOINT).stat().st_size
-    assert before > 3 * sum(np.prod(shape) for shape in ((8, 784), (784, 8))) * 4
+    with monkeypatch.context() as patched:
+        patched.setenv('VAEGAN_DATA', str(tmp_path / 'none'))
+        status, _, err = cli(['run', *words, '--limit', '96', '--more', '1', '--ctx', 'cpu',
+                              '--results-root', str(tmp_path / 'a')])
+    assert status == 2 and 'no such file or folder' in err.splitlines()[-1]
+    status, out, err = run('a', *words, '--more', '1')
+    called = out.splitlines()[-1].removeprefix(f'{tmp_path}/a/')
+    assert status == 0 and (
+        f'--name mine: of the finished run, which stays; the longer one is {called}') in err
+    status, out, err = run('a', *words[:-1], 'longer', '--more', '1')
+    assert status == 0 and out.splitlines()[-1].endswith('/longer') and '--name' not in err
     assert run('a', *words, '--force')[0] == 0
-    assert not (folder / run_folder.KEPT_CHECKPOINT).exists()
+    status, _, err = run('a', *words, '--more', '1')
+    assert status == 2 and 'no checkpoint.safetensors' in err
 
 
 @pytest.mark.parametrize('case, asked, without', [
@@ -77,21 +74,5 @@ def test_kept_checkpoint_is_replaced_with_its_run(run, tmp_path):
     ('vaegan', ['--set', 'schedule=annealed'], 'schedule=annealed')], ids=str)
 def test_run_that_would_have_begun_otherwise_cannot_go_on(run, case, asked, without):
     """Or that ends with other parameters than it keeps."""
-    words = [*CASES[case][0], *asked]
-    assert run('a', *words, '--keep-checkpoint')[0] == 0
-    status, _, err = run('a', *words, '--more', '1')
+    status, _, err = run('a', *CASES[case][0], *asked, '--more', '1')
     assert status == 2 and f'expected a run without {without}' in err
-
-
-def test_what_goes_on_without_a_run_is_refused(run, tmp_path):
-    status, out, err = run('a', *CASES['solo'][0], '--more', '3', '--dry-run')
-    assert status == 2 and 'no checkpoint.safetensors' in err and not (tmp_path / 'a').exists()
-
-
-def test_more_epochs_without_the_data_are_one_line(cli, run, tmp_path, monkeypatch):
-    words = CASES['solo'][0]
-    assert run('a', *words, '--keep-checkpoint')[0] == 0
-    monkeypatch.setenv('VAEGAN_DATA', str(tmp_path / 'none'))
-    status, _, err = cli(['run', *words, '--limit', '96', '--more', '1', '--ctx', 'cpu',
-                          '--results-root', str(tmp_path / 'a')])
-    assert status == 2 and 'no such file or folder' in err.splitlines()[-1]

@@ -2,7 +2,6 @@
 import codecs
 import contextlib
 import csv
-import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from data.images import Images
 from data.loading import Dataset
 from models.vae import VAE
 from tests.small_pictures import encoded, noise, write_folder, write_zip
+from training import __main__ as main
 from training.evaluation import metrics
 from training.evaluation.interpolation import path
 from training.evaluation.trained_net import TrainedNet
@@ -33,7 +33,6 @@ SMALL = {DIGITS: ['--limit', '640', '--set', 'n_hnodes=16'],
 @pytest.fixture(scope='module', params=[DIGITS, FACES], ids=['digits', 'faces'])
 def finished(request, tmp_path_factory, data_root):
     """A finished run: its name and folder, options that say where it is, its sizes."""
-    from training import __main__ as main
     root = tmp_path_factory.mktemp('results')
     assert main.main(['run', request.param, '--epochs', '1', *SMALL[request.param], '--data-root',
                       str(data_root), '--results-root', str(root), '--ctx', 'cpu']) == 0
@@ -115,27 +114,14 @@ def test_latent_is_sampled_with_its_standard_deviation():
     assert np.ptp(net.reconstruct(pictures, seed=None)[0]) == 0
 
 
-def test_seed_says_which_latent_is_drawn(make, mine):
-    options = ['--seed', 1], ['--seed', 1], ['--seed', 2], ['--mean']
-    drawn = [(make('reconstruct', str(i), mine / '00.png', *of) / '0000_00.png').read_bytes()
-             for i, of in enumerate(options)]
-    assert drawn[0] == drawn[1] and len(set(drawn)) == 3
-
-
-def test_what_becomes_of_a_picture_hangs_on_nothing_else(make, mine):
-    last = mine / '69.png'
-    drawn = [read(next(make('reconstruct', name, *pictures, '--mean').glob('*_69.png')))
-             for name, pictures in (('all', [mine]), ('one', [last]),
-                                    ('two', [mine / '00.png', last]))]
-    assert (drawn[0] == drawn[1]).all() and (drawn[0] == drawn[2]).all()
-
-
-def test_a_zip_gives_what_its_folder_gives(make, mine):
-    zipped = write_zip(mine.with_name('mine.zip'), {
-        f'top/{file.name}': file.read_bytes() for file in sorted(mine.iterdir())})
-    found = [[list(line.values())[1:] for line in lines_of(make('encode', out, place))]
-             for out, place in (('folder.csv', mine), ('zip.csv', zipped))]
-    assert found[0] == found[1] and len(found[0]) == 70
+def test_what_becomes_of_a_picture_hangs_on_the_seed_and_nothing_else(make, mine):
+    first, last = mine / '00.png', mine / '69.png'
+    drawn = [read(next(make('reconstruct', str(i), *words).glob('*_69.png'))).tobytes()
+             for i, words in enumerate((
+                 [mine, '--mean'], [last, '--mean'], [first, last, '--mean'],
+                 [last, '--seed', 1], [last, '--seed', 1], [last, '--seed', 2]))]
+    assert drawn[0] == drawn[1] == drawn[2] and drawn[3] == drawn[4]
+    assert len({*drawn[2:]}) == 3
 
 
 def test_what_is_no_picture_by_its_name_is_said(make, mine):
@@ -161,12 +147,6 @@ def test_pictures_of_any_name_are_drawn_and_encoded(make, mine, name):
     assert len([*drawn.glob('0000_*.png')]) == 1
 
 
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
 def apart(one: Path, other: Path) -> int:
     """Of 255, between two pictures."""
     return int(np.abs(read(one).astype(int) - read(other)).max())
@@ -190,13 +170,6 @@ def test_latents_out_of_a_file_are_drawn(make, finished, mine, tmp_path, suffix)
     assert read(make('decode', 'c', tmp_path / 'own.npz') / '0000.png').std() > 0
 
 
-def test_samples_come_with_their_latents(make):
-    samples = make('sample', 'a', '--n', 5)
-    again = make('decode', 'b', samples / 'latents.csv')
-    for i in range(5):
-        assert apart(again / f'{i:04d}_{i:04d}.png', samples / f'{i:04d}.png') == 0
-
-
 def test_samples_around_a_picture_are_near_its_latent(make, finished, mine):
     n = finished.n_latent
     near, far = (latents.read(make('sample', spread, '--around', mine / '03.png', '--spread',
@@ -208,14 +181,6 @@ def test_samples_around_a_picture_are_near_its_latent(make, finished, mine):
     np.testing.assert_allclose(far.std(axis=0), 2, rtol=0.15)
 
 
-def damaged(path: Path) -> None:
-    """Write an .npz whose compressed latents have lost a byte."""
-    np.savez_compressed(path, z=np.random.default_rng(0).normal(size=(40, 5)))
-    content = bytearray(path.read_bytes())
-    content[200] ^= 0xff
-    path.write_bytes(content)
-
-
 @pytest.mark.parametrize('write, message', [
     (lambda path: np.savez(path, z=np.zeros((3, 2))), 'latents of shape (3, 2), expected (n, '),
     (lambda path: np.savez(path, mean=np.full((1, 5), np.nan)), 'a latent that is not finite'),
@@ -223,12 +188,9 @@ def damaged(path: Path) -> None:
     (lambda path: np.savez(path, z=np.array([None])), 'cannot be read'),
     (lambda path: np.savez(path, names=['a', 'b'], z=np.zeros((3, 5))), '2 names of 3 latents'),
     (lambda path: np.savez(path, names='a', z=np.zeros((3, 5))), '1 names of 3 latents'),
-    (lambda path: path.write_bytes(npy(np.zeros((3, 5)))), 'cannot be read'),
     (lambda path: path.write_bytes(b'no archive'), 'cannot be read'),
-    (lambda path: damaged(path), 'cannot be read'),
     (lambda path: path.with_suffix('.csv').write_text('picture\n'), 'no latents'),
     (lambda path: path.with_suffix('.csv').write_text('z_0,z_1\n1,x\n'), 'cannot be read'),
-    (lambda path: path.with_suffix('.csv').write_text('z_0\n1,2,3\n'), 'line 2 has more values'),
     (lambda path: path.with_suffix('.csv').write_text(
         'picture,z_0,z_1,z_2,z_3,z_4\nan,apple,1,2,3,4,5\n'), 'line 2 has more values than'),
     (lambda path: path.with_suffix('.csv').write_text('z_0,z_5\n1,2\n'),
@@ -247,18 +209,21 @@ def test_bad_latents_are_one_line(cli, finished, tmp_path, write, message):
     assert not (tmp_path / 'out').exists()
 
 
-def test_samples_come_again_and_from_pictures_alone(cli, make, finished, tmp_path):
-    def five(folder: Path) -> list[bytes]:
-        return [(folder / f'{i:04d}.png').read_bytes() for i in range(5)]
+def test_samples_come_again_by_seed_from_their_latents_and_in_a_clone(cli, make, finished,
+                                                                      tmp_path):
+    def five(folder: Path, name: str = '{0:04d}.png') -> list[bytes]:
+        return [(folder / name.format(i)).read_bytes() for i in range(5)]
 
-    first = five(make('sample', 'a', '--n', 70, '--seed', 3))
-    assert five(make('sample', 'b', '--n', 5, '--seed', 3)) == first
-    assert five(make('sample', 'c', '--n', 5, '--seed', 4)) != first
+    samples = make('sample', 'a', '--n', 70, '--seed', 3)
+    assert five(make('sample', 'b', '--n', 5, '--seed', 3)) == five(samples)
+    assert five(make('sample', 'c', '--n', 5, '--seed', 4)) != five(samples)
+    again = make('decode', 'again', samples / 'latents.csv')
+    assert five(again, '{0:04d}_{0:04d}.png') == five(samples)
     with as_in_a_clone(finished):
         make('sample', 'd', '--n', 5, '--seed', 3)
         status, _, err = cli(['encode', finished.name, str(tmp_path / 'b'), '--out',
                               str(tmp_path / 'z.npz'), *finished.where])
-    assert all(apart(tmp_path / 'd' / f'{i:04d}.png', tmp_path / 'b' / f'{i:04d}.png') <= 1
+    assert all(apart(tmp_path / 'd' / f'{i:04d}.png', samples / f'{i:04d}.png') <= 1
                for i in range(5))
     assert status == 2 and 'vae.params: not there' in err and not (tmp_path / 'z.npz').exists()
 
@@ -288,15 +253,11 @@ def test_path_is_straight_or_on_a_circle():
 
 @pytest.mark.parametrize('command, message', [
     (['reconstruct', '{run}', '{mine}', '--out', '{full}'], '{full}: there already; --force'),
-    (['sample', '{run}', '--out', '{full}'], '{full}: there already; --force writes over it'),
     (['encode', '{run}', '{mine}/00.png', '--out', '{full}/a.npz'], 'a.npz: there already'),
     (['encode', '{run}', '{mine}/00.png', '--out', 'z.txt'], 'expected a name that ends in .npz'),
     (['interpolate', '{run}', '{mine}/00.png', '{mine}/01.png', '--out', 'z.jpg'], '.png or .gif'),
     (['interpolate', '{run}', '{mine}', '{mine}', '--out', 'z.png'], '140 pictures, expected 2'),
-    (['reconstruct', '{run}', '{mine}/nix.png', '--out', 'o'], 'nix.png: no such file'),
-    (['reconstruct', '{run}', '{full}', '--out', 'o'], 'no .bmp, .gif'),
     (['reconstruct', '{run}', '{bad}', '--out', 'o'], 'bad.png: not a readable image'),
-    (['sample', 'no/such', '--out', 'o'], 'no/such'),
 ])
 def test_mistake_is_one_line_and_leaves_everything(cli, finished, mine, tmp_path, monkeypatch,
                                                    command, message):

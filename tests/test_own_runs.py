@@ -26,7 +26,8 @@ def folder(data_root, tmp_path) -> Path:
 @pytest.fixture
 def run(cli, tmp_path, known_images):
     return lambda folder, *words: cli(['run', FACES, *SMALL, '--data-root', str(folder),
-                                       '--results-root', str(tmp_path / 'results'), *words])
+                                       '--results-root', str(tmp_path / 'results'),
+                                       *map(str, words)])
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_run_on_the_same_pictures_goes_on(run, folder, stopped, change):
     assert not stopped.exists() and 'left unfinished' not in err
 
 
-def test_run_on_other_pictures_says_which_one_is_left(run, folder, stopped):
+def test_run_on_other_images_or_parameters_says_which_one_is_left(run, folder, stopped):
     shutil.copy(folder / '001.png', folder / '000.png')
     status, out, err = run(folder)
     line, = (line for line in err.splitlines() if 'left unfinished' in line)
@@ -62,76 +63,65 @@ def test_run_on_other_pictures_says_which_one_is_left(run, folder, stopped):
     assert line == (f'{stopped}: left unfinished: it was begun with images {before}, and this is '
                     f'another run, with images {now}')
     assert checkpoints_in(stopped)
-    # One with other settings has nothing to do with it
-    assert 'left unfinished' not in run(folder, '--seed', '1')[2]
+    status, out, err = run(folder, '--seed', '1')  # has nothing to do with it
+    assert status == 0 and 'left unfinished' not in err
+    err = run(folder, '--from', Path(out.splitlines()[-1]))[2]
+    assert f'it was begun with images {before} and initial drawn, and this is' in err
 
 
-def test_run_on_own_pictures_says_where_they_are(run, cli, folder, data_root, tmp_path):
-    mine = folder.rename(folder.with_name('my faces'))
-    _, out, _ = run(mine)
-    finished = tmp_path / 'results' / out.splitlines()[-1]
-    shutil.copytree(mine, other := tmp_path / 'others')
-    sorted(other.iterdir())[0].unlink()
-    status, _, err = cli(['evaluate', str(finished), '--data-root', str(other), '--ctx', 'cpu'])
-    line = err.splitlines()[-1]
+def test_run_on_own_pictures_says_where_they_are(run, cli, folder, tmp_path):
+    mine, other = folder.rename(folder.with_name('my faces')), tmp_path / 'others'
+    _, out, _ = run(mine, '--keep-checkpoint')
+    finished = Path(out.splitlines()[-1])
+    shown, = json.loads(run(mine, '--more', '1', '--dry-run')[1])
+    assert '512_5_1024_3_n32_images-' in shown['run']
+    shutil.copytree(mine, other)
+    (other / '000.png').unlink()
+
+    def evaluate(*where) -> tuple[int, str]:
+        status, _, err = cli(['evaluate', str(finished), *where, '--ctx', 'cpu'])
+        return status, err.splitlines()[-1]
+
+    status, line = evaluate('--data-root', str(other))
     assert status == 2 and '(my faces), found ' in line and f' in {other}; ' in line
-    again = line.split('its data are named with ')[1]
-    status, _, err = cli(['evaluate', str(finished), *shlex.split(again), '--ctx', 'cpu'])
-    assert status == 0, err
+    assert evaluate(*shlex.split(line.split('its data are named with ')[1]))[0] == 0
     # One that cannot be read any more names the option
     config = finished / 'config.json'
-    config.write_text(config.read_text().replace("'", ''))
-    config.write_text(config.read_text().replace('--data-root', "'--data-root"))
-    status, _, err = cli(['evaluate', str(finished), '--data-root', str(other), '--ctx', 'cpu'])
-    assert status == 2 and err.splitlines()[-1].endswith('its data are named with --data-root')
+    config.write_text(config.read_text().replace("'", '').replace('--data-root', "'--data-root"))
+    status, line = evaluate('--data-root', str(other))
+    assert status == 2 and line.endswith('its data are named with --data-root')
 
 
-def test_longer_run_is_shown_beforehand(run, folder):
-    assert run(folder, '--keep-checkpoint')[0] == 0
-    status, out, err = run(folder, '--more', '1', '--dry-run')
-    shown, = json.loads(out)
-    assert status == 0 and '512_5_1024_3_n32_images-' in shown['run'], err
-
-
-def test_run_on_two_devices_goes_on_as_list_says(cli, data_root, tmp_path, cut_off):
+def test_run_on_two_devices_goes_on_as_list_says(cli, data_root, tmp_path, known_images, cut_off):
     words = ['run', 'ConvVAE_on_anime/128_16_100_repaired', '--epochs', '1', '--limit', '16',
              '--set', 'n_latent=2', '--set', 'vae_base_channels=2', '--set', 'batch_size=8',
              '--data-root', str(data_root), '--results-root', str(tmp_path)]
-    cut_off(lambda *_: cli([*words, '--ctx', 'cpu:0,cpu:1']))
+    cut_off(cli, [*words, '--ctx', 'cpu:0,cpu:1'])
     status, _, err = cli([*words, '--ctx', 'cpu'])
     assert status == 2 and ': of a run on 2 devices, expected 1: --ctx names as many' in err
-    out = cli(['list', '--match', words[1], '--results-root', str(tmp_path)])[1]
-    line, = (line for line in out.splitlines() if 'go on with' in line)
-    status, out, err = cli(shlex.split(line.split('go on with: ')[1])[3:])
-    assert status == 0 and 'going on after 1 of 1' in out, err
 
+    def listed(*form: str) -> str:
+        return cli(['list', '--results-root', str(tmp_path), *form])[1]
 
-def test_list_says_how_an_unfinished_run_goes_on(cli, stopped):
-    root = stopped.parent.parent
-    status, out, err = cli(['list', '--results-root', str(root)])
-    line, = (line for line in out.splitlines() if line.startswith('unfinished: '))
+    line, = (line for line in listed().splitlines() if line.startswith('unfinished: '))
     said, _, command = line.partition('; go on with: ')
+    stopped, = tmp_path.glob('*/*.unfinished')
     name = f'{stopped.parent.name}/{stopped.name.removesuffix(run_folder.UNFINISHED)}'
-    assert status == 0 and said == f'unfinished: {name}, 2 of 2 epochs'
-    _, out, _ = cli(['list', '--json', '--results-root', str(root)])
-    (one,), = filter(None, (row['unfinished'] for row in json.loads(out)))
-    assert one['command'] == command and (one['epochs_done'], one['epochs']) == (2, 2)
-    status, out, err = cli([*shlex.split(command)[3:], '--ctx', 'cpu'])
-    assert status == 0 and 'going on after 2 of 2 epochs' in out, err
-    assert 'unfinished: ' not in cli(['list', '--results-root', str(root)])[1]
-    (root / 'x' / 'y.unfinished').mkdir(parents=True)  # nothing that could go on
-    (root / 'x' / 'y.unfinished' / 'config.json').write_text('{')
-    assert 'unfinished: ' not in cli(['list', '--results-root', str(root)])[1]
+    assert said == f'unfinished: {name}, 1 of 1 epochs'
+    (one,), = filter(None, (row['unfinished'] for row in json.loads(listed('--json'))))
+    assert one['command'] == command and (one['epochs_done'], one['epochs']) == (1, 1)
+    status, out, err = cli(shlex.split(command)[3:])
+    assert status == 0 and 'going on after 1 of 1' in out, err
+    stopped.mkdir()  # nothing that could go on
+    (stopped / 'config.json').write_text('{')
+    assert 'unfinished: ' not in listed()
 
 
-@pytest.mark.parametrize('by', ['option', 'variable'])
-def test_command_that_repeats_a_run_works_from_anywhere(run, cli, folder, tmp_path, monkeypatch,
-                                                        by):
+@pytest.mark.parametrize('words, variable', [(['--data-root', 'faces'], ''), ([], 'faces')])
+def test_command_that_repeats_a_run_works_from_anywhere(known_images, cli, folder, tmp_path,
+                                                        monkeypatch, words, variable):
     monkeypatch.chdir(tmp_path)
-    words = ['--data-root', 'faces']
-    if by == 'variable':
-        monkeypatch.setenv('VAEGAN_DATA', 'faces')
-        words = []
+    monkeypatch.setenv('VAEGAN_DATA', variable)
     status, out, err = cli(['run', FACES, *SMALL, *words, '--results-root', 'my results'])
     assert status == 0, err
     finished = tmp_path / out.splitlines()[-1]
@@ -139,7 +129,7 @@ def test_command_that_repeats_a_run_works_from_anywhere(run, cli, folder, tmp_pa
     assert command in (finished / 'README.md').read_text()
     before = (finished / 'vae.params').read_bytes()
     (finished / 'vae.params').unlink()
-    monkeypatch.delenv('VAEGAN_DATA', raising=False)
+    monkeypatch.delenv('VAEGAN_DATA')
     monkeypatch.chdir('/')
     status, out, err = cli([*shlex.split(command)[3:], '--force', '--ctx', 'cpu'])
     assert status == 0 and out.splitlines()[-1] == str(finished), err
@@ -152,25 +142,6 @@ def test_command_that_repeats_a_run_works_from_anywhere(run, cli, folder, tmp_pa
     assert shlex.split(command)[-4:] == ['--results-root', str(tmp_path / 'second'), '--from',
                                          str(finished)]
     assert cli([*shlex.split(command)[3:], '--force', '--ctx', 'cpu'])[0] == 0
-
-
-def test_command_of_a_run_on_known_images_names_no_place(cli, folder, tmp_path):
-    status, out, err = cli(['run', FACES, *SMALL, '--data-root', str(folder), '--results-root',
-                            str(tmp_path / 'results')])
-    assert status == 0, err
-    assert '-root' not in run_folder.read_config(Path(out.splitlines()[-1]))['command']
-
-
-def test_run_with_other_parameters_to_begin_with_says_which_one_is_left(run, folder, tmp_path,
-                                                                       cut_off):
-    names = []
-    for seed in ('1', '2'):
-        status, out, err = run(folder, '--seed', seed)
-        assert status == 0, err
-        names.append('/'.join(Path(out.splitlines()[-1]).parts[-2:]))
-    cut_off(run, folder, '--from', names[0])
-    status, _, err = run(folder, '--from', names[1])
-    assert status == 0 and '.unfinished: left unfinished: it was begun with initial ' in err
 
 
 @pytest.mark.parametrize('place, words, called', [
@@ -189,9 +160,12 @@ def test_own_pictures_are_called_by_their_own_name(run, folder, place, words, ca
     assert ('--data-name' in config['command']) == bool(words)
 
 
-def test_images_of_the_shown_results_keep_their_name(cli, mnist_root, tmp_path):
-    status, _, err = cli(['run', 'DenseVAE_on_MNIST/5_3_400_bce_50', '--epochs', '1',
-                          '--data-name', 'mine', '--data-root', str(mnist_root),
-                          '--results-root', str(tmp_path)])
+def test_images_of_the_shown_results_keep_their_name_and_need_no_place(cli, folder, tmp_path):
+    words = ['run', FACES, *SMALL, '--data-root', str(folder), '--results-root',
+             str(tmp_path / 'results')]
+    status, _, err = cli([*words, '--data-name', 'mine'])
     assert status == 2 and '--data-name mine: expected none' in err.splitlines()[-1]
-    assert not [*tmp_path.iterdir()]
+    assert not (tmp_path / 'results').exists()
+    status, out, err = cli(words)
+    assert status == 0, err
+    assert '-root' not in run_folder.read_config(Path(out.splitlines()[-1]))['command']

@@ -1,36 +1,25 @@
 """A batch over several devices and over several workers: the same training."""
 import functools
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from mxnet import cpu, nd
+from mxnet import cpu
 from mxnet.gluon import nn
 
-import models
-from tests.test_models import shape_of, shrunk
+from tests.processes import Job, Run
+from tests.test_jobs import small
+from tests.test_models import shape_of
+from training.commands.wiring import build_nets
 from training.experiments import kinds
 from training.experiments.registry import EXPERIMENTS, Experiment
 from training.run import loop
-from training.runtime import launch, parallel
+from training.runtime import parallel
 from training.steps.networks import make_networks
+from training.storage import parameters, run_folder
 
-ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE, LR = 1e-5, 1e-4
 NAME = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
-
-
-def assert_same(ours: dict, theirs: dict) -> None:
-    assert set(ours) == set(theirs)
-    for name, value in theirs.items():
-        assert np.abs(ours[name] - value).max() <= TOLERANCE, name
-
-
 # What is a batch's, not an image's, each device has of its part: minibatch discrimination, the
 # masks of dropout, BatchNorm's means; `equilibrium` is refused on several devices.
 ASIDE = {'dropout': 0.0, 'minibatch_kernels': 0, 'equilibrium': None, 'n_validation': 8}
@@ -49,17 +38,15 @@ def kinds_of_rows() -> list:
     """A row of each kind in the registry, small, with each of its steps; and each option."""
     rows = {}
     for row in EXPERIMENTS.values():
-        epochs = {field: min(1, getattr(row, field)) for field in ('solo_epochs', 'combo_epochs')
-                  if field in row.fields()}
-        small = replace(shrunk(row), batch_size=8, **epochs, **{
+        small_row = small(row.name, **{
             field: value for field, value in ASIDE.items() if field in row.fields()})
         if row.disc == 'ResNet':  # of millions of weights rounding alone moves the next gradients
-            small = replace(small, disc_base_channels=2)
+            small_row = replace(small_row, disc_base_channels=2)
         for step in row.STEPS if row.combo_epochs and row.encodes else [row.step]:
             key = [row.vae, row.disc, step, *(getattr(row, field) for field in (
                 'encoder', 'routing') if field in row.fields())]
-            rows['-'.join(map(str, key))] = small if row.kind is kinds.VAEGAN else replace(
-                small, step=step, pbp_weight=0.7)
+            rows['-'.join(map(str, key))] = small_row if row.kind is kinds.VAEGAN else replace(
+                small_row, step=step, pbp_weight=0.7)
     for option in OPTIONS:
         rows['-'.join(f'{k}={v}' for k, v in option.items())] = replace(
             VAE_GAN, batch_size=8, combo_epochs=1, **option)
@@ -81,13 +68,9 @@ def networks_after_two_steps(row: Experiment, n_devices: int):
     """The row's nets after an epoch of 13 images: batches of 8 and 5."""
     shape, ctx = shape_of(row), [cpu(i) for i in range(n_devices)]
     images = np.random.default_rng(2).random((13, *shape)).astype(np.float32)
-    vae, disc = models.build_vae(row, shape), None
-    if row.combo_epochs:
-        disc = models.build_discriminator(row, shape)
-    similarity = models.build_similarity(disc, row) if row.kind is kinds.VAEGAN else None
-    nets = make_networks(row, vae, disc, shape, ctx, feature_disc=similarity)
-    records = list(loop.train(nets, images, images[:9], row, ctx))
-    return records, nets
+    vae, disc, features = build_nets(row, shape)
+    nets = make_networks(row, vae, disc, shape, ctx, feature_disc=features)
+    return list(loop.train(nets, images, images[:9], row, ctx)), nets
 
 
 @pytest.mark.parametrize('row, n_devices', kinds_of_rows())
@@ -117,20 +100,22 @@ def test_devices_train_every_kind_of_row_as_one_does(row, n_devices, each_image_
                 assert ours[term] == pytest.approx(value, rel=1e-4, abs=1e-5), term
 
 
-def test_devices_of_a_run_are_named_in_its_configuration(cli, tmp_path, mnist_root):
-    arguments = ['run', NAME, '--epochs', '1', '--limit', '40', '--set', 'batch_size=20',
-                 '--results-root', str(tmp_path), '--data-root', str(mnist_root)]
-    status, _, err = cli([*arguments, '--ctx', 'cpu:0,cpu:1'])
+def test_devices_of_a_run_are_named_in_its_configuration(on_digits, tmp_path):
+    status, _, err = on_digits('run', NAME, '--epochs', 1, '--limit', 40, '--set',
+                               'batch_size=20', '--ctx', 'cpu:0,cpu:1')
     assert status == 0, err
-    config, = tmp_path.rglob('config.json')
-    assert json.loads(config.read_text())['device'].startswith('cpu:0, cpu:1 (')
+    folder, = run_folder.finished_runs(tmp_path / 'results').values()
+    assert run_folder.read_config(folder)['device'].startswith('cpu:0, cpu:1 (')
 
 
-@pytest.mark.parametrize('spec', ['cpu:0,cpu:0', 'cpu,', 'cpu:0,gpu', ',', 'cpu;cpu:1'])
-def test_devices_that_cannot_share_are_refused(spec, cli, tmp_path, mnist_root):
-    status, _, err = cli(['run', NAME, '--ctx', spec, '--results-root', str(tmp_path),
-                          '--data-root', str(mnist_root)])
-    assert status == 2 and '--ctx' in err and err.count('\n') == 1
+@pytest.mark.parametrize('words, message', [
+    *((['--ctx', devices], '--ctx') for devices in (
+        'cpu:0,cpu:0', 'cpu,', 'cpu:0,gpu', ',', 'cpu;cpu:1')),
+    (['--kvstore', 'dist_sync'], 'training launch'),
+    (['--kvstore', 'dist_async'], 'dist_async: expected dist_sync')], ids=str)
+def test_what_cannot_share_a_batch_is_refused(on_digits, tmp_path, words, message):
+    status, _, err = on_digits('run', NAME, *words)
+    assert status == 2 and message in err and err.count('\n') == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -138,22 +123,6 @@ def test_a_batch_too_small_to_share_is_refused():
     with pytest.raises(parallel.ParallelError, match='a batch of 1 images'):
         parallel.check_split(17, 8, 2)
     parallel.check_split(18, 8, 2)
-
-
-def test_one_worker_is_no_job():
-    alone = parallel.Workers()
-    array = nd.array([1, 2])
-    assert alone.total(array) is array and alone.agree(True) and not alone.agree(False)
-    assert alone.part(np.arange(5)).tolist() == [0, 1, 2, 3, 4]
-
-
-def test_workers_need_a_job(cli, tmp_path, mnist_root):
-    places = ['--results-root', str(tmp_path), '--data-root', str(mnist_root)]
-    status, _, err = cli(['run', NAME, '--kvstore', 'dist_sync', *places])
-    assert status == 2 and 'training launch' in err and err.count('\n') == 1
-    status, _, err = cli(['run', NAME, '--kvstore', 'dist_async', *places])
-    assert status == 2 and 'dist_async: expected dist_sync' in err
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('options', [['list'], [], ['--workers', '0', 'run', NAME],
@@ -166,37 +135,16 @@ def test_launch_refuses_what_it_cannot_start(cli, options):
     assert status == 2 and err.startswith('error: ') and err.count('\n') == 1
 
 
-def test_launched_processes_start_where_the_project_is():
-    assert (launch.ROOT / 'training' / '__main__.py').is_file()
-
-
-def command(*arguments: str, results: Path, data: Path) -> list[str]:
-    return [sys.executable, '-m', 'training', *arguments, '--epochs', '1+1',
-            '--results-root', str(results), '--data-root', str(data)]
-
-
-def parameters(results: Path) -> dict[str, np.ndarray]:
-    files = sorted(results.rglob('*.params'))
-    return {f'{file.name} {name}': value.asnumpy() for file in files
-            for name, value in nd.load(str(file)).items()}
-
-
-@pytest.fixture
-def shell() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(('DMLC_', 'PS_'))}
-
-
 @pytest.mark.slow
-def test_two_workers_do_what_one_does(tmp_path, mnist_root, shell):
+def test_two_workers_do_what_one_does(tmp_path, mnist_root):
     """Few steps: the discriminator's game makes rounding errors grow."""
-    for results, arguments in (('one', ['run', NAME]),
-                               ('two', ['launch', '--workers', '2', 'run', NAME])):
-        done = subprocess.run(command(*arguments, '--set', 'batch_size=54',
-                                      results=tmp_path / results, data=mnist_root),
-                              cwd=ROOT, env=shell, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-    one, two = parameters(tmp_path / 'one'), parameters(tmp_path / 'two')
-    assert len(one) > 10
-    assert_same(two, one)
-    config, = (tmp_path / 'two').rglob('config.json')
-    assert 'on each of 2 workers' in config.read_text()
+    words = [NAME, '--epochs', '1+1', '--set', 'batch_size=54']
+    one, two = Run(words, tmp_path / 'one', mnist_root), Job(words, tmp_path / 'two', mnist_root)
+    for run in (one, two):
+        run.finish(timeout=120)
+    for name in ('vae.params', 'disc.params'):
+        ours, theirs = (parameters.read(run.folder() / name) for run in (two, one))
+        assert ours.keys() == theirs.keys()
+        for key, value in theirs.items():
+            assert np.abs(ours[key] - value).max() <= TOLERANCE, key
+    assert 'on each of 2 workers' in run_folder.read_config(two.folder())['device']

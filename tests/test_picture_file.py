@@ -1,5 +1,6 @@
 """pictures.safetensors: strips, samples, interpolations and traversals without the encoder."""
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,28 +8,43 @@ import pytest
 from mxnet import cpu
 from PIL import Image
 
-from data.fetch import Places
 from data.images import Images
 from data.loading import Dataset
 from models.vae import VAE
-from training.commands import runs
-from training.evaluation.trained_net import NoEncoderError, TrainedNet
+from training import __main__ as main
+from training.evaluation.trained_net import TrainedNet
 from training.experiments.registry import EXPERIMENTS
 from training.reporting import pictures
 from training.storage import picture_file, run_folder
 
 CONV = 'ConvVAE_ConvDisc_LeakyReLU_on_anime/512_32_32_200_10_seeded'
 GAN = 'ConvDecoder_ResNet_on_anime/512_32_200'
-SMALL = ['n_latent=4', 'vae_base_channels=2', 'batch_size=8', 'disc_base_channels=2']
+SMALL = ['--epochs', '1', '--limit', '16', '--set', 'n_latent=4', '--set', 'vae_base_channels=2',
+         '--set', 'batch_size=8', '--set', 'disc_base_channels=2']
 
 
-def train(cli, root: Path, data_root: Path, name: str) -> tuple[Path, list[str]]:
-    """Return the folder of a run of an epoch, and where it and its data are."""
-    where = ['--results-root', str(root), '--ctx', 'cpu']
-    status, _, err = cli(['run', name, '--epochs', '1', '--limit', '16', *where, '--data-root',
-                          str(data_root), *(word for field in SMALL for word in ('--set', field))])
-    assert status == 0, err
-    return next(root.glob('*_on_anime/*')), where
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, data_root) -> Path:
+    """The results of two runs of an epoch, explored."""
+    root = tmp_path_factory.mktemp('results')
+    where = ['--results-root', str(root), '--data-root', str(data_root), '--ctx', 'cpu']
+    for name in (CONV, GAN):
+        assert main.main(['run', name, *SMALL, *where]) == 0
+    assert main.main(['explore', '--match', '*', *where]) == 0
+    return root
+
+
+@pytest.fixture
+def clone(trained, tmp_path):
+    """Copies a run as a clone has it: its experiment -> folder, name, options that say where."""
+    def call(experiment: str = CONV) -> tuple[Path, str, list[str]]:
+        root = shutil.copytree(trained, tmp_path / 'results')
+        folder, = root.glob(f'{experiment.split("/")[0]}/*')
+        for path in folder.glob('*.params'):
+            path.unlink()
+        return (folder, f'{folder.parent.name}/{folder.name}',
+                ['--results-root', str(root), '--ctx', 'cpu'])
+    return call
 
 
 def images(folder: Path) -> dict[str, bytes]:
@@ -43,37 +59,28 @@ def largest_difference(folder: Path, before: dict[str, bytes]) -> int:
                for name, content in before.items() if name != 'explore_nearest.png')
 
 
+def darken(path: Path) -> None:
+    pictures._save(pictures.read(path) // 2, path)
+
+
 @pytest.mark.parametrize('name', [CONV, GAN])
-def test_pictures_come_again_without_parameters_and_data(cli, tmp_path, data_root, name):
-    folder, where = train(cli, tmp_path, data_root, name)
-    at_hand = [*where, '--data-root', str(data_root)]
-    run = f'{folder.parent.name}/{folder.name}'
-    assert cli(['explore', run, *at_hand])[0] == 0
+def test_pictures_come_again_without_parameters_and_data(cli, clone, data_root, name):
+    folder, run, where = clone(name)
     trained = images(folder)
-    for path in folder.glob('*.params'):
-        path.unlink()
-    assert cli(['strips', run, *at_hand])[0] == 0
-    assert cli(['explore', run, *at_hand])[0] == 0
+    for command in ('strips', 'explore'):
+        assert cli([command, run, *where, '--data-root', str(data_root)])[0] == 0
     assert largest_difference(folder, trained) <= 1  # weights are rounded to 16 bits
     before = images(folder)
-    status, out, err = cli(['strips', run, *where])  # and without the data
+    status, _, err = cli(['strips', run, *where])  # and without the data
     assert status == 0 and images(folder) == before, err
-    status, out, err = cli(['explore', run, *where])
+    status, _, err = cli(['explore', run, *where])
     assert status == 0 and 'no nearest images' in err and images(folder) == before, err
     status, out, _ = cli(['verify', run, *where])
     assert status == 0 and 'strip drawn again: largest difference 0/255' in out
-
-
-@pytest.mark.parametrize('name', [CONV, GAN])
-def test_run_with_its_data_reads_pictures_and_says_why_it_cannot_encode(cli, tmp_path, data_root,
-                                                                        name):
-    folder, _ = train(cli, tmp_path, data_root, name)
-    (folder / run_folder.PARAMETERS).unlink()
-    net = runs.load_run(folder, cpu(), Places((data_root,)))
-    faces = net.read(folder / '0.png')
-    assert faces.shape == (1, 64, 64, 3) and 'sample_sharpness' in net.measure(faces)
-    with pytest.raises(NoEncoderError, match='not there' if name == CONV else 'plain GAN'):
-        net.encode(faces)
+    darken(folder / pictures.STRIP)
+    run_folder.update_checksums(folder, pictures.STRIP)
+    status, out, _ = cli(['verify', run, *where])
+    assert status == 2 and 'differs by' in out
 
 
 def test_weights_that_16_bits_cannot_hold_stay_as_they_are(tmp_path):
@@ -87,15 +94,12 @@ def test_weights_that_16_bits_cannot_hold_stay_as_they_are(tmp_path):
     assert all((held[name] == decoder[name]).all() for name in ('1.weight', '1.bias'))
 
 
-def test_pictures_come_again_where_the_usual_data_are_others(cli, tmp_path, data_root,
-                                                             monkeypatch):
-    folder, where = train(cli, tmp_path / 'results', data_root, CONV)
-    others = tmp_path / 'others'
+def test_pictures_come_again_where_the_usual_data_are_others(cli, clone, tmp_path, monkeypatch):
+    (folder, run, where), others = clone(), tmp_path / 'others'
     (others / 'anime_faces').mkdir(parents=True)
     for i in range(60):
         Image.new('RGB', (64, 64), (i, i, i)).save(others / 'anime_faces' / f'{i:02d}.png')
-    (folder / run_folder.PARAMETERS).unlink()
-    before, run = images(folder), f'{folder.parent.name}/{folder.name}'
+    before = images(folder)
     status, _, err = cli(['strips', run, *where, '--data-root', str(others)])  # as was asked
     assert status == 2 and 'trained on data with sha256' in err
     monkeypatch.setenv('VAEGAN_DATA', str(others))
@@ -103,14 +107,14 @@ def test_pictures_come_again_where_the_usual_data_are_others(cli, tmp_path, data
     assert status == 0 and largest_difference(folder, before) <= 1, err
 
 
-def test_originals_of_other_images_beside_it_are_not_a_runs(cli, tmp_path, data_root):
-    folder, where = train(cli, tmp_path, data_root, CONV)
-    (folder / run_folder.PARAMETERS).unlink()
-    for path in tmp_path.glob('anime_test_images/*.png'):
-        pictures._save(255 - pictures.read(path), path)
-    before = images(folder)
+def test_originals_of_other_images_beside_it_are_not_a_runs(cli, clone):
+    folder, run, where = clone()
+    before, originals = images(folder), [*folder.parents[1].glob('anime_test_images/*.png')]
+    assert originals
+    for path in originals:
+        darken(path)
     for command in ('verify', 'strips', 'verify'):
-        status, out, err = cli([command, f'{folder.parent.name}/{folder.name}', *where])
+        status, out, err = cli([command, run, *where])
         assert status == 0 and 'not drawn again' not in out, out + err
         assert largest_difference(folder, before) <= 1
 
@@ -118,48 +122,28 @@ def test_originals_of_other_images_beside_it_are_not_a_runs(cli, tmp_path, data_
 def test_strip_that_was_changed_is_not_drawn_with_anyones_originals(cli, tmp_path, data_root,
                                                                     known_images):
     """Of a user's own images, whose originals are not here any more."""
-    folder, where = train(cli, tmp_path, data_root, CONV)
+    where = ['--results-root', str(tmp_path), '--ctx', 'cpu']
+    status, _, err = cli(['run', CONV, *SMALL, *where, '--data-root', str(data_root)])
+    assert status == 0, err
+    folder, = tmp_path.glob('*_on_anime/*')
     (folder / run_folder.PARAMETERS).unlink()
     beside, = tmp_path.glob('anime_test_images_*')
     beside.rename(tmp_path / 'anime_test_images')
-    strip = folder / pictures.STRIP
-    pictures._save(255 - pictures.read(strip), strip)
+    darken(folder / pictures.STRIP)
     status, _, err = cli(['strips', f'{folder.parent.name}/{folder.name}', *where])
     assert status == 2 and 'anime' in err.splitlines()[-1]
 
 
-def test_changed_strip_is_noticed_without_parameters(cli, tmp_path, data_root):
-    folder, where = train(cli, tmp_path, data_root, CONV)
-    (folder / run_folder.PARAMETERS).unlink()
-    strip = folder / pictures.STRIP
-    pictures._save(255 - pictures.read(strip), strip)
-    run_folder.update_checksums(folder, pictures.STRIP)
-    status, out, _ = cli(['verify', *where])
-    assert status == 2 and 'differs by' in out
-
-
-@pytest.mark.parametrize('damage', [lambda content: b'', lambda content: content[:-4],
-                                    lambda content: b'\xff' * 64])
-def test_damaged_file_is_one_line(cli, tmp_path, data_root, damage):
-    folder, where = train(cli, tmp_path, data_root, CONV)
-    (folder / run_folder.PARAMETERS).unlink()
-    path = folder / run_folder.PICTURES
-    path.write_bytes(damage(path.read_bytes()))
-    before = images(folder)
-    status, _, err = cli(['strips', f'{folder.parent.name}/{folder.name}', *where])
-    assert status == 2 and err.splitlines()[-1].startswith(f'error: {path}: not a whole file')
-    assert images(folder) == before
-
-
-def test_measures_of_all_images_need_the_parameters(cli, tmp_path, data_root):
-    folder, where = train(cli, tmp_path, data_root, CONV)
-    (folder / run_folder.PARAMETERS).unlink()
-    run = f'{folder.parent.name}/{folder.name}'
-    status, _, err = cli(['evaluate', run, *where, '--data-root', str(data_root)])
-    assert status == 2 and f'{run_folder.PARAMETERS}: not there' in err
-    status, _, err = cli(['explore', run, '--between', '0', '101', *where, '--data-root',
-                          str(data_root)])
-    assert status == 2 and 'expected less than the 24 held-out images' in err
+def test_damaged_file_is_one_line(cli, clone):
+    folder, run, where = clone()
+    path, before = folder / run_folder.PICTURES, images(folder)
+    content = path.read_bytes()
+    for damaged in (b'', content[:-4], b'\xff' * 64):
+        path.write_bytes(damaged)
+        status, _, err = cli(['strips', run, *where])
+        assert status == 2 and err.splitlines()[-1].startswith(
+            f'error: {path}: not a whole file')
+        assert images(folder) == before
 
 
 def test_encoder_gets_few_images_at_once(monkeypatch):

@@ -1,7 +1,6 @@
 """Files of pictures and zips of them: of which kinds they may be, and what is refused."""
 import io
 import re
-import shutil
 import struct
 import tracemalloc
 import zipfile
@@ -14,7 +13,6 @@ from PIL import Image
 
 from data import DataError, archives, decoding, own
 from data.loading import load
-from tests.processes import ROOT
 from tests.small_pictures import encoded, noise, write_folder, write_zip
 
 RAMP = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
@@ -139,13 +137,11 @@ REFUSED = {
     **{f'{w} x {h}': (encoded(in_one(0, '1', (w, h))), f'{w} x {h} pixels, expected 16 or more')
        for w, h in ((1, 1), (15, 300), (2000, 3))},
     # Refused by the size they claim: to decode them would be another error
-    '64 megapixels': (png_header(8_000), '8000 x 8000 pixels, expected at most 50000000'),
-    'of which Pillow warns': (png_header(10_001), '10001 x 10001 pixels, expected at most'),
+    'of which Pillow warns': (png_header(10_001), '10001 x 10001 .* at most 50000000'),
     'which Pillow refuses': (png_header(30_000), 'not a readable image .*exceeds limit'),
     '2 ** 31 - 1 a side': (png_header(2 ** 31 - 1), 'not a readable image'),
     'more than any camera': (jpeg_that_claims(13_000), '13000 x 13000 .* at most 150000000'),
     'PostScript, which would be run': (encoded(noise(0), 'EPS'), 'expected one of PNG, JPEG'),
-    'text': (b'text', 'not a readable image'),
     'cut off': (encoded(noise(0))[:2000], 'not a readable image'),
 }
 
@@ -200,38 +196,27 @@ def test_zip_and_folder_have_the_same_pictures_in_the_order_of_their_paths(tmp_p
         assert found.passed_over == {'hidden': 3, 'no images by their names': 1}
 
 
-@pytest.mark.parametrize('name', ['../evil.png', '/etc/evil.png', 'a/../../evil.png'])
-@pytest.mark.parametrize('by', ['/', '\\'])
-def test_zip_whose_paths_lead_out_of_it_is_refused(tmp_path, name, by):
-    path = write_zip(tmp_path / 'faces.zip', {name.replace('/', by): encoded(noise(0))})
+@pytest.mark.parametrize('name', [
+    '../evil.png', 'a/../../evil.png', '/etc/evil.png', r'..\evil.png', r'\etc\evil.png'])
+def test_zip_whose_paths_lead_out_of_it_is_refused(tmp_path, name):
+    path = write_zip(tmp_path / 'faces.zip', {name: encoded(noise(0))})
     with pytest.raises(DataError, match='a path that leads out of the zip'):
         read(path)
 
 
-def three_in_a_zip(path: Path, method: int) -> bytes:
-    contents = {f'\xe9{i}.png': encoded(noise(i, 16, 16)) for i in range(3)}
-    return write_zip(path, contents, method).read_bytes()
-
-
-def test_zip_that_is_cut_anywhere_is_one_line(tmp_path):
-    path = tmp_path / 'faces.zip'
-    content = three_in_a_zip(path, zipfile.ZIP_STORED)
-    for end in [*range(0, len(content), 50), len(content) - 1]:
-        path.write_bytes(content[:end])
-        with pytest.raises(DataError, match='faces.zip: not a whole zip') as error:
-            read(path)
-        assert '\n' not in str(error.value)
-
-
 @pytest.mark.parametrize('method', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED,
                                     zipfile.ZIP_LZMA])
-def test_zip_with_a_changed_byte_is_refused_or_read_as_it_was(tmp_path, method):
+def test_zip_that_is_cut_or_changed_is_refused_or_read_as_it_was(tmp_path, method):
     path = tmp_path / 'faces.zip'
-    content = three_in_a_zip(path, method)
+    content = write_zip(path, {f'\xe9{i}.png': encoded(noise(i, 16, 16)) for i in range(3)},
+                        method).read_bytes()
     whole, refusals = read(path), 0
     directory = content.index(b'PK\1\2')
     positions = range(0, len(content), 7)
     for position in positions:
+        path.write_bytes(content[:position])
+        with pytest.raises(DataError, match='faces.zip: not a whole zip'):
+            read(path)
         changed = bytearray(content)
         changed[position] ^= 0xff
         path.write_bytes(changed)
@@ -275,11 +260,7 @@ def test_large_file_is_refused_before_it_is_read(tmp_path):
     for place in (path, tmp_path):
         with pytest.raises(DataError, match=f'0.tif: {archives.MAX_FILE_BYTES + 1} bytes, exp'):
             own.read([place], (3, 64, 64))
-    for name in range(12):
-        shutil.copy(ROOT / 'results' / 'images' / 'MNIST_test_images' / '0.png',
-                    tmp_path / f'{name}.png')
-    with pytest.raises(DataError, match=f'0.tif: {archives.MAX_FILE_BYTES + 1} bytes, exp'):
-        load('anime', tmp_path)
+    write_folder(tmp_path, {f'{i}.png': encoded(noise(i)) for i in range(12)})
     dataset = load('anime', tmp_path, skip_bad=True, held_out=0.9)
     assert dataset.source['left_out'] == 1 and len(dataset.test) == 11
     path.write_bytes(SCALED['floats'].ljust(40 << 20, b'\0'))

@@ -28,10 +28,10 @@ case "$*" in
 esac
 '''
 UV = '''#!/bin/sh
-echo "$*" >> uv-asked; echo "$UV_NO_CACHE $UV_PYTHON_INSTALL_DIR" >> uv-places
+echo "$UV_NO_CACHE $UV_PYTHON_INSTALL_DIR" >> uv-places
 [ "$UV_WORKS" ] || exit 1
 case "$1" in
-    venv) mkdir -p .venv/bin; echo uv > .venv/made-by; { echo "#!/bin/sh"
+    venv) mkdir -p .venv/bin; echo "uv $*" > .venv/made-by; { echo "#!/bin/sh"
         echo '[ -z "$MISSING" ] || { echo "$MISSING is missing"; exit 1; }'; } > .venv/bin/python
         chmod +x .venv/bin/python ;;
     pip) echo "$*" > .venv/installed ;;
@@ -45,6 +45,11 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
+def script(folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(['sh', ROOT / SCRIPT, 'requirements.txt'], cwd=folder,
+                          capture_output=True, text=True, env=environment)
+
+
 def environment(folder: Path, pythons: dict, uv: bool = False, **variables) -> tuple[int, str]:
     """Exit status and stderr of the script, where these Pythons are all there is."""
     (folder / 'bin').mkdir()
@@ -54,43 +59,29 @@ def environment(folder: Path, pythons: dict, uv: bool = False, **variables) -> t
         program(folder / 'bin' / name,
                 PYTHON.format(name=name, unfit=unfit, incomplete=incomplete))
     program(folder / ('bin/uv' if uv else 'spare_uv'), UV)
-    done = subprocess.run(
-        ['sh', ROOT / SCRIPT, 'requirements.txt'], cwd=folder, capture_output=True, text=True,
-        env={'PATH': str(folder / 'bin'), 'SPARE_UV': 'spare_uv', 'ONLINE': 'yes',
-             'UV_WORKS': 'yes', 'HOME': str(folder)} | variables)
+    done = script(folder, **{'PATH': str(folder / 'bin'), 'SPARE_UV': 'spare_uv', 'ONLINE': 'yes',
+                             'UV_WORKS': 'yes', 'HOME': str(folder)} | variables)
     return done.returncode, done.stderr
 
 
-def made(folder: Path) -> tuple[str, bool]:
-    """What made .venv, and whether the requirements went into it without what they ask for."""
-    installed = (folder / '.venv' / 'installed').read_text()
-    return (folder / '.venv' / 'made-by').read_text().strip(), (
-        '--no-deps' in installed and '--requirement requirements.txt' in installed)
-
-
-@pytest.mark.parametrize('pythons, expected', [
-    ({'python3.13': FITS, 'python3.11': FITS, 'python3': FITS}, 'python3.11'),
-    ({'python3.12': FITS, 'python3.10': INCOMPLETE, 'python3': UNFIT}, 'python3.12'),
-    ({'python3.11': UNFIT, 'python3': FITS}, 'python3')], ids=str)
-def test_first_python_that_fits_and_is_complete_is_taken(tmp_path, pythons, expected):
-    assert environment(tmp_path, pythons) == (0, '')
-    assert made(tmp_path) == (expected, True)
-
-
-@pytest.mark.parametrize('pythons, uv, asked', [
-    ({}, True, '3.11'), ({'python3': UNFIT}, True, '3.11'), ({'python3': UNFIT}, False, '3.11'),
-    ({'python3.12': INCOMPLETE}, True, 'python3.12'),
-    ({'python3.10': INCOMPLETE, 'python3.12': FITS}, True, 'python3.12')], ids=str)
-def test_uv_makes_it_where_there_is_one_or_no_python_fits(tmp_path, pythons, uv, asked):
-    assert environment(tmp_path, pythons, uv=uv) == (0, '')
-    assert made(tmp_path) == ('uv', True)
-    said = (tmp_path / 'uv-asked').read_text()
-    assert ' --python ' in said and f'{asked} .venv\n' in said
-
-
-def test_uv_that_fails_leaves_it_to_pip(tmp_path):
-    assert environment(tmp_path, {'python3.12': FITS}, uv=True, UV_WORKS='') == (0, '')
-    assert made(tmp_path) == ('python3.12', True)
+@pytest.mark.parametrize('pythons, uv, works, maker', [
+    ({'python3.13': FITS, 'python3.11': FITS, 'python3': FITS}, False, 'yes', 'python3.11'),
+    ({'python3.12': FITS, 'python3.10': INCOMPLETE, 'python3': UNFIT}, False, 'yes', 'python3.12'),
+    ({'python3.11': UNFIT, 'python3': FITS}, False, 'yes', 'python3'),
+    ({'python3.12': FITS}, True, '', 'python3.12'),
+    ({}, True, 'yes', ' --python 3.11 .venv'),
+    ({'python3': UNFIT}, True, 'yes', ' --python 3.11 .venv'),
+    ({'python3': UNFIT}, False, 'yes', ' --python 3.11 .venv'),
+    ({'python3.12': INCOMPLETE}, True, 'yes', '/bin/python3.12 .venv'),
+    ({'python3.10': INCOMPLETE, 'python3.12': FITS}, True, 'yes', '/bin/python3.12 .venv'),
+], ids=str)
+def test_uv_makes_it_or_the_first_python_that_fits_and_is_complete(tmp_path, pythons, uv, works,
+                                                                   maker):
+    assert environment(tmp_path, pythons, uv=uv, UV_WORKS=works) == (0, '')
+    made_by, installed = ((tmp_path / '.venv' / name).read_text().strip()
+                          for name in ('made-by', 'installed'))
+    assert made_by.startswith('uv venv ') and made_by.endswith(maker) or made_by == maker
+    assert '--no-deps' in installed and '--requirement requirements.txt' in installed
 
 
 @pytest.mark.parametrize('home', ['', '/nonexistent'])
@@ -129,9 +120,7 @@ def test_libraries_that_mxnet_needs_are_looked_for(tmp_path):
     (tmp_path / 'ctypes.py').write_text('def CDLL(name):\n'
                                         '    if "quadmath" in name: raise OSError')
     (tmp_path / '.venv').mkdir()
-    done = subprocess.run(['sh', ROOT / SCRIPT, 'requirements.txt'], cwd=tmp_path,
-                          capture_output=True, text=True,
-                          env=os.environ | {'PYTHONPATH': str(tmp_path), 'PYTHON': sys.executable})
+    done = script(tmp_path, **os.environ | {'PYTHONPATH': str(tmp_path), 'PYTHON': sys.executable})
     assert done.returncode == 2 and done.stderr == (
         'error: libquadmath.so.0 is missing, which MXNet needs: install it (Debian, Ubuntu: '
         'apt install libgomp1 libquadmath0)\n')
@@ -157,29 +146,21 @@ def test_environment_of_another_is_left_alone(tmp_path, kind):
 def test_environment_that_make_made_is_made_anew_and_that_is_said(tmp_path):
     assert environment(tmp_path, {'python3': FITS}) == (0, '')
     (tmp_path / '.venv' / 'old').touch()
-    done = subprocess.run(['sh', ROOT / SCRIPT, 'requirements.txt'], cwd=tmp_path,
-                          capture_output=True, text=True,
-                          env={'PATH': str(tmp_path / 'bin'), 'ONLINE': 'yes'})
+    done = script(tmp_path, PATH=str(tmp_path / 'bin'), ONLINE='yes')
     assert done.returncode == 0 and not (tmp_path / '.venv' / 'old').exists()
     assert done.stdout == ('installing requirements.txt into .venv, which takes a minute or '
                            'more ..\n')
 
 
 def test_names_are_numpys_only_while_mxnet_is_imported(monkeypatch):
-    before = set(vars(np))
+    """And those that it has stay its own."""
+    before, own = set(vars(np)), np.mean
     monkeypatch.setitem(mxnet_import.REMOVED, 'vaegan_name', 3)
-    with pytest.raises(KeyError), mxnet_import.removed_names():
-        assert np.vaegan_name == 3 and np.PZERO == 0
-        raise KeyError
-    assert set(vars(np)) == before
-
-
-def test_names_that_numpy_has_stay_its_own(monkeypatch):
-    own = np.mean
     monkeypatch.setitem(mxnet_import.REMOVED, 'mean', None)
-    with mxnet_import.removed_names():
-        assert np.mean is own
-    assert np.mean is own
+    with pytest.raises(KeyError), mxnet_import.removed_names():
+        assert np.vaegan_name == 3 and np.PZERO == 0 and np.mean is own
+        raise KeyError
+    assert set(vars(np)) == before and np.mean is own
 
 
 @pytest.mark.slow

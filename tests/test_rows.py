@@ -1,9 +1,6 @@
 """Every published row, shrunk, from the command a user types."""
-import io
 import math
-import zipfile
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -12,21 +9,13 @@ from training.reporting import pictures
 from training.reporting.statistics import read_statistics
 from training.storage import run_folder
 
-N_FACES = 50
 SMALL = {'n_latent': 4, 'n_hnodes': 8, 'disc_hnodes': 8, 'vae_base_channels': 2,
          'disc_base_channels': 2, 'batch_size': 2}
 
 
-@pytest.fixture(scope='module')
-def faces(tmp_path_factory):
-    """A folder with a zip of fifty small pictures."""
-    root, rng = tmp_path_factory.mktemp('faces'), np.random.default_rng(0)
-    with zipfile.ZipFile(root / 'anime_faces.zip', 'w') as archive:
-        for i in range(N_FACES):
-            content = io.BytesIO()
-            Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(content, 'PNG')
-            archive.writestr(f'{i}.png', content.getvalue())
-    return root
+@pytest.fixture
+def where(data_root, tmp_path) -> list[str]:
+    return ['--data-root', str(data_root), '--results-root', str(tmp_path), '--ctx', 'cpu']
 
 
 def shrunk(row: registry.Experiment, step: str) -> list[str]:
@@ -52,9 +41,8 @@ def cases() -> list:
 
 
 @pytest.mark.parametrize('name, step', cases())
-def test_anime_row_runs(cli, tmp_path, faces, name, step):
+def test_anime_row_runs(cli, tmp_path, where, name, step):
     row = registry.get(name)
-    where = ['--data-root', str(faces), '--results-root', str(tmp_path), '--ctx', 'cpu']
     status, _, err = cli([*shrunk(row, step), *where])
     assert status == 0, err
     folder, = run_folder.finished_runs(tmp_path).values()
@@ -77,10 +65,9 @@ def test_anime_row_runs(cli, tmp_path, faces, name, step):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before  # drawn again
 
 
-def test_gluoncv_net_is_a_discriminator_of_faces(cli, tmp_path, faces):
+def test_gluoncv_net_is_a_discriminator_of_faces(cli, where):
     pytest.importorskip('gluoncv')
-    name = 'ConvVAE_ResNet_on_anime/512_32_50+150_10_1'
-    status, _, err = cli([*shrunk(registry.get(name), 'published'), '--set',
-                          'disc=gluoncv:mobilenet0.25', '--data-root', str(faces),
-                          '--results-root', str(tmp_path), '--ctx', 'cpu'])
+    row = registry.get('ConvVAE_ResNet_on_anime/512_32_50+150_10_1')
+    status, _, err = cli([*shrunk(row, 'published'), '--set', 'disc=gluoncv:mobilenet0.25',
+                          *where])
     assert status == 0, err

@@ -28,10 +28,6 @@ def test_all_73_logged_changes_come_again():
     assert n == 73
 
 
-def fell(rule, losses) -> list[int]:
-    return changes(1.0, schedules.Rule(0.5, 1e-9, rule), losses)
-
-
 @pytest.mark.parametrize('rule, losses, epochs', [
     # no new low for two epochs, counted anew from the fall
     (schedules.plateau(2), [5, 4, 4, 4, 3, 3], [3]),
@@ -49,7 +45,7 @@ def fell(rule, losses) -> list[int]:
     (schedules.lower_than_all(2), [5, 4], []),
 ])
 def test_rules_on_short_series(rule, losses, epochs):
-    assert fell(rule, losses) == epochs
+    assert changes(1.0, schedules.Rule(0.5, 1e-9, rule), losses) == epochs
 
 
 def test_rate_stops_at_its_least():

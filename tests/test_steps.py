@@ -1,76 +1,63 @@
 """One step of each kind against a plain NumPy computation in float64, gradients by hand."""
-import os
-import subprocess
-import sys
+from dataclasses import replace
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mxnet import autograd, cpu, nd
+from mxnet import autograd, nd
 
-import models  # noqa: F401  before MXNet
-from training.experiments import kinds
+from tests.test_models import FACES, networks_of
 from training.experiments.registry import Experiment
-from training.steps import losses, reference, solo_combo
-from training.steps.networks import make_networks
+from training.steps import losses, phases, reference, solo_combo
 
-SHAPE, FACES, BATCH, Z = (1, 4, 4), (3, 64, 64), 6, 3
+SHAPE, BATCH, Z = (1, 4, 4), 6, 3
 LR, PIXEL, ADVERSARIAL = 1e-3, 0.7, 2.5
 TOLERANCE = 1e-5  # relative to each array's largest value
-
-
-def row(**fields) -> Experiment:
-    return Experiment(**{'name': '', 'data': 'MNIST', 'vae': 'DenseVAE', 'n_latent': Z,
-                         'n_hlayers': 2, 'n_hnodes': 7, 'disc': 'DenseLogReg',
-                         'disc_hlayers': 1, 'disc_hnodes': 5, 'combo_epochs': 1,
-                         'lr': LR} | fields)
-
-
-def networks(experiment: Experiment, shape=SHAPE):
-    vae = models.build_vae(experiment, shape)
-    return make_networks(experiment, vae, models.build_discriminator(experiment), shape, cpu())
+ROW = Experiment(name='', data='MNIST', vae='DenseVAE', n_latent=Z, n_hlayers=2, n_hnodes=7,
+                 disc='DenseLogReg', disc_hlayers=1, disc_hnodes=5, combo_epochs=1, lr=LR)
 
 
 def batch(shape=SHAPE) -> np.ndarray:
     return np.random.default_rng(1).random((BATCH, *shape)).astype(np.float32)
 
 
-def draw(which: int) -> nd.NDArray:
-    return nd.array(np.random.default_rng(which).standard_normal((BATCH, Z)))
+def draw(which: int, width: int = Z) -> nd.NDArray:
+    return nd.array(np.random.default_rng(which).standard_normal((BATCH, width)))
 
 
 class MLP:
     """Dense layers, relu between them; forward keeps what backward needs."""
 
     def __init__(self, net):
-        arrays = [p.data().asnumpy().astype(np.float64) for p in net.collect_params().values()]
-        self.layers = list(zip(arrays[::2], arrays[1::2], strict=True))
+        self.arrays = [array.astype(np.float64) for array in arrays(net)]
+
+    @property
+    def layers(self):
+        return list(zip(self.arrays[::2], self.arrays[1::2], strict=True))
 
     def forward(self, x):
-        tape, value = [], x
-        for i, (weight, bias) in enumerate(self.layers):
-            tape.append(value)
-            value = value @ weight.T + bias
-            if i < len(self.layers) - 1:
-                value = np.maximum(value, 0)
-        return value, tape
+        """Outputs, and each layer's inputs."""
+        tape, (*hidden, (weight, bias)) = [x], self.layers
+        for w, b in hidden:
+            tape.append(np.maximum(tape[-1] @ w.T + b, 0))
+        return tape[-1] @ weight.T + bias, tape
 
     def backward(self, tape, gradient):
         """Gradients of weights and biases in order, and of the input."""
         collected = []
-        for i in reversed(range(len(self.layers))):
+        for i, (weight, _) in reversed([*enumerate(self.layers)]):
             collected = [gradient.T @ tape[i], gradient.sum(axis=0), *collected]
-            gradient = gradient @ self.layers[i][0]
+            gradient = gradient @ weight
             if i:
                 gradient = gradient * (tape[i] > 0)
         return collected, gradient
 
-    def adam(self, gradients):
-        """Parameters after the first Adam step."""
-        parameters = [array for layer in self.layers for array in layer]
-        return [p - LR * np.sqrt(1 - 0.999) / (1 - 0.9) * 0.1 * g
-                / (np.sqrt(0.001 * g ** 2) + 1e-8)
-                for p, g in zip(parameters, gradients, strict=True)]
+    def step(self, gradients):
+        """Adam's first; what was kept of a forward pass stays as it was."""
+        self.arrays = [p - LR * np.sqrt(1 - 0.999) / (1 - 0.9) * 0.1 * g
+                       / (np.sqrt(0.001 * g ** 2) + 1e-8)
+                       for p, g in zip(self.arrays, gradients, strict=True)]
 
 
 def sigmoid(v):
@@ -81,72 +68,42 @@ def add(left, right):
     return [a + b for a, b in zip(left, right, strict=True)]
 
 
-class Reference:
-    """The VAE and its discriminator, and the terms of their losses."""
+class ByHand:
+    """A VAE and its discriminator, a batch through the encoder, and gradients."""
 
-    def __init__(self, nets):
+    def __init__(self, nets, x):
+        self.x = x.reshape(BATCH, -1).astype(np.float64)
         self.encoder, self.decoder = MLP(nets.vae.encoder), MLP(nets.vae.decoder)
         self.disc = MLP(nets.disc)
+        code, self.tape = self.encoder.forward(self.x)
+        self.mean, self.logvar = code[:, :Z], code[:, Z:]
+        self.kl = (-0.5 * (1 + self.logvar - self.mean ** 2 - np.exp(self.logvar))).sum(1).mean()
 
-    def generate(self, x, eps):
-        code, encoder_tape = self.encoder.forward(x)
-        mean, logvar = code[:, :Z], code[:, Z:]
-        z = mean + np.exp(logvar / 2) * eps
-        logit, decoder_tape = self.decoder.forward(z)
-        return SimpleNamespace(x_hat=sigmoid(logit), mean=mean, logvar=logvar, eps=eps,
-                               encoder_tape=encoder_tape, decoder_tape=decoder_tape)
+    def decode(self, z):
+        logit, tape = self.decoder.forward(z)
+        return SimpleNamespace(image=sigmoid(logit), tape=tape)
 
-    def vae_gradients(self, run, d_x_hat, d_kl):
-        """From d loss / d x_hat, and the weight of the KL term: encoder's, then decoder's."""
-        d_logit = d_x_hat * run.x_hat * (1 - run.x_hat)
-        decoder, d_z = self.decoder.backward(run.decoder_tape, d_logit)
-        d_mean = d_z + d_kl * run.mean / BATCH
-        d_logvar = (d_z * run.eps * np.exp(run.logvar / 2) / 2
-                    + d_kl * (np.exp(run.logvar) - 1) / 2 / BATCH)
-        encoder, _ = self.encoder.backward(run.encoder_tape,
-                                           np.concatenate([d_mean, d_logvar], axis=1))
-        return encoder + decoder
+    def reconstruct(self, eps):
+        return self.decode(self.mean + np.exp(self.logvar / 2) * eps)
 
-    def pixel_terms(self, run, x):
-        """KL, bce, d bce / d x_hat."""
-        kl = (-0.5 * (1 + run.logvar - run.mean ** 2 - np.exp(run.logvar))).sum(1).mean()
-        inside, outside = run.x_hat + 1e-10, 1 - run.x_hat + 1e-10
-        bce = -(x * np.log(inside) + (1 - x) * np.log(outside)).sum(1).mean()
-        return kl, bce, (-x / inside + (1 - x) / outside) / BATCH
+    def through_decoder(self, fake, d_image):
+        """The decoder's parameters, and z."""
+        return self.decoder.backward(fake.tape, d_image * fake.image * (1 - fake.image))
 
-    def disc_step(self, x, fakes):
-        """Loss, accuracies, gradients; the discriminator is updated."""
-        real, real_tape = self.disc.forward(x)
-        fake, fake_tape = self.disc.forward(fakes)
-        loss = (np.log1p(np.exp(-real)) + np.log1p(np.exp(fake))).mean()
-        gradients = add(self.disc.backward(real_tape, (sigmoid(real) - 1) / BATCH)[0],
-                        self.disc.backward(fake_tape, sigmoid(fake) / BATCH)[0])
-        updated = self.disc.adam(gradients)
-        self.disc.layers = list(zip(updated[::2], updated[1::2], strict=True))
-        return loss, (real > 0).mean(), (fake < 0).mean(), updated
+    def through_encoder(self, eps, d_z, d_kl):
+        """From d loss / d z, and the weight of the KL term: the encoder's parameters."""
+        d_mean = d_z + d_kl * self.mean / BATCH
+        d_logvar = (d_z * eps * np.exp(self.logvar / 2) / 2
+                    + d_kl * (np.exp(self.logvar) - 1) / 2 / BATCH)
+        return self.encoder.backward(self.tape, np.concatenate([d_mean, d_logvar], axis=1))[0]
 
-    def adversarial_term(self, run):
-        """BCE(disc(x_hat), 1) and its gradient with respect to x_hat."""
-        logit, tape = self.disc.forward(run.x_hat)
-        return (np.log1p(np.exp(-logit)).mean(),
-                self.disc.backward(tape, (sigmoid(logit) - 1) / BATCH)[1])
-
-    def updated_vae(self, gradients):
-        n = 2 * len(self.encoder.layers)
-        return self.encoder.adam(gradients[:n]) + self.decoder.adam(gradients[n:])
-
-
-def reference_combo(by_hand, x, draws, shared: bool, kl_weight=1):
-    runs = [by_hand.generate(x, draws[0 if shared else which]) for which in range(3)]
-    loss_disc, real, fake, disc = by_hand.disc_step(x, runs[solo_combo.FOR_DISC].x_hat)
-    fooled, d_fooled = by_hand.adversarial_term(runs[solo_combo.FOR_ADVERSARIAL])
-    kl, bce, d_bce = by_hand.pixel_terms(runs[solo_combo.FOR_PIXELS], x)
-    gradients = add(
-        by_hand.vae_gradients(runs[solo_combo.FOR_ADVERSARIAL], ADVERSARIAL * d_fooled, 0),
-        by_hand.vae_gradients(runs[solo_combo.FOR_PIXELS], PIXEL * d_bce, kl_weight))
-    total = kl_weight * kl + PIXEL * bce + ADVERSARIAL * fooled
-    return ([total, loss_disc, kl, bce, fooled, real, fake], gradients,
-            by_hand.updated_vae(gradients), disc)
+    def judge(self, images, real: bool):
+        """Cross entropy, the share taken for what it is said to be, both gradients."""
+        logit, tape = self.disc.forward(images)
+        towards = -logit if real else logit
+        d_logit = (sigmoid(logit) - real) / BATCH
+        return (np.log1p(np.exp(towards)).mean(), (towards < 0).mean(),
+                *self.disc.backward(tape, d_logit))
 
 
 def assert_close(ours, expected):
@@ -154,138 +111,116 @@ def assert_close(ours, expected):
         assert np.abs(mine - other).max() <= TOLERANCE * np.abs(other).max() + 1e-12
 
 
-def arrays(net, what='data'):
-    return [getattr(p, what)().asnumpy() for p in net.collect_params().values()]
-
-
-@pytest.mark.parametrize('kl_weight', [1, 4.5])
-@pytest.mark.parametrize('step', ['published', 'shared'])
-def test_combo_step_is_the_one_computed_by_hand(step, kl_weight):
-    nets, x = networks(row(step=step)), batch()
-    by_hand = Reference(nets)
-    draws = [draw(which).asnumpy().astype(np.float64) for which in range(3)]
-    terms, gradients, vae, disc = reference_combo(
-        by_hand, x.reshape(BATCH, -1).astype(np.float64), draws, shared=step == 'shared',
-        kl_weight=kl_weight)
-    ours = solo_combo.COMBO_STEPS[step](nets, nd.array(x), draw,
-                                        solo_combo.Weights(PIXEL, ADVERSARIAL, kl=kl_weight))
-    np.testing.assert_allclose(ours.asnumpy().ravel(), terms, rtol=TOLERANCE)
-    assert_close(arrays(nets.vae, 'grad'), gradients)
-    assert_close(arrays(nets.vae), vae)
-    assert_close(arrays(nets.disc), disc)
-
-
-@pytest.mark.parametrize('kl_weight', [1, 0, 4.5])
-def test_solo_step_has_pixel_weight_one_and_leaves_the_discriminator_alone(kl_weight):
-    nets, x = networks(row()), batch()
-    by_hand, before = Reference(nets), arrays(nets.disc)
-    flat = x.reshape(BATCH, -1).astype(np.float64)
-    run = by_hand.generate(flat, draw(0).asnumpy())
-    kl, bce, d_bce = by_hand.pixel_terms(run, flat)
-    gradients = by_hand.vae_gradients(run, d_bce, kl_weight)
-    ours = solo_combo.solo(nets, nd.array(x), draw,
-                           solo_combo.Weights(PIXEL, ADVERSARIAL, kl=kl_weight))
-    np.testing.assert_allclose(ours.asnumpy().ravel(), [kl_weight * kl + bce, kl, bce],
-                               rtol=TOLERANCE)
-    assert_close(arrays(nets.vae), by_hand.updated_vae(gradients))
-    assert all((a == b).all() for a, b in zip(arrays(nets.disc), before, strict=True))
-
-
-CONV = {'data': 'anime', 'vae': 'ConvVAE', 'vae_base_channels': 2, 'n_hlayers': None,
-        'n_hnodes': None, 'disc': 'ConvDisc', 'disc_base_channels': 2, 'lr': 1e-12}
-
-
-def running_mean(net) -> np.ndarray:
-    return next(p.data().asnumpy() for name, p in net.collect_params().items()
-                if name.endswith('running_mean'))
-
-
-@pytest.mark.parametrize('step, vae_passes', [('published', 3), ('shared', 1)])
-def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes, moved_in, momentum):
-    nets, x = networks(row(**CONV), FACES), nd.array(batch(FACES))
-    first_layer = nets.vae.encoder[0](x).asnumpy().mean(axis=(0, 2, 3))
-    solo_combo.COMBO_STEPS[step](nets, x, draw, solo_combo.Weights(1.0, 1.0))
-    # Every pass sees the same images here, and so moves the mean by the same share of the way
-    np.testing.assert_allclose(running_mean(nets.vae), first_layer * (1 - momentum ** vae_passes),
-                               rtol=1e-4)
-
-
-def test_discriminators_running_statistics_move_for_real_fake_and_fake(moved_in):
-    nets, x = networks(row(**CONV), FACES), nd.array(batch(FACES))
-    solo_combo.combo_shared(nets, x, draw, solo_combo.Weights(1.0, 1.0))
-    moved = running_mean(nets.disc)
-    nets = networks(row(**CONV), FACES)
-    real, fake = (nets.disc[2](nets.disc[1](nets.disc[0](images))).asnumpy().mean((0, 2, 3))
-                  for images in (x, train_mode_images(nets.vae, x)))
-    np.testing.assert_allclose(moved, 0.1 * (0.81 * real + 0.9 * fake + fake), rtol=1e-3)
-
-
-def train_mode_images(vae, x):
-    with autograd.train_mode():
-        return vae(x, draw(0))[0]
-
-
-def accuracies(nets, kind, x) -> list[float]:
-    """Shares of real and generated images that the discriminator gets right before its step."""
-    with autograd.train_mode():
-        fakes = nets.vae(draw(0)) if kind == 'gan' else nets.vae(x, draw(0))[0]
-        return [(nets.disc(x) > 0).mean().asscalar(), (nets.disc(fakes) < 0).mean().asscalar()]
-
-
-STEPS = {'solo': solo_combo.solo, **solo_combo.COMBO_STEPS, 'gan': solo_combo.gan}
-SMALL_CONV = CONV | {'lr': LR}
-PLAIN = {'solo': reference.solo, 'published': reference.combo_published,
-         'shared': reference.combo_shared, 'gan': reference.gan}
-
-
-@pytest.mark.parametrize('by', ['kernels', 'operators'])  # as on the CPU, as on a GPU
-@pytest.mark.parametrize('kind, fields, shape', [
-    *((kind, fields, shape) for kind in ('solo', 'published', 'shared')
-      for fields, shape in (({}, SHAPE), (SMALL_CONV, FACES))),
-    ('gan', SMALL_CONV | {'vae': 'ConvDecoder', 'pixel_loss': None}, FACES)],
-    ids=lambda value: value.get('vae', 'DenseVAE') if isinstance(value, dict) else None)
-def test_step_is_that_of_its_equations(kind, fields, shape, by, monkeypatch):
-    monkeypatch.setattr(losses, 'on_cpu', lambda array: by == 'kernels')
-    x, weights = nd.array(batch(shape)), solo_combo.Weights(PIXEL, ADVERSARIAL, kl=1.5)
-    ours, theirs = (networks(row(**fields), shape) for _ in range(2))
-    terms = STEPS[kind](ours, x, draw, weights).asnumpy().ravel()
-    losses_of = PLAIN[kind](theirs, x, draw, weights)
-    names = next(phase.terms for kind_of_run in (kinds.GAN, kinds.SOLO_COMBO)
-                 for phase in kind_of_run.phases if len(phase.terms) == len(terms))
-    named = dict(zip(names, terms, strict=True))
-    *disc_loss, vae_loss = losses_of if isinstance(losses_of, tuple) else [losses_of]
-    assert named['vae_loss'] == pytest.approx(vae_loss.asscalar(), rel=1e-4)
-    if disc_loss:
-        assert named['disc_loss'] == pytest.approx(disc_loss[0].asscalar(), rel=1e-5)
-        assert [named['disc_real_accuracy'], named['disc_fake_accuracy']] == pytest.approx(
-            accuracies(networks(row(**fields), shape), kind, x))
-    largest = max(np.abs(gradient).max() for gradient in gradients(theirs.vae))
-    for mine, other in zip(gradients(ours.vae), gradients(theirs.vae), strict=True):
-        assert np.abs(mine - other).max() <= 1e-4 * np.abs(other).max() + 1e-7 * largest
-    for net, plain in ((ours.vae, theirs.vae), (ours.disc, theirs.disc)):
-        for mine, other in zip(net.collect_params().values(), plain.collect_params().values(),
-                               strict=True):
-            if mine.grad_req == 'null':  # running statistics
-                np.testing.assert_allclose(mine.data().asnumpy(), other.data().asnumpy(),
-                                           rtol=1e-4, atol=1e-7)
-    for mine, other in zip(arrays(ours.disc), arrays(theirs.disc), strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=0.02 * LR)
-
-
-@pytest.mark.parametrize('momentum', [0.7], indirect=True)
-def test_statistics_go_by_each_layers_momentum(momentum, monkeypatch):
-    test_step_is_that_of_its_equations('published', SMALL_CONV, FACES, 'kernels', monkeypatch)
-
-
-def test_step_is_that_of_its_equations_by_the_engine_of_several_threads():
-    """It runs on while Python reads what it has not yet moved."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:xdist', '-p', 'no:cacheprovider',
-         __file__, '-k', 'its_equations and published and kernels'],
-        capture_output=True, text=True,
-        env=os.environ | {'MXNET_ENGINE_TYPE': 'ThreadedEnginePerDevice'})
-    assert done.returncode == 0 and '2 passed' in done.stdout, done.stdout
+def arrays(net):
+    return [p.data().asnumpy() for p in net.collect_params().values()]
 
 
 def gradients(net):
     return [p.grad().asnumpy() for p in net.collect_params().values() if p.grad_req != 'null']
+
+
+KINDS = {'solo': {'solo_epochs': 1}, 'published': {'step': 'published'},
+         'shared': {'step': 'shared'}, 'gan': {'vae': 'ConvDecoder', 'pixel_loss': None}}
+CONV = {'data': 'anime', 'vae': 'ConvVAE', 'vae_base_channels': 2, 'n_hlayers': None,
+        'n_hnodes': None, 'disc': 'ConvDisc', 'disc_base_channels': 2}
+
+
+@pytest.mark.parametrize('kl_weight', [1, 4.5])
+@pytest.mark.parametrize('kind', ['solo', 'published', 'shared'])
+def test_step_is_the_one_computed_by_hand(kind, kl_weight):
+    """A solo step has pixel weight 1, and leaves the discriminator alone."""
+    row, x = replace(ROW, **KINDS[kind]), batch()
+    nets, is_solo = networks_of(row, SHAPE), kind == 'solo'
+    hand = ByHand(nets, x)
+    pixel, adversarial = (1, 0) if is_solo else (PIXEL, ADVERSARIAL)
+    noise = [draw(which if kind == 'published' else 0).asnumpy() for which in range(3)]
+    for_disc, for_adversarial, for_pixels = map(hand.reconstruct, noise)
+    real_loss, real_right, of_real, _ = hand.judge(hand.x, True)
+    fake_loss, fake_right, of_fake, _ = hand.judge(for_disc.image, False)
+    if not is_solo:
+        hand.disc.step(add(of_real, of_fake))
+    fooled, _, _, d_fooled = hand.judge(for_adversarial.image, True)
+    inside, outside = for_pixels.image + 1e-10, 1 - for_pixels.image + 1e-10
+    bce = -(hand.x * np.log(inside) + (1 - hand.x) * np.log(outside)).sum(1).mean()
+    d_bce = (-hand.x / inside + (1 - hand.x) / outside) / BATCH
+    total = kl_weight * hand.kl + pixel * bce + adversarial * fooled
+
+    terms = phases.plan(row)[0].step(nets, nd.array(x), draw,
+                                     solo_combo.Weights(PIXEL, ADVERSARIAL, kl=kl_weight))
+    np.testing.assert_allclose(
+        terms.asnumpy(), [total, hand.kl, bce] if is_solo else
+        [total, real_loss + fake_loss, hand.kl, bce, fooled, real_right, fake_right],
+        rtol=TOLERANCE)
+    of_fooled, d_z_fooled = hand.through_decoder(for_adversarial, adversarial * d_fooled)
+    of_pixels, d_z_pixels = hand.through_decoder(for_pixels, pixel * d_bce)
+    encoder = add(hand.through_encoder(noise[1], d_z_fooled, 0),
+                  hand.through_encoder(noise[2], d_z_pixels, kl_weight))
+    decoder = add(of_fooled, of_pixels)
+    assert_close(gradients(nets.vae), encoder + decoder)
+    hand.encoder.step(encoder)
+    hand.decoder.step(decoder)
+    assert_close(arrays(nets.vae), hand.encoder.arrays + hand.decoder.arrays)
+    assert_close(arrays(nets.disc), hand.disc.arrays)
+
+
+def running_mean(net) -> np.ndarray:
+    """The first."""
+    return next(p.data().asnumpy() for name, p in net.collect_params().items()
+                if name.endswith('running_mean'))
+
+
+@pytest.mark.parametrize('step, vae_passes, latents', [
+    ('published', 3, (0, 1)), ('shared', 1, (0, 0))])
+def test_running_statistics_move_as_often_as_in_the_original(step, vae_passes, latents, moved_in,
+                                                             momentum):
+    """The discriminator's for real images, fake ones, and those for the adversarial term."""
+    nets, fresh = (networks_of(replace(ROW, **CONV | {'lr': 1e-12}), FACES) for _ in range(2))
+    x = nd.array(batch(FACES))
+    solo_combo.COMBO_STEPS[step](nets, x, draw, solo_combo.Weights(1.0, 1.0))
+    first_layer = fresh.vae.encoder[0](x).asnumpy().mean(axis=(0, 2, 3))
+    # Every pass sees the same images here, and so moves the mean by the same share of the way
+    np.testing.assert_allclose(running_mean(nets.vae), first_layer * (1 - momentum ** vae_passes),
+                               rtol=1e-4)
+    with autograd.train_mode():
+        fakes = [fresh.vae(x, draw(which))[0].copy() for which in latents]
+    real, fake, fooling = (fresh.disc[2](fresh.disc[1](fresh.disc[0](images))).asnumpy()
+                           .mean(axis=(0, 2, 3)) for images in (x, *fakes))
+    np.testing.assert_allclose(
+        running_mean(nets.disc),
+        (1 - momentum) * (momentum ** 2 * real + momentum * fake + fooling), rtol=1e-3)
+
+
+def accuracies(nets, x) -> list[float]:
+    """Shares of real and generated images that the discriminator gets right before its step."""
+    with autograd.train_mode():
+        fakes = nets.vae(x, draw(0))[0] if nets.pixel_loss else nets.vae(draw(0))
+        return [(nets.disc(x) > 0).mean().asscalar(), (nets.disc(fakes) < 0).mean().asscalar()]
+
+
+@pytest.mark.parametrize('by', ['kernels', 'operators'])  # as on the CPU, as on a GPU
+@pytest.mark.parametrize('kind, nets', [
+    *product(('solo', 'published', 'shared'), ('dense', 'conv')), ('gan', 'conv')])
+def test_step_is_that_of_its_equations(kind, nets, by, monkeypatch):
+    monkeypatch.setattr(losses, 'on_cpu', lambda array: by == 'kernels')
+    fields, shape = ({}, SHAPE) if nets == 'dense' else (CONV, FACES)
+    row, x = replace(ROW, **fields | KINDS[kind]), nd.array(batch(shape))
+    ours, theirs, fresh = (networks_of(row, shape) for _ in range(3))
+    phase, weights = phases.plan(row)[0], solo_combo.Weights(PIXEL, ADVERSARIAL, kl=1.5)
+    terms = dict(zip(phase.terms, phase.step(ours, x, draw, weights).asnumpy(), strict=True))
+    expected = getattr(reference, phase.step.__name__)(theirs, x, draw, weights)
+    *disc_loss, vae_loss = expected if isinstance(expected, tuple) else [expected]
+    assert terms['vae_loss'] == pytest.approx(vae_loss.asscalar(), rel=1e-4)
+    if disc_loss:
+        assert terms['disc_loss'] == pytest.approx(disc_loss[0].asscalar(), rel=1e-5)
+        assert [terms['disc_real_accuracy'], terms['disc_fake_accuracy']] == pytest.approx(
+            accuracies(fresh, x))
+    largest = max(np.abs(gradient).max() for gradient in gradients(theirs.vae))
+    for mine, other in zip(gradients(ours.vae), gradients(theirs.vae), strict=True):
+        assert np.abs(mine - other).max() <= 1e-4 * np.abs(other).max() + 1e-7 * largest
+    statistics = ([p.data().asnumpy() for net in (one.vae, one.disc)
+                   for p in net.collect_params().values() if p.grad_req == 'null']
+                  for one in (ours, theirs))
+    for mine, other in zip(*statistics, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-7)
+    for mine, other in zip(arrays(ours.disc), arrays(theirs.disc), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=0.02 * LR)

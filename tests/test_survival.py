@@ -1,21 +1,26 @@
 """What a machine or another process does to a run: one clear line, and nothing lost."""
 import ctypes
+import gzip
 import os
 import resource
-import shutil
 import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mxnet
 import numpy as np
 import pytest
 
-from data import mnist
+from data import fetch, mnist
+from data.loading import load
 from tests.processes import ROOT, Run
+from tests.test_resume import ROW, networks, train
 from training.reporting.statistics import STATISTICS
 from training.run import loop
+from training.runtime import device
 from training.steps import phases
 from training.storage import files, run_folder
 from training.storage.unfinished import checkpoints_in
@@ -25,24 +30,25 @@ COMBO = 'DenseVAE_DenseLogReg_on_MNIST/5_3_400_1_200_50'
 SMALL = ['--set', 'n_hnodes=64', '--limit', '640']
 
 
-def checkpoints_of(run: Run) -> list[Path]:
-    return checkpoints_in(next(run.root.glob('*/*.unfinished')))
+@pytest.fixture
+def where(tmp_path, data_root) -> list[str]:
+    return ['--results-root', str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu']
 
 
-def wait_for_checkpoints(run: Run, n: int = 2) -> None:
-    while not any(run.root.glob('*/*.unfinished')) or len(checkpoints_of(run)) < n:
+def begun(run: Run, **options) -> subprocess.Popen:
+    """The process of a run that has two checkpoints, or has ended."""
+    process = run.start(**options)
+    while len([*run.root.glob('*/*.unfinished/checkpoint-*-*')]) < 2 and process.poll() is None:
         time.sleep(0.01)
+    return process
 
 
 def assert_one_line(process: subprocess.Popen, *words: str) -> None:
-    """The process ends with status 2 and one line that has those words."""
+    """The process ends with status 2, and says one line besides its epochs, with those words."""
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 2, output
-    assert 'Traceback' not in output
-    errors = [line for line in output.splitlines() if not line.startswith('epoch ')]
-    assert len(errors) == 1 and errors[0].startswith('error: '), output
-    for word in words:
-        assert word in errors[0]
+    line, = (line for line in output.splitlines() if not line.startswith('epoch '))
+    assert line.startswith('error: ') and all(word in line for word in words), line
 
 
 def limit_files(pid: int) -> None:
@@ -63,19 +69,15 @@ def limit_memory(pid: int) -> None:
 def test_full_disk_or_memory_leaves_the_last_checkpoint(tmp_path, data_root, limit, said):
     arguments = [SOLO, *SMALL, '--epochs', '40']
     run = Run(arguments, tmp_path / 'full', data_root)
-    process = run.start()
-    wait_for_checkpoints(run)
+    process = begun(run)
     limit(process.pid)
     assert_one_line(process, 'checkpoint stays', *(word.format(root=run.root) for word in said))
     assert 'going on after' in run.finish()
-    whole = Run(arguments, tmp_path / 'whole', data_root)
-    whole.finish()
-    assert run.result() == whole.result()
+    assert run.result() == Run(arguments, tmp_path / 'whole', data_root).whole()
 
 
-def test_full_disk_when_the_run_is_finished(tmp_path, data_root, cli, monkeypatch):
+def test_full_disk_when_the_run_is_finished(tmp_path, cli, where, monkeypatch):
     """Every file in turn cannot be written; the run is then finished without training again."""
-    where = ['--results-root', str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu']
     write, failing = files.write, ['vae.params', 'disc.params', '3.png', 'strip.png',
                                    'README.md', 'SHA256SUMS']
 
@@ -84,18 +86,18 @@ def test_full_disk_when_the_run_is_finished(tmp_path, data_root, cli, monkeypatc
             raise OSError(28, 'No space left on device', str(path))
         write(path, pieces)
     monkeypatch.setattr(files, 'write', full)
+    words = ['run', COMBO, '--epochs', '1', *SMALL, *where]
     while failing:
-        status, out, err = cli(['run', COMBO, '--epochs', '1', *SMALL, *where])
+        status, _, err = cli(words)
         assert status == 2 and f'{failing.pop(0)}: No space left' in err.splitlines()[-1]
         assert not list(tmp_path.glob('*/*/SHA256SUMS'))
-    status, out, err = cli(['run', COMBO, '--epochs', '1', *SMALL, *where])
+    status, out, _ = cli(words)
     assert status == 0 and 'going on after 1 of 1 epochs' in out and 'disc_loss' not in out
     assert cli(['verify', *where])[0] == 0
 
 
-def test_nets_that_cannot_fit_are_refused_before_training(tmp_path, data_root, cli):
-    status, _, err = cli(['run', SOLO, '--set', 'n_hnodes=1000000', '--results-root',
-                          str(tmp_path), '--data-root', str(data_root), '--ctx', 'cpu'])
+def test_nets_that_cannot_fit_are_refused_before_training(tmp_path, cli, where):
+    status, _, err = cli(['run', SOLO, '--set', 'n_hnodes=1000000', *where])
     assert status == 2 and '5_3_400_bce_50 needs about 7' in err and 'GB are free' in err
     assert not list(tmp_path.iterdir())
 
@@ -112,60 +114,48 @@ def test_little_memory_from_the_start_is_one_line(tmp_path, data_root, megabytes
     assert 'memory' in err.splitlines()[-1] or ' GB are free' in err.splitlines()[-1]
 
 
-def test_vanished_folder_is_one_line(tmp_path, data_root):
-    run = Run([SOLO, *SMALL, '--epochs', '60'], tmp_path, data_root)
-    process = run.start()
-    wait_for_checkpoints(run)
-    shutil.move(next(run.root.glob('*/*.unfinished')), tmp_path / 'elsewhere')
-    assert_one_line(process, 'No such file or directory')
-    assert len(checkpoints_in(tmp_path / 'elsewhere')) == 2
-
-
 def bound_by_permissions() -> None:
     """In a new process: no more writing where permissions forbid it, not even as root."""
     drop_from_bounding_set, override_permissions = 24, 1
     ctypes.CDLL(None).prctl(drop_from_bounding_set, override_permissions)
 
 
-def test_read_only_folder_is_one_line(tmp_path, data_root):
-    run = Run([SOLO, *SMALL, '--epochs', '100'], tmp_path / 'results', data_root)
-    process = run.start(preexec_fn=bound_by_permissions)
-    wait_for_checkpoints(run)
-    folder = next(run.root.glob('*/*.unfinished'))
-    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+@pytest.mark.parametrize('disturb, said', [
+    (lambda folder: folder.rename(folder.with_name('elsewhere')), ['No such file or directory']),
+    (lambda folder: folder.chmod(stat.S_IRUSR | stat.S_IXUSR),
+     ['Permission denied', 'checkpoint stays'])], ids=['vanished', 'read-only'])
+def test_folder_that_cannot_be_written_any_more_is_one_line(tmp_path, data_root, disturb, said):
+    run = Run([SOLO, *SMALL, '--epochs', '100'], tmp_path, data_root)
+    process = begun(run, preexec_fn=bound_by_permissions)
+    disturb(run.unfinished())
     try:
-        assert_one_line(process, 'Permission denied', 'checkpoint stays')
+        assert_one_line(process, *said)
     finally:
+        folder, = run.root.glob('*/*')
         folder.chmod(stat.S_IRWXU)
-    assert checkpoints_of(run)
+    assert len(checkpoints_in(folder)) >= 2
 
 
-@pytest.mark.parametrize('words, closed, unbuffered', [
-    *((words, 'stdout', '') for words in (
-        'list', 'list --json', '--help', 'study claim --markdown', f'run {SOLO} --dry-run',
-        f'verify {SOLO} --ctx cpu', 'strips nothing')),
-    ('list', 'stdout', '1'), ('list', 'both', ''), ('run', 'both', ''), ('strips no', 'both', '')])
-def test_reader_that_goes_away_is_no_traceback(words, closed, unbuffered):
-    is_error = words in ('run', 'strips nothing', 'strips no')
+@pytest.mark.parametrize('words, closed, unbuffered, status', [
+    *((words, 'stdout', '', 141) for words in ('list', '--help', f'run {SOLO} --dry-run')),
+    ('list', 'stdout', '1', 141), ('list', 'both', '', 141), ('strips nothing', 'stdout', '', 2),
+    ('strips nothing', 'both', '', 2), ('run', 'both', '', 2)])
+def test_reader_that_goes_away_is_no_traceback(words, closed, unbuffered, status):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run([sys.executable, '-m', 'training', *words.split()], cwd=ROOT,
                           stdout=writer, stderr=writer if closed == 'both' else subprocess.PIPE,
                           env=os.environ | {'PYTHONUNBUFFERED': unbuffered})
     os.close(writer)
-    assert done.returncode == (2 if is_error else 141)
-    if closed == 'stdout':
-        lines = [line for line in done.stderr.decode().splitlines()
-                 if not line.startswith('data: ')]
-        assert len(lines) == is_error, lines
+    assert done.returncode == status
+    assert closed == 'both' or len(done.stderr.splitlines()) == (status == 2), done.stderr
 
 
 def test_reader_that_goes_away_leaves_a_run_that_goes_on(tmp_path, data_root):
     run = Run([SOLO, *SMALL, '--epochs', '200'], tmp_path, data_root)
-    process = run.start()
-    wait_for_checkpoints(run)
+    process = begun(run)
     process.stdout.close()
-    assert process.wait() == 141 and checkpoints_of(run)
+    assert process.wait() == 141 and checkpoints_in(run.unfinished())
 
 
 # Divergence
@@ -174,42 +164,39 @@ def test_reader_that_goes_away_leaves_a_run_that_goes_on(tmp_path, data_root):
 @pytest.mark.parametrize('name, change, term', [
     (SOLO, 'lr=1e10', 'kl'), (SOLO, 'lr=1e38', 'kl'), (COMBO, 'lr=1e10', 'kl'),
     (COMBO, 'disc_weight=1e39', 'not finite'), (COMBO, 'pbp_weight=1e38', 'not finite')])
-def test_divergence_names_epoch_batch_and_term(cli, tmp_path, data_root, name, change, term):
-    status, _, err = cli(['run', name, *SMALL, '--epochs', '3', '--set', change,
-                          '--results-root', str(tmp_path), '--data-root', str(data_root)])
+def test_divergence_names_epoch_batch_and_term(cli, tmp_path, where, name, change, term):
+    status, _, err = cli(['run', name, *SMALL, '--epochs', '3', '--set', change, *where])
     last = err.splitlines()[-1]
-    assert status == 2 and 'diverged in epoch 0 (' in last and '1 of 3), batch ' in last
-    assert term in last
+    assert status == 2 and last.startswith('error: diverged in epoch 0 (')
+    assert '1 of 3), batch ' in last and term in last
     folder = next(tmp_path.glob('*/*.unfinished'))
     line = (folder / STATISTICS).read_text().splitlines()[-1]
     assert 'diverged"' in line and ('nan' in line or 'inf' in line)
 
 
-def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, data_root, monkeypatch):
-    where = ['--results-root', str(tmp_path), '--data-root', str(data_root)]
-    train = loop.train
+def test_divergence_keeps_the_last_good_checkpoint(cli, tmp_path, where, monkeypatch):
+    words, train = ['run', SOLO, *SMALL, '--epochs', '4', *where], loop.train
 
     def poisoned(networks, *arguments, **options):
         for record in train(networks, *arguments, **options):
             yield record
             if record['epoch'] == 1:
                 networks.arrays()['vae/encoder.0.weight'][0, 0] = np.nan
-    monkeypatch.setattr(loop, 'train', poisoned)
-    status, _, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, 'train', poisoned)
+        status, _, err = cli(words)
     assert status == 2 and 'diverged in epoch 2 (solo, 3 of 4), batch 1' in err
     folder = next(tmp_path.glob('*/*.unfinished'))
     assert [p.name for p in checkpoints_in(folder)] == [
         'checkpoint-000001-000000.safetensors', 'checkpoint-000002-000000.safetensors']
     assert [line.split(',')[1] for line in (folder / STATISTICS).read_text().splitlines()
             ] == ['phase', 'solo', 'solo', '"solo']
-    monkeypatch.setattr(loop, 'train', train)
-    status, out, err = cli(['run', SOLO, *SMALL, '--epochs', '4', *where])
+    status, out, _ = cli(words)
     assert status == 0 and 'going on after 2 of 4 epochs' in out
 
 
 @pytest.mark.parametrize('whose', ['vae', 'vae.mean', 'vae.variance'])
 def test_value_that_no_loss_shows_is_found_by_name(whose):
-    from tests.test_resume import ROW, networks, train
     nets = networks()
 
     def poison(phase, progress, n_batches):
@@ -223,66 +210,41 @@ def test_value_that_no_loss_shows_is_found_by_name(whose):
 # Others
 
 
-@pytest.mark.slow
-def test_second_run_is_refused_while_the_first_lives(tmp_path, data_root):
-    run = Run([SOLO, *SMALL, '--epochs', '200'], tmp_path, data_root)
-    process = run.start()
-    status, err = run.attempt()
-    last = err.splitlines()[-1]
-    assert status == 2 and last.startswith('error: ')
-    assert f'in use by another run of this experiment, process {process.pid}' in last
-    assert process.poll() is None
-    process.kill()  # a dead process holds nothing
-    process.wait()
-    again = run.start()
-    assert again.poll() is None
-    again.kill()
-    again.communicate()
+def test_second_run_is_refused_while_the_first_lives(tmp_path, cli, where):
+    folder = tmp_path / 'DenseVAE_on_MNIST/mine.unfinished'
+    folder.mkdir(parents=True)
+    words = ['run', SOLO, *SMALL, '--epochs', '1', '--name', 'mine', *where]
+    with files.lock(folder / run_folder.LOCK):
+        status, _, err = cli(words)
+    assert status == 2 and err.splitlines()[-1] == (
+        f'error: {folder}: in use by another run of this experiment, process {os.getpid()}')
+    assert cli(words)[0] == 0
 
 
 def test_lock_taken_away_is_taken_anew(tmp_path):
-    first = files.lock(tmp_path / 'lock')
-    with pytest.raises(files.LockError, match=f'process {os.getpid()}'):
-        files.lock(tmp_path / 'lock')
-    (tmp_path / 'lock').unlink()
-    second = files.lock(tmp_path / 'lock')
-    first.close()
+    with files.lock(tmp_path / 'lock'):
+        (tmp_path / 'lock').unlink()
+        second = files.lock(tmp_path / 'lock')
     with pytest.raises(files.LockError):
         files.lock(tmp_path / 'lock')
     second.close()
     files.lock(tmp_path / 'lock').close()
 
 
-SLOW_MIRROR = """
-import gzip, pathlib, sys, time
-from data import fetch
-from training.__main__ import main
-served, data_root, *words = sys.argv[1:]
-def download(name, mirrors, expected, folder):
-    with open(served, 'a') as file:
-        file.write(f'{name}\\n')
-    time.sleep(0.3)
-    content = pathlib.Path(data_root, name.removesuffix('.gz')).read_bytes()
-    (folder / name).write_bytes(gzip.compress(content))
-fetch.download = download
-sys.exit(main(words))
-"""
+def test_runs_begun_at_once_share_a_first_download(data_root, monkeypatch):
+    """An empty cache, one mirror that is slow."""
+    served = []
 
-
-@pytest.mark.slow
-def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root):
-    """Two experiments, an empty cache, one mirror that is slow."""
-    environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path / 'cache'),
-                                'NUMBA_CACHE_DIR': str(tmp_path / 'numba')}
-    processes = [subprocess.Popen(
-        [sys.executable, '-c', SLOW_MIRROR, tmp_path / 'served', data_root, 'run', name, *SMALL,
-         '--epochs', '1', '--results-root', tmp_path / 'results'], cwd=ROOT, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for name in (SOLO, COMBO)]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    served = (tmp_path / 'served').read_text().split()
-    assert served == [f'{name}.gz' for name in mnist.FILES]  # each once: the second run waits
-    assert len(run_folder.finished_runs(tmp_path / 'results')) == 2
+    def download(name, mirrors, expected, folder):
+        served.append(name)
+        time.sleep(0.1)
+        content = (data_root / name.removesuffix('.gz')).read_bytes()
+        (folder / name).write_bytes(gzip.compress(content))
+    monkeypatch.setattr(fetch, 'download', download)
+    with ThreadPoolExecutor(2) as pool:
+        loaded = [*pool.map(load, ['MNIST', 'MNIST'])]
+    assert served == [f'{name}.gz' for name in mnist.FILES]  # each once: the second one waits
+    assert [len(dataset.train) for dataset in loaded] == [3200, 3200]
 
 
 @pytest.mark.parametrize('limit, used, report, no_limit', [
@@ -292,9 +254,6 @@ def test_runs_begun_at_once_share_a_first_download(tmp_path, data_root):
     ids=['cgroup 2', 'cgroup 1'])
 def test_files_in_a_containers_memory_make_room(tmp_path, monkeypatch, limit, used, report,
                                                 no_limit):
-    import mxnet
-
-    from training.runtime import device
     folder = (tmp_path / limit).parent
     folder.mkdir(exist_ok=True)
     for path, content in ((tmp_path / limit, '2000000'), (tmp_path / used, '1900000'),
@@ -307,9 +266,6 @@ def test_files_in_a_containers_memory_make_room(tmp_path, monkeypatch, limit, us
 
 
 def test_memory_that_nothing_tells_of_is_no_limit(tmp_path, monkeypatch):
-    import mxnet
-
-    from training.runtime import device
     monkeypatch.setattr(device, 'CGROUP', tmp_path)
     monkeypatch.setattr(device, 'Path', lambda path: tmp_path / path.lstrip('/'))
     assert device.free_bytes(mxnet.cpu()) == float('inf')

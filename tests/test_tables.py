@@ -1,6 +1,5 @@
 """Our numbers beside published ones: which epochs stand side by side."""
 from training.experiments import kinds, registry
-from training.reporting import tables
 from training.reporting.published import our_numbers, pairs
 from training.reporting.statistics import STATISTICS, write_csv
 
@@ -24,13 +23,6 @@ def test_epochs_stand_beside_published_ones_of_the_same_phase():
         (0, '0'), (1, '1'), (5, '5')]
     assert [ours['epoch'] for ours, _ in pairs(statistics('ssssssssss'), CURVE)] == [0, 1]
     assert pairs(statistics('ss'), []) == []
-
-
-def test_losses_table_has_the_published_line_below_ours():
-    lines = tables.losses_table(statistics('sssscccc'), CURVE).splitlines()
-    assert [line.split(' | ')[0] for line in lines[2:]] == [
-        '| 0', '| 0, published', '| 1', '| 1, published', '| 5', '| 5, published', '| 7']
-    assert '7095.00' in lines[6] and '6995.00 | 0.5000' in lines[7]
 
 
 def test_numbers_are_those_of_the_last_epoch_that_was_published(tmp_path):

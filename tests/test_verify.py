@@ -1,6 +1,7 @@
 """`verify`: what was recorded is found right, and whatever was changed since is named."""
-import csv
-import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,18 +16,26 @@ SOLO = 'DenseVAE_on_MNIST/5_3_400_bce_50'
 RUN = 'DenseVAE_on_MNIST/5_3_400_bce_2_n64_n_hnodes-8'
 
 
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, mnist_root) -> Path:
+    """Results with a finished run."""
+    from training import __main__ as main
+    root = tmp_path_factory.mktemp('trained')
+    assert main.main(['run', SOLO, '--epochs', '2', '--limit', '64', '--set', 'n_hnodes=8',
+                      '--results-root', str(root), '--data-root', str(mnist_root), '--ctx',
+                      'cpu']) == 0
+    return root
+
+
+@pytest.fixture
+def folder(trained, tmp_path) -> Path:
+    """That run, which a test may change."""
+    return shutil.copytree(trained, tmp_path, dirs_exist_ok=True) / RUN
+
+
 @pytest.fixture
 def where(tmp_path, mnist_root) -> list[str]:
     return ['--results-root', str(tmp_path), '--data-root', str(mnist_root), '--ctx', 'cpu']
-
-
-@pytest.fixture
-def folder(cli, tmp_path, where):
-    """A finished run."""
-    status, _, err = cli(['run', SOLO, '--epochs', '2', '--limit', '64', '--set', 'n_hnodes=8',
-                          *where])
-    assert status == 0, err
-    return tmp_path / RUN
 
 
 def test_finished_run_is_right(cli, folder, where):
@@ -35,16 +44,10 @@ def test_finished_run_is_right(cli, folder, where):
     assert out == (f'{folder}: ok: 18 files, 2 epochs, strip drawn again: largest difference '
                    '0/255\n')
     assert cli(['verify', RUN, *where])[0] == 0
-
-
-def test_checksums_are_those_of_sha256sum(folder):
-    import shutil
-    import subprocess
-    if not shutil.which('sha256sum'):
-        pytest.skip('no sha256sum here')
-    done = subprocess.run(['sha256sum', '--check', run_folder.SUMS], cwd=folder,
-                          capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.count(': OK') == 18
+    if shutil.which('sha256sum'):
+        done = subprocess.run(['sha256sum', '--check', run_folder.SUMS], cwd=folder,
+                              capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout.count(': OK') == 18
 
 
 def redraw(folder) -> None:
@@ -61,59 +64,47 @@ def edit(name: str, old: str, new: str):
     return change
 
 
-def scale_losses(folder) -> None:
-    lines = list(csv.reader(open(folder / STATISTICS)))
-    lines[1][2] = str(float(lines[1][2]) - 1)
-    with open(folder / STATISTICS, 'w', newline='') as file:
-        csv.writer(file, lineterminator='\n').writerows(lines)
-
-
-CHANGES = {
-    'picture': (lambda f: (f / '3.png').write_bytes((f / '4.png').read_bytes()), '3.png'),
-    'strip': (redraw, 'strip.png'),
-    'parameters': (lambda f: (f / 'vae.params').write_bytes(
-        (f / 'vae.params').read_bytes()[:-400] + bytes(400)), 'vae.params'),
-    'configuration': (edit('config.json', '"lr": 0.001', '"lr": 0.002'), 'config.json'),
-    'statistics': (scale_losses, 'training_statistics.csv'),
-    'README': (edit('README.md', 'Losses', 'Wins'), 'README.md'),
-    'picture gone': (lambda f: (f / '0.png').unlink(), '0.png'),
-    'another file': (lambda f: (f / '10.png').write_bytes(b''), '10.png'),
-    'checksums gone': (lambda f: (f / run_folder.SUMS).unlink(), run_folder.SUMS),
-    'checksums': (lambda f: (f / run_folder.SUMS).write_text('mine'), run_folder.SUMS),
+UNTRUE = 'README.md is not what the numbers say'
+CHANGES = {  # of which file, how, and what is wrong even where its checksum was made anew
+    'picture': ('3.png', lambda f: (f / '3.png').write_bytes((f / '4.png').read_bytes()), None),
+    'strip': ('strip.png', redraw, 'strip.png differs by 2/255 from one drawn again'),
+    'parameters': ('vae.params', lambda f: (f / 'vae.params').write_bytes(
+        (f / 'vae.params').read_bytes()[:-400] + bytes(400)), None),
+    'field': ('config.json', edit('config.json', '"lr": 0.001', '"lr": 0.002'), '_lr-0.002'),
+    'word': ('config.json', edit('config.json', '"lr": 0.001', '"lr": "fast"'), 'not a row'),
+    'kind': ('config.json', edit('config.json', '"seed": 0,', '"seed": true,'),
+             'seed=True: expected int'),
+    'loss': (STATISTICS, edit(STATISTICS, '0,solo,', '0,solo,1'), UNTRUE),
+    'phase': (STATISTICS, edit(STATISTICS, '1,solo', '1,combo'),
+              'has not the 2 epochs of its row'),
+    'epoch': (STATISTICS, edit(STATISTICS, '1,solo', '2,solo'), 'line 3 is not that of epoch 1'),
+    'README': ('README.md', edit('README.md', 'Losses', 'Wins'), UNTRUE),
+    'picture gone': ('0.png', lambda f: (f / '0.png').unlink(), None),
+    'another file': ('10.png', lambda f: (f / '10.png').write_bytes(b''), None),
+    'checksums gone': (run_folder.SUMS, lambda f: (f / run_folder.SUMS).unlink(), None),
+    'checksums': (run_folder.SUMS, lambda f: (f / run_folder.SUMS).write_text('mine'), None),
 }
 
 
-@pytest.mark.parametrize('change', CHANGES)
-def test_change_is_named(cli, folder, where, change):
-    edit_folder, name = CHANGES[change]
-    edit_folder(folder)
+@pytest.mark.parametrize('name, change, contradiction', CHANGES.values(), ids=CHANGES)
+def test_change_is_named(cli, folder, where, name, change, contradiction):
+    change(folder)
     status, out, err = cli(['verify', *where])
     assert status == 2 and 'WRONG: ' in out and name in out
-    assert err.splitlines()[-1] == ('error: 1 of 1 result folders are not what was recorded')
+    assert err.splitlines()[-1] == 'error: 1 of 1 result folders are not what was recorded'
+    if contradiction:
+        run_folder.write_checksums(folder)
+        status, out, _ = cli(['verify', *where])
+        assert status == 2 and contradiction in out
 
 
-# What lies about itself: checksums were made anew
-
-
-@pytest.mark.parametrize('change, message', [
-    (redraw, 'strip.png differs by 2/255 from one drawn again'),
-    (scale_losses, 'README.md is not what the numbers say'),
-    (edit('config.json', '"lr": 0.001', '"lr": 0.002'), '_lr-0.002'),
-    (edit('config.json', '"lr": 0.001', '"lr": "fast"'), 'not a row'),
-    (edit('config.json', '"seed": 0,', '"seed": true,'), 'seed=True: expected int'),
-    (edit('training_statistics.csv', '1,solo', '1,combo'), 'has not the 2 epochs of its row'),
-    (edit('training_statistics.csv', '1,solo', '2,solo'), 'line 3 is not that of epoch 1'),
-])
-def test_folder_that_contradicts_itself_is_named(cli, folder, where, change, message):
-    change(folder)
-    run_folder.write_checksums(folder)
-    status, out, _ = cli(['verify', *where])
-    assert status == 2 and message in out
-
-
-def test_without_parameters_or_data_the_rest_is_checked(cli, folder, where, tmp_path):
-    status, out, _ = cli(['verify', '--results-root', str(tmp_path), '--ctx', 'cpu'])
-    assert status == 0 and '18 files, 2 epochs; strip not drawn again: no MNIST in' in out
+def test_without_parameters_or_the_data_the_rest_is_checked(cli, folder, where, data_root):
+    without_data = [*where[:2], *where[4:]]
+    for words, said in (([], 'no MNIST in'),
+                        (['--data-root', str(data_root)], 'trained on data with sha256')):
+        status, out, _ = cli(['verify', *without_data, *words])
+        assert status == 0 and said in out
+        assert '18 files, 2 epochs; strip not drawn again: ' in out
     (folder / 'vae.params').unlink()
     status, out, _ = cli(['verify', *where])
     assert status == 0 and 'vae.params is not here' in out and 'strip drawn again' in out
@@ -121,28 +112,16 @@ def test_without_parameters_or_data_the_rest_is_checked(cli, folder, where, tmp_
     assert cli(['verify', *where])[0] == 2
 
 
-def test_other_data_are_said_not_to_be_the_same(cli, folder, tmp_path, data_root):
-    status, out, _ = cli(['verify', '--results-root', str(tmp_path), '--data-root',
-                          str(data_root), '--ctx', 'cpu'])
-    assert status == 0 and 'not drawn again' in out and 'trained on data with sha256' in out
-
-
-def test_strips_drawn_again_are_recorded_and_nothing_else_is(cli, folder, where):
+def test_what_a_command_draws_is_recorded_and_nothing_else_is(cli, folder, where):
     redraw(folder)
-    assert cli(['strips', RUN, *where])[0] == 0
-    assert cli(['verify', *where])[0] == 0
-    config = json.loads((folder / 'config.json').read_text())
-    run_folder.write_config(folder, config | {'caption': 'another'})
+    for command, said in (('explore', 'strip.png is not the recorded one'), ('strips', ': ok: ')):
+        assert cli([command, RUN, *where])[0] == 0
+        status, out, _ = cli(['verify', *where])
+        assert status == (2 if command == 'explore' else 0) and said in out
+    run_folder.write_config(folder, run_folder.read_config(folder) | {'caption': 'another'})
     assert cli(['strips', RUN, *where])[0] == 0
     status, out, _ = cli(['verify', *where])
     assert status == 2 and 'config.json is not the recorded one' in out
-
-
-def test_what_other_commands_add_does_not_hide_a_changed_picture(cli, folder, where):
-    redraw(folder)
-    assert cli(['explore', RUN, *where])[0] == 0
-    status, out, _ = cli(['verify', *where])
-    assert status == 2 and 'strip.png is not the recorded one' in out
 
 
 def test_run_that_goes_on_again_and_again_keeps_where_it_began(tmp_path):
@@ -169,17 +148,30 @@ def test_originals_of_other_data_stand_beside(tmp_path):
             assert (np.asarray(image)[::16, ::16] == pixels[which, 3, ..., 0]).all()
 
 
-@pytest.mark.parametrize('names, message', [
-    ([], 'no finished runs'), ([SOLO], 'no finished run there'), (['x'], 'unknown experiment')])
-def test_nothing_to_verify_is_one_line(cli, where, names, message):
-    status, _, err = cli(['verify', *names, *where])
-    assert status == 2 and message in err and err.count('\n') == 1
+def test_nothing_to_verify_is_one_line(cli, where):
+    status, _, err = cli(['verify', *where])
+    assert status == 2 and 'no finished runs' in err and err.count('\n') == 1
 
 
-@pytest.mark.parametrize('command', ['strips', 'evaluate', 'explore'])
-def test_configuration_without_its_row_is_one_line(cli, folder, where, command):
-    run_folder.write_config(folder, run_folder.read_config(folder) | {'row': {}})
+def nonsense(name: str):
+    return lambda folder: (folder / name).write_text('nonsense')
+
+
+def without_parameters(folder) -> None:
+    for name in (run_folder.PARAMETERS, run_folder.PICTURES):
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize('spoil, said', [
+    *((nonsense(name), name) for name in (STATISTICS, run_folder.SUMS, run_folder.EVALUATION)),
+    (lambda folder: run_folder.write_config(
+        folder, run_folder.read_config(folder) | {'row': {}}), 'not a row'),
+    (without_parameters, 'no finished run in')])
+def test_damage_is_noticed_before_anything_is_written(cli, folder, where, spoil, said):
+    spoil(folder)
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    status, _, err = cli([command, RUN, *where])
-    assert status == 2 and 'not a row' in err and len(err.splitlines()) == 1, err
+    for command in ('strips', 'evaluate', 'explore'):
+        status, out, err = cli([command, '--match', '*', *where])
+        assert status == 2 and not out
+        assert err.splitlines()[-1].startswith('error: ') and said in err.splitlines()[-1]
     assert before == {path: path.read_bytes() for path in folder.iterdir()}
